@@ -1,0 +1,42 @@
+# make demo [CYCLES=3]  the whole product against a simulated house
+# make test             lint, types and tests
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
+
+test: lint
+	$(BIN)/pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .demo
+
+.venv/installed: requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+# After a change of the bounds in pyproject.toml: resolve anew, pin everything.
+.PHONY: pins
+pins:
+	rm -rf .pins && $(PYTHON) -m venv .pins
+	.pins/bin/pip install --quiet "setuptools>=77" . && rm -rf build
+	.pins/bin/pip freeze --all --exclude pip --exclude easee-load-balancer > requirements.txt
+	.pins/bin/pip install --quiet ".[dev]" && rm -rf build
+	.pins/bin/pip freeze --all --exclude pip --exclude easee-load-balancer \
+		| grep -vxFf requirements.txt > .pins/dev
+	(echo "-r requirements.txt"; cat .pins/dev) > requirements-dev.txt
+	rm -rf .pins

@@ -1,0 +1,137 @@
+"""The Prefect blocks: what a home owner fills in. Their fields are those of the plain models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from prefect.blocks.core import Block
+from pydantic import Field, ValidationError
+
+from easee_load_balancer.control import Policy
+from easee_load_balancer.easee_models import Account, ChargerAddress
+from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.huawei import InverterAddress
+
+
+class EaseeCredentials(Account, Block):
+    """Login of the Easee account that owns the charger. The password is stored encrypted.
+
+    Example:
+        ```python
+        from easee_load_balancer.blocks import EaseeCredentials
+
+        credentials = EaseeCredentials.load("home")
+        ```
+    """
+
+    _block_type_name = "Easee credentials"
+    _block_type_slug = "easee-credentials"
+
+
+class EaseeCharger(ChargerAddress, Block):
+    """The charger whose current is controlled, and the login that may do so.
+
+    Example:
+        ```python
+        from easee_load_balancer.blocks import EaseeCharger
+
+        charger = EaseeCharger.load("home")
+        ```
+    """
+
+    _block_type_name = "Easee charger"
+    _block_type_slug = "easee-charger"
+
+    credentials: EaseeCredentials = Field(
+        title="Login", description="The Easee credentials with access to this charger."
+    )
+
+
+class HuaweiInverter(InverterAddress, Block):
+    """The SUN2000 inverter with the grid meter (and battery), read over Modbus TCP.
+
+    Example:
+        ```python
+        from easee_load_balancer.blocks import HuaweiInverter
+
+        inverter = HuaweiInverter.load("home")
+        ```
+    """
+
+    _block_type_name = "Huawei inverter"
+    _block_type_slug = "huawei-inverter"
+
+
+class ChargingPolicy(Policy, Block):
+    """How the car is to be charged. Changes take effect at the next cycle.
+
+    Example:
+        ```python
+        from easee_load_balancer.blocks import ChargingPolicy
+
+        policy = ChargingPolicy.load("home")
+        ```
+    """
+
+    _block_type_name = "Charging policy"
+    _block_type_slug = "charging-policy"
+
+
+BLOCKS: tuple[type[Block], ...] = (EaseeCredentials, EaseeCharger, HuaweiInverter, ChargingPolicy)
+
+_AnyBlock = TypeVar("_AnyBlock", bound=Block)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The blocks of one home; each has the site's name."""
+
+    DEFAULT: ClassVar[str] = "home"
+
+    name: str
+    inverter: HuaweiInverter
+    charger: EaseeCharger
+    policy: ChargingPolicy
+
+    @classmethod
+    async def load(cls, name: str) -> Site:
+        """Load the blocks called `name`. Raises ConfigurationError for a missing or wrong one."""
+        return cls(
+            name=name,
+            inverter=await _load(HuaweiInverter, name),
+            charger=await _load(EaseeCharger, name),
+            policy=await _load(ChargingPolicy, name),
+        )
+
+
+async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:
+    title = block.get_block_type_name()
+    try:
+        return await block.aload(name)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'together'}: {one['msg']}"
+            for one in error.errors(include_input=False, include_url=False)
+        )
+        raise ConfigurationError(
+            f"The block '{title}' named '{name}' cannot work: {problems}. Correct it under Blocks."
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(
+            f"There is no block '{title}' named '{name}': create it under Blocks."
+        ) from error
+
+
+async def save_site(
+    name: str,
+    credentials: EaseeCredentials,
+    charger: EaseeCharger,
+    inverter: HuaweiInverter,
+    policy: ChargingPolicy,
+) -> None:
+    """Register the block types and save these blocks as `name`, in place of what was there."""
+    for block_type in BLOCKS:
+        await block_type.aregister_type_and_schema()
+    for block in (credentials, charger, inverter, policy):
+        await block.asave(name, overwrite=True)

@@ -1,0 +1,135 @@
+"""The whole product against a simulated house, on this machine alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
+from rich.console import Console
+
+from easee_load_balancer.blocks import (
+    ChargingPolicy,
+    EaseeCharger,
+    EaseeCredentials,
+    HuaweiInverter,
+    save_site,
+)
+from easee_load_balancer.house.cloud_documents import CloudSpec
+from easee_load_balancer.processes import HOST, PrefectStack, StartError, free_port
+
+_NO_CYCLE_S = 180.0
+_COLOURS = {"COMPLETED": "green", "FAILED": "red", "CRASHED": "red", "CANCELLED": "yellow"}
+
+
+def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) -> bool:
+    """Start everything, print a line a cycle, and end after `cycles` or at Ctrl-C.
+
+    Returns whether all went as it should. Raises StartError when something does not start.
+    """
+    modbus_port, api_port = free_port(), free_port()
+    house_url = f"http://{HOST}:{api_port}"
+    console.print("Starting a simulated house, a Prefect server and a worker ...")
+    with PrefectStack(folder, project) as stack:
+        house = stack.start(
+            "house",
+            "easee_load_balancer.cli",
+            "house",
+            *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
+            *("--day", "variable", "--start", "10:30", "--speed", "4"),
+        )
+        with temporary_settings({PREFECT_API_URL: stack.api_url}):
+            asyncio.run(_save_blocks(house_url, modbus_port))
+        stack.deploy()
+        worker = stack.start_worker()
+        console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
+        console.print("A cycle every 30 s; Ctrl-C ends everything.\n")
+        before = _charger(house_url)
+        watch = _Watch(stack.api_url, console)
+        try:
+            while cycles is None or watch.completed < cycles:
+                for child in (house, worker):
+                    child.check()
+                watch.look()
+                time.sleep(1)
+        except KeyboardInterrupt:
+            console.print("\nEnding ...")
+        after = _charger(house_url)
+        changed = before != after
+        console.print(
+            f"\n{watch.completed} scheduled cycles completed, {watch.failed} failed. "
+            f"Circuit current of the charger: {before} A, now {after} A."
+        )
+        return changed and not watch.failed if cycles is not None else True
+
+
+class _Watch:
+    """Prints each finished run of `balance` once."""
+
+    def __init__(self, api_url: str, console: Console) -> None:
+        self._url = f"{api_url}/flow_runs/filter"
+        self._console = console
+        self._seen: set[str] = set()
+        self._last_news = time.monotonic()
+        self.completed = 0
+        self.failed = 0
+
+    def look(self) -> None:
+        """Print what has finished since the last look."""
+        question = {
+            "flows": {"name": {"any_": ["balance"]}},
+            "flow_runs": {"state": {"type": {"any_": list(_COLOURS)}}},
+            "sort": "END_TIME_DESC",
+            "limit": 20,
+        }
+        runs = httpx.post(self._url, json=question, timeout=30).raise_for_status().json()
+        for run in reversed(runs):
+            if run["id"] not in self._seen:
+                self._seen.add(run["id"])
+                self._print(run)
+        if time.monotonic() - self._last_news > _NO_CYCLE_S:
+            raise StartError(f"no cycle has ended for {_NO_CYCLE_S:.0f} s")
+
+    def _print(self, run: dict[str, Any]) -> None:
+        self._last_news = time.monotonic()
+        kind = run["state_type"]
+        scheduled = run["auto_scheduled"]
+        self.completed += kind == "COMPLETED" and scheduled
+        self.failed += kind in ("FAILED", "CRASHED")
+        began = datetime.fromisoformat(run["start_time"] or run["expected_start_time"])
+        self._console.print(
+            f"[dim]{began.astimezone():%H:%M:%S}[/dim] "
+            f"[{_COLOURS[kind]}]{run['state_name']:<10}[/] {run['name']} "
+            f"[dim]({run['total_run_time']:.1f} s)[/dim]"
+        )
+
+
+def _charger(house_url: str) -> list[float]:
+    """The dynamic circuit current, as the house knows it."""
+    truth = httpx.get(f"{house_url}/admin/house", timeout=10).raise_for_status().json()
+    current: list[float] = truth["charger"]["dynamic_circuit_current_a"]
+    return current
+
+
+async def _save_blocks(house_url: str, modbus_port: int) -> None:
+    cloud = CloudSpec()
+    credentials = EaseeCredentials(
+        user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house_url
+    )
+    await save_site(
+        "home",
+        credentials,
+        EaseeCharger(
+            charger_id=cloud.charger_id,
+            site_id=cloud.site_id,
+            circuit_id=cloud.circuit_id,
+            credentials=credentials,
+        ),
+        HuaweiInverter(host=HOST, port=modbus_port),
+        ChargingPolicy(),
+    )

@@ -1,0 +1,358 @@
+"""The Easee cloud API: one client with the session, the time-outs and the manners.
+
+Endpoints and error codes follow the vendor's public API documentation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import httpx
+from pydantic import SecretStr, TypeAdapter, ValidationError
+
+from easee_load_balancer.easee_models import (
+    OBSERVATION_IDS,
+    Account,
+    Charger,
+    ChargerAddress,
+    ChargerConfig,
+    Observations,
+    Problem,
+    Site,
+    Token,
+    charger_state,
+)
+from easee_load_balancer.errors import (
+    BadCredentials,
+    Blocked,
+    ChargerError,
+    ChargerUnknown,
+    ChargerUnreachable,
+    InvalidAnswer,
+    RateLimited,
+)
+from easee_load_balancer.readings import ChargerState, Setpoint
+from easee_load_balancer.session import Session, SessionFile, Tokens
+
+_CALL_BUDGET_S = 10.0
+_TIMEOUT = httpx.Timeout(8.0, connect=4.0)
+_LARGEST_ANSWER = 1_000_000
+_LONGEST_TOKEN_S = 7 * 24 * 3600.0
+_COOL_DOWN_S = 120.0
+_LOGIN_COOL_DOWN_S = 24 * 3600.0
+_REFUSED_COOL_DOWN_S = 60.0
+_FIRST_BLOCK_S, _LONGEST_BLOCK_S = 600.0, 24 * 3600.0
+
+_Method = Literal["GET", "POST"]
+_Model = TypeVar("_Model")
+
+
+class Easee:
+    """A logged-in client; its session survives in `folder` for the next process.
+
+    Every method raises a ChargerError: ChargerUnreachable, ChargerUnknown, BadCredentials,
+    RateLimited, Blocked or InvalidAnswer.
+    """
+
+    def __init__(self, account: Account, folder: Path) -> None:
+        self.account = account
+        self._file = SessionFile(
+            folder, f"{account.user_name} {account.base_url}", account.password
+        )
+        self._session = Session()
+        self._http = httpx.AsyncClient(
+            base_url=account.base_url, timeout=_TIMEOUT, follow_redirects=False
+        )
+
+    async def close(self) -> None:
+        """Close the connections; the session stays on disk."""
+        await self._http.aclose()
+
+    async def chargers(self) -> tuple[Charger, ...]:
+        """All chargers of the account (at most 2 calls a minute)."""
+        answer = await self._call("GET", "/api/chargers", "chargers")
+        return _parse(TypeAdapter(tuple[Charger, ...]), answer)
+
+    async def site_of(self, charger_id: str) -> Site:
+        """The site with the circuits, one of which holds the charger."""
+        answer = await self._call("GET", f"/api/chargers/{charger_id}/site", "site")
+        return _parse(TypeAdapter(Site), answer)
+
+    async def config(self, charger_id: str) -> ChargerConfig:
+        """The charger's settings."""
+        answer = await self._call("GET", f"/api/chargers/{charger_id}/config", "config")
+        return _parse(TypeAdapter(ChargerConfig), answer)
+
+    async def state(self, charger: ChargerAddress) -> ChargerState:
+        """The charger's state from one observations call, each value with its own time."""
+        ids = ",".join(str(number) for number in sorted(OBSERVATION_IDS.values()))
+        path = f"/state/{charger.charger_id}/observations"
+        answer = await self._call("GET", path, "observations", params={"ids": ids})
+        observations = _parse(TypeAdapter(Observations), answer).observations
+        return charger_state(observations, datetime.now(UTC))
+
+    async def set_circuit_current(
+        self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
+    ) -> None:
+        """Set the circuit's dynamic current (volatile: no flash wear); accepted is not yet done."""
+        l1, l2, l3 = setpoint.circuit_current_a
+        await self._call(
+            "POST",
+            f"/api/sites/{charger.site_id}/circuits/{charger.circuit_id}/dynamicCurrent",
+            "dynamicCurrent",
+            body={
+                "phase1": l1,
+                "phase2": l2,
+                "phase3": l3,
+                "timeToLive": max(1, round(time_to_live.total_seconds() / 60)),
+            },
+        )
+
+    async def _call(
+        self,
+        method: _Method,
+        path: str,
+        endpoint: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """One API call within the time budget, with one more try after a 401."""
+        try:
+            async with asyncio.timeout(_CALL_BUDGET_S):
+                return await self._call_with_token(method, path, endpoint, params, body)
+        except TimeoutError as error:
+            raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
+
+    async def _call_with_token(
+        self,
+        method: _Method,
+        path: str,
+        endpoint: str,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+    ) -> bytes:
+        token = await self._token()
+        self._refrain(endpoint)
+        answer = await self._send(method, path, token, params, body)
+        if answer.status == httpx.codes.UNAUTHORIZED:
+            token = await self._token(refused=token)
+            answer = await self._send(method, path, token, params, body)
+        if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT):
+            await self._remember_refusal(endpoint, answer)
+            raise self._error(endpoint, answer)
+        if self._session.blocked_s:
+            async with self._change() as session:
+                session.blocked_s, session.blocked_until = 0.0, None
+        return answer.content
+
+    async def _send(
+        self,
+        method: _Method,
+        path: str,
+        token: SecretStr | None = None,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> _Answer:
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
+        content = bytearray()
+        try:
+            async with self._http.stream(
+                method, path, headers=headers, params=params, json=body
+            ) as response:
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > _LARGEST_ANSWER:
+                        raise InvalidAnswer(f"{self._cloud} sent an endless answer to {path}.")
+        except httpx.TimeoutException as error:
+            raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
+        except httpx.HTTPError as error:
+            raise ChargerUnreachable(
+                f"{self._cloud} cannot be reached ({type(error).__name__}): is the internet "
+                "connection up?"
+            ) from error
+        return _Answer(response.status_code, response.headers, bytes(content))
+
+    async def _token(self, refused: SecretStr | None = None) -> SecretStr:
+        """A valid access token, other than the refused one; one log-in or refresh at a time."""
+        token = _usable(self._session, refused)
+        if token is not None:
+            return token
+        async with self._change() as session:
+            token = _usable(session, refused)  # another process may have been faster
+            if token is None:
+                self._refrain("login")
+                session.tokens = await self._refresh(session.tokens) or await self._log_in(session)
+                token = session.tokens.access
+        return token
+
+    async def _refresh(self, tokens: Tokens | None) -> Tokens | None:
+        """New tokens, or None when the refresh token is not accepted: it is single-use."""
+        if tokens is None:
+            return None
+        body = {
+            "accessToken": tokens.access.get_secret_value(),
+            "refreshToken": tokens.refresh.get_secret_value(),
+        }
+        answer = await self._send("POST", "/api/accounts/refresh_token", body=body)
+        return _tokens(answer.content) if answer.status == httpx.codes.OK else None
+
+    async def _log_in(self, session: Session) -> Tokens:
+        body = {
+            "userName": self.account.user_name,
+            "password": self.account.password.get_secret_value(),
+        }
+        answer = await self._send("POST", "/api/accounts/login", body=body)
+        if answer.status == httpx.codes.OK:
+            return _tokens(answer.content)
+        if answer.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
+            session.rejected = True
+            self._refrain("login")
+        _note_refusal(session, "login", answer)
+        raise self._error("login", answer)
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[Session]:
+        """The stored session, saved with what is changed in it, also when that ends in an error."""
+        async with self._file.locked():
+            self._session = session = self._file.load()
+            before = session.to_json()
+            try:
+                yield session
+            finally:
+                if session.to_json() != before:
+                    self._file.save(session)
+
+    async def _remember_refusal(self, endpoint: str, answer: _Answer) -> None:
+        async with self._change() as session:
+            _note_refusal(session, endpoint, answer)
+
+    def _refrain(self, endpoint: str) -> None:
+        """Raise instead of asking, as long as the cloud told us not to."""
+        session, now = self._session, datetime.now(UTC)
+        if session.rejected:
+            raise BadCredentials(
+                f"{self._cloud} refused the user name or password of {self.account.user_name}. "
+                "Correct them in the block 'Easee credentials'; nothing is tried until then."
+            )
+        if session.blocked_until and now < session.blocked_until:
+            raise Blocked(
+                f"{self._cloud} blocks this account or address (403). Nothing is sent before "
+                f"{_clock(session.blocked_until)}.",
+                session.blocked_until,
+            )
+        until = session.cool_down.get(endpoint)
+        if until and now < until:
+            raise RateLimited(
+                f"{self._cloud} asked us to wait with '{endpoint}'. Nothing is sent there before "
+                f"{_clock(until)}.",
+                until,
+            )
+
+    def _error(self, endpoint: str, answer: _Answer) -> ChargerError:
+        """The error for an answer that is not a success."""
+        try:
+            self._refrain(endpoint)
+        except ChargerError as error:
+            return error
+        problem = _problem(answer.content)
+        said = " ".join(text for text in (problem.title, problem.detail) if text)
+        said = re.sub(r"[^\w .,:;()'/-]", "", said)[:200] or "no explanation"
+        if answer.status == httpx.codes.NOT_FOUND:
+            return ChargerUnknown(
+                f"{self._cloud} does not know the charger, site or circuit asked for by "
+                f"'{endpoint}' ({said}). Check the block 'Easee charger'."
+            )
+        if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            return ChargerUnreachable(
+                f"{self._cloud} answers {answer.status} to '{endpoint}' ({said}). This usually "
+                "passes within minutes."
+            )
+        return ChargerError(f"{self._cloud} answers {answer.status} to '{endpoint}' ({said}).")
+
+    @property
+    def _cloud(self) -> str:
+        return f"The Easee cloud at {self.account.base_url}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: httpx.Headers
+    content: bytes = field(repr=False)
+
+
+def _usable(session: Session, refused: SecretStr | None) -> SecretStr | None:
+    tokens = session.tokens
+    if tokens is None or tokens.access == refused or not tokens.valid_at(datetime.now(UTC)):
+        return None
+    return tokens.access
+
+
+def _note_refusal(session: Session, endpoint: str, answer: _Answer) -> None:
+    """Write down for how long a refusal keeps us away."""
+    now = datetime.now(UTC)
+    if answer.status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(answer.status):
+        session.blocked_s = min(2 * session.blocked_s or _FIRST_BLOCK_S, _LONGEST_BLOCK_S)
+        session.blocked_until = now + timedelta(seconds=session.blocked_s)
+    elif answer.status == httpx.codes.TOO_MANY_REQUESTS:
+        default_s = _LOGIN_COOL_DOWN_S if endpoint == "login" else _COOL_DOWN_S
+        session.cool_down[endpoint] = now + _retry_after(answer.headers, now, default_s)
+    elif answer.status == httpx.codes.UNAUTHORIZED:
+        session.cool_down[endpoint] = now + timedelta(seconds=_REFUSED_COOL_DOWN_S)
+    elif "Retry-After" in answer.headers:
+        session.cool_down[endpoint] = now + _retry_after(answer.headers, now, _COOL_DOWN_S)
+
+
+def _retry_after(headers: httpx.Headers, now: datetime, default_s: float) -> timedelta:
+    """`Retry-After` in seconds or as a date, bounded to a day."""
+    text = headers.get("Retry-After", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - now).total_seconds()
+        except (ValueError, TypeError):
+            seconds = default_s
+    return timedelta(seconds=min(max(seconds, 1.0), _LOGIN_COOL_DOWN_S))
+
+
+def _tokens(content: bytes) -> Tokens:
+    token, now = _parse(TypeAdapter(Token), content), datetime.now(UTC)
+    return Tokens(
+        access=token.access_token,
+        refresh=token.refresh_token,
+        issued_at=now,
+        expires_at=now + timedelta(seconds=min(token.expires_in, _LONGEST_TOKEN_S)),
+    )
+
+
+def _parse(model: TypeAdapter[_Model], content: bytes) -> _Model:
+    try:
+        return model.validate_json(content)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the whole answer"
+        raise InvalidAnswer(
+            f"The Easee cloud sent something unexpected ({where}: {problem['msg']}). "
+            "Tried again at the next cycle."
+        ) from None
+
+
+def _problem(content: bytes) -> Problem:
+    try:
+        return Problem.model_validate_json(content)
+    except ValidationError:
+        return Problem()
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"

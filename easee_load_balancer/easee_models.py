@@ -1,0 +1,265 @@
+"""What the Easee API sends, as models, and the pure step from observations to a ChargerState.
+
+Ids, units and enumerations follow the API's "Observation IDs" and "Enumerations" pages.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from easee_load_balancer.readings import ChargerMode, ChargerState, PhaseValues
+
+DEFAULT_BASE_URL = "https://api.easee.com"
+STALE_AFTER = timedelta(minutes=20)
+"""A charger that sent nothing for so long is out of touch; values come on change, so only the
+newest of all tells."""
+
+OBSERVATION_IDS = {
+    "mode": 109,
+    "car_w": 120,
+    "output_current_a": 114,
+    "output_phases": 110,
+    "car_current_l1_a": 183,
+    "car_current_l2_a": 184,
+    "car_current_l3_a": 185,
+    "voltage_l1_v": 194,
+    "voltage_l2_v": 195,
+    "voltage_l3_v": 196,
+    "circuit_current_l1_a": 111,
+    "circuit_current_l2_a": 112,
+    "circuit_current_l3_a": 113,
+    "circuit_max_current_l1_a": 22,
+    "circuit_max_current_l2_a": 23,
+    "circuit_max_current_l3_a": 24,
+    "offline_current_l1_a": 50,
+    "offline_current_l2_a": 51,
+    "offline_current_l3_a": 52,
+    "charger_current_a": 48,
+    "charger_max_current_a": 47,
+    "phase_mode": 38,
+    "grid_type": 21,
+    "reason_for_no_current": 96,
+    "session_kwh": 121,
+    "lifetime_kwh": 124,
+    "connected_to_cloud": 250,
+}
+_NAMES = {number: name for name, number in OBSERVATION_IDS.items()}
+
+
+class Account(BaseModel):
+    """The Easee login, as used in the Easee app."""
+
+    user_name: str = Field(
+        min_length=1,
+        max_length=200,
+        title="User name",
+        description="Phone number with country code (+47...) or e-mail address of the Easee login.",
+    )
+    password: SecretStr = Field(
+        min_length=1, title="Password", description="Password of the Easee login."
+    )
+    base_url: str = Field(
+        default=DEFAULT_BASE_URL,
+        pattern=r"^https?://[^\s]+$",
+        title="API address",
+        description="Leave as it is; only a simulated house has another one.",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _encrypted_or_local(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+            raise ValueError(
+                "the API address must begin with https:// unless it is on this machine"
+            )
+        return url.rstrip("/")
+
+
+class ChargerAddress(BaseModel):
+    """Which charger, and the circuit on which its current is set."""
+
+    charger_id: str = Field(
+        pattern=r"^[A-Za-z0-9]{4,20}$",
+        title="Charger id",
+        description="On the label of the charger and in the Easee app, for example EH123456.",
+    )
+    site_id: int = Field(
+        ge=1, title="Site id", description="Number of the site in the Easee cloud."
+    )
+    circuit_id: int = Field(
+        ge=1, title="Circuit id", description="Number of the charger's circuit in the Easee cloud."
+    )
+
+
+class _ApiModel(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=AliasGenerator(validation_alias=to_camel), extra="ignore", frozen=True
+    )
+
+
+class Token(_ApiModel):
+    """Answer of login and refresh."""
+
+    access_token: SecretStr = Field(min_length=1)
+    refresh_token: SecretStr = Field(min_length=1)
+    expires_in: float = Field(gt=0)
+
+
+class Charger(_ApiModel):
+    """A charger as listed by `/api/chargers`."""
+
+    id: str
+    name: str
+
+
+class Circuit(_ApiModel):
+    """A fuse with the chargers behind it; rated current in A."""
+
+    id: int
+    site_id: int
+    rated_current: float | None = None
+    chargers: tuple[Charger, ...] = ()
+
+
+class Site(_ApiModel):
+    """A home with its circuits; rated current in A."""
+
+    id: int
+    name: str | None = None
+    rated_current: float | None = None
+    circuits: tuple[Circuit, ...] = ()
+
+    def circuit_of(self, charger_id: str) -> Circuit | None:
+        """The circuit on which that charger hangs."""
+        for circuit in self.circuits:
+            if any(charger.id == charger_id for charger in circuit.chargers):
+                return circuit
+        return None
+
+
+class ChargerConfig(_ApiModel):
+    """Settings of a charger (`/api/chargers/{id}/config`); currents in A."""
+
+    is_enabled: bool | None = None
+    authorization_required: bool | None = None
+    phase_mode: int | None = None
+    detected_power_grid_type: int | None = None
+    max_charger_current: float | None = None
+    circuit_max_current_p1: float | None = Field(None, validation_alias="circuitMaxCurrentP1")
+    circuit_max_current_p2: float | None = Field(None, validation_alias="circuitMaxCurrentP2")
+    circuit_max_current_p3: float | None = Field(None, validation_alias="circuitMaxCurrentP3")
+
+
+class Observation(_ApiModel):
+    """One value with the time at which the charger observed it."""
+
+    id: int
+    timestamp: datetime
+    data_type: int
+    value: bool | int | float | str | None
+
+    @property
+    def observed_at(self) -> datetime:
+        """The time in UTC, also where the zone was left out."""
+        return self.timestamp if self.timestamp.tzinfo else self.timestamp.replace(tzinfo=UTC)
+
+
+class Observations(_ApiModel):
+    """Answer of `/state/{charger}/observations`."""
+
+    observations: tuple[Observation, ...]
+
+
+class Problem(_ApiModel):
+    """An error answer (problem+json)."""
+
+    error_code: int | None = None
+    error_code_name: str | None = None
+    title: str | None = None
+    detail: str | None = None
+
+
+def charger_state(observations: Iterable[Observation], now: datetime) -> ChargerState:
+    """The charger's state at `now` from its observations; what was not sent stays unknown."""
+    known = {_NAMES[one.id]: one for one in observations if one.id in _NAMES}
+    newest = max((one.observed_at for one in known.values()), default=None)
+    connected = _boolean(known.get("connected_to_cloud"))
+    power_kw = _number(known.get("car_w"))
+    return ChargerState(
+        taken_at=now,
+        online=connected is not False and newest is not None and now - newest <= STALE_AFTER,
+        mode=_mode(_number(known.get("mode"))),
+        car_w=None if power_kw is None else power_kw * 1000,
+        output_current_a=_number(known.get("output_current_a")),
+        output_phases=_phases(_number(known.get("output_phases"))),
+        car_current_a=_per_phase(known, "car_current"),
+        voltage_v=_per_phase(known, "voltage", unit="v"),
+        circuit_current_a=_per_phase(known, "circuit_current"),
+        circuit_max_current_a=_per_phase(known, "circuit_max_current"),
+        offline_current_a=_per_phase(known, "offline_current"),
+        charger_current_a=_number(known.get("charger_current_a")),
+        charger_max_current_a=_number(known.get("charger_max_current_a")),
+        phase_mode=_integer(known.get("phase_mode")),
+        grid_type=_integer(known.get("grid_type")),
+        reason_for_no_current=_integer(known.get("reason_for_no_current")),
+        session_kwh=_number(known.get("session_kwh")),
+        lifetime_kwh=_number(known.get("lifetime_kwh")),
+        observed_at={name: one.observed_at for name, one in known.items()},
+    )
+
+
+def _number(observation: Observation | None) -> float | None:
+    if observation is None or isinstance(observation.value, bool | None):
+        return None
+    try:
+        return float(observation.value)
+    except ValueError:
+        return None
+
+
+def _integer(observation: Observation | None) -> int | None:
+    number = _number(observation)
+    return None if number is None else int(number)
+
+
+def _boolean(observation: Observation | None) -> bool | None:
+    if observation is None or observation.value is None:
+        return None
+    return str(observation.value).lower() in ("true", "1")
+
+
+def _mode(number: float | None) -> ChargerMode | None:
+    return ChargerMode(int(number)) if number in list(ChargerMode) else None
+
+
+def _phases(number: float | None) -> Literal[0, 1, 2, 3] | None:
+    """`outputPhase`: tens digit = number of phases (0; 10..15; 20..22; 30)."""
+    tens = None if number is None else int(number) // 10
+    return cast(Literal[0, 1, 2, 3], tens) if tens in (0, 1, 2, 3) else None
+
+
+def _per_phase(known: dict[str, Observation], name: str, unit: str = "a") -> PhaseValues:
+    l1, l2, l3 = (_number(known.get(f"{name}_l{phase}_{unit}")) for phase in (1, 2, 3))
+    return (l1, l2, l3)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

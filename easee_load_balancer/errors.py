@@ -1,0 +1,90 @@
+"""Everything that can fail, as one small tree; each message says what, where and what to do.
+
+BalancerError
++- ConfigurationError
++- InverterError
+|  +- InverterUnreachable
+|  +- InverterBusy
+|  +- InverterUnsupported
+|  +- InverterImplausible
++- ChargerError
+|  +- ChargerUnreachable
+|  +- ChargerUnknown
+|  +- BadCredentials
+|  +- RateLimited
+|  +- Blocked
+|  +- InvalidAnswer
++- HistoryError
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class BalancerError(Exception):
+    """Root of all errors that this package raises on purpose."""
+
+
+class ConfigurationError(BalancerError):
+    """A block is missing or holds values that cannot work: a person has to change it."""
+
+
+class InverterError(BalancerError):
+    """The inverter could not be read."""
+
+
+class InverterUnreachable(InverterError):
+    """No connection, no answer in time, or the connection was lost."""
+
+
+class InverterBusy(InverterError):
+    """The inverter answers that it is busy (Modbus exception 6)."""
+
+
+class InverterUnsupported(InverterError):
+    """The device does not know the registers: another model, or another unit id."""
+
+
+class InverterImplausible(InverterError):
+    """The answer cannot be true: wrong length or impossible values."""
+
+
+class ChargerError(BalancerError):
+    """The Easee cloud or the charger behind it could not be used."""
+
+
+class ChargerUnreachable(ChargerError):
+    """The cloud or the charger does not answer, or answers that it cannot now (5xx)."""
+
+
+class ChargerUnknown(ChargerError):
+    """The account does not know this charger, site or circuit."""
+
+
+class BadCredentials(ChargerError):
+    """User name or password is wrong; not tried again until they change."""
+
+
+class RateLimited(ChargerError):
+    """Asked too often; nothing is sent to this endpoint before `until`."""
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class Blocked(ChargerError):
+    """The cloud refuses us; nothing at all is sent before `until`."""
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
+class InvalidAnswer(ChargerError):
+    """The cloud answered something that is not what its API promises."""
+
+
+class HistoryError(BalancerError):
+    """The history database could not be read or written."""

@@ -1,0 +1,27 @@
+"""One writer per site: a file lock that ends with its holder, even if that is killed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class SiteBusy(Exception):
+    """Another cycle of the site is running."""
+
+
+@contextmanager
+def only_writer(folder: Path, site: str) -> Iterator[None]:
+    """Hold the site's lock. Raises SiteBusy at once when another process or task holds it."""
+    descriptor = os.open(folder / f"site-{site}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SiteBusy(f"another cycle of '{site}' is still running") from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,172 @@
+"""Child processes that end with us, and a Prefect server, deployments and worker made of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+HOST = "127.0.0.1"
+_END_S = 15.0
+_SERVER_START_S = 120.0
+
+
+class StartError(Exception):
+    """A process that is needed did not start, or ended."""
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody uses at the moment."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Child:
+    """A process in a session of its own, its output in a log file; ended together with its own."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path
+    ) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise StartError when it is not running any more."""
+        code = self._process.poll()
+        if code is not None:
+            raise StartError(f"{self.name} ended with code {code}; see {self.log}")
+
+    def end(self) -> None:
+        """Ask it to end; kill what is left of its session after a while."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._signal_all(signal.SIGKILL)
+                self._process.wait()
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return
+
+
+class PrefectStack:
+    """A Prefect server with this project's deployments and a worker, in a folder of its own.
+
+    Use as a context manager; everything ends when it is left.
+    """
+
+    def __init__(self, folder: Path, project: Path, port: int | None = None) -> None:
+        self.folder = folder
+        self.project = project
+        self.port = port or free_port()
+        self.ui_url = f"http://{HOST}:{self.port}"
+        self.api_url = f"{self.ui_url}/api"
+        self.data_folder = folder / "data"
+        self.worker: Child | None = None
+        self.env = os.environ | {
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_SERVER_UI_API_URL": self.api_url,
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            "PREFECT_CLI_PROMPT": "false",
+            "EASEE_BALANCER_DATA_FOLDER": str(self.data_folder),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with ExitStack() as exit_on_error:
+            exit_on_error.callback(self._exit.close)
+            self._start_server()
+            exit_on_error.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def start(self, name: str, *command: str) -> Child:
+        """Start `python -m ...` as a child; it ends with the stack."""
+        log = self.folder / f"{name}.log"
+        child = Child(name, [sys.executable, "-m", *command], self.env, self.project, log)
+        self._exit.callback(child.end)
+        return child
+
+    def prefect(self, *arguments: str) -> None:
+        """Run a `prefect` command to its end. Raises StartError with what it said if it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments],
+            env=self.env,
+            cwd=self.project,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SERVER_START_S,
+        )
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip()
+            raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
+
+    def deploy(self, pool: str = "home") -> None:
+        """Create the pool and deploy prefect.yaml as it stands."""
+        self.prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
+        self.prefect("--no-prompt", "deploy", "--all")
+
+    def start_worker(self, pool: str = "home") -> Child:
+        """Start a worker for the pool."""
+        self.worker = self.start(
+            "worker", "prefect", "worker", "start", "--pool", pool, "--type", "process"
+        )
+        return self.worker
+
+    def _start_server(self) -> None:
+        server = self.start(
+            "server", "prefect", "server", "start", "--host", HOST, "--port", str(self.port)
+        )
+        deadline = time.monotonic() + _SERVER_START_S
+        while time.monotonic() < deadline:
+            server.check()
+            try:
+                if httpx.get(f"{self.api_url}/health", timeout=2).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+        raise StartError(f"the Prefect server did not start; see {server.log}")

@@ -1,0 +1,168 @@
+"""What was read and what is decided: frozen values with unit and sign in their names.
+
+`None` means unknown; 0 means zero. Powers in W, currents in A, energies in kWh, times in UTC.
+Grid export and battery charging are positive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal
+
+PhaseValues = tuple[float | None, float | None, float | None]
+"""One value for each of L1, L2, L3."""
+
+UNKNOWN_PHASES: PhaseValues = (None, None, None)
+
+MIN_CURRENT_A = 6
+"""Below this a car cannot charge (IEC 61851)."""
+
+
+@dataclass(frozen=True, slots=True)
+class InverterReading:
+    """One reading of the inverter, its grid meter and its battery."""
+
+    taken_at: datetime
+    grid_export_w: float | None
+    """At the meter; None while the meter is offline."""
+    battery_charge_w: float | None
+    """0 where there is no battery."""
+    battery_soc_pct: float | None
+    """None where there is no battery."""
+    has_battery: bool
+    pv_w: float | None
+    """DC input of the panels."""
+    inverter_ac_w: float | None
+    """AC output, battery discharge included."""
+    grid_export_phase_w: PhaseValues = UNKNOWN_PHASES
+    grid_current_phase_a: PhaseValues = UNKNOWN_PHASES
+    """Signed like the power: + = export."""
+    grid_voltage_v: PhaseValues = UNKNOWN_PHASES
+    meter_phases: Literal[1, 3] | None = None
+    exported_kwh: float | None = None
+    imported_kwh: float | None = None
+    pv_today_kwh: float | None = None
+    asleep: bool = False
+    """The night: an inverter without battery does not answer, so its meter is unknown."""
+
+    @classmethod
+    def sleeping(cls, taken_at: datetime) -> InverterReading:
+        """The reading of an inverter that sleeps: no sun, no battery, grid unknown."""
+        return cls(
+            taken_at=taken_at,
+            grid_export_w=None,
+            battery_charge_w=0.0,
+            battery_soc_pct=None,
+            has_battery=False,
+            pv_w=0.0,
+            inverter_ac_w=0.0,
+            asleep=True,
+        )
+
+    @classmethod
+    def unknown(cls, taken_at: datetime) -> InverterReading:
+        """The reading of an inverter that could not be read: nothing is known."""
+        return cls(
+            taken_at=taken_at,
+            grid_export_w=None,
+            battery_charge_w=None,
+            battery_soc_pct=None,
+            has_battery=True,
+            pv_w=None,
+            inverter_ac_w=None,
+        )
+
+
+class ChargerMode(IntEnum):
+    """`chargerOpMode` of the Easee API (observation 109)."""
+
+    OFFLINE = 0
+    DISCONNECTED = 1
+    AWAITING_START = 2
+    CHARGING = 3
+    COMPLETED = 4
+    ERROR = 5
+    READY_TO_CHARGE = 6
+    AWAITING_AUTHENTICATION = 7
+    DEAUTHENTICATING = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerState:
+    """What the charger last told its cloud; each value may be minutes old (see `observed_at`)."""
+
+    taken_at: datetime
+    online: bool
+    """False when the charger lost its cloud connection or has been silent for too long."""
+    mode: ChargerMode | None
+    car_w: float | None
+    output_current_a: float | None
+    """What is signalled to the car."""
+    output_phases: Literal[0, 1, 2, 3] | None
+    car_current_a: PhaseValues = UNKNOWN_PHASES
+    voltage_v: PhaseValues = UNKNOWN_PHASES
+    circuit_current_a: PhaseValues = UNKNOWN_PHASES
+    """The dynamic circuit current: what we command."""
+    circuit_max_current_a: PhaseValues = UNKNOWN_PHASES
+    offline_current_a: PhaseValues = UNKNOWN_PHASES
+    """What the circuit may fall back to when the time to live ends."""
+    charger_current_a: float | None = None
+    """The dynamic charger current: what apps command."""
+    charger_max_current_a: float | None = None
+    phase_mode: int | None = None
+    """1 one phase, 2 automatic, 3 three phases."""
+    grid_type: int | None = None
+    """1 TN3, 2 TN2, 3 TN1, 4 IT3, 5 IT1."""
+    reason_for_no_current: int | None = None
+    session_kwh: float | None = None
+    lifetime_kwh: float | None = None
+    observed_at: Mapping[str, datetime] = field(default_factory=dict)
+    """When each of the fields above was observed by the charger, by field name."""
+
+    @classmethod
+    def unknown(cls, taken_at: datetime) -> ChargerState:
+        """The state of a charger that could not be asked: nothing is known."""
+        return cls(
+            taken_at=taken_at,
+            online=False,
+            mode=None,
+            car_w=None,
+            output_current_a=None,
+            output_phases=None,
+        )
+
+    @property
+    def car_connected(self) -> bool | None:
+        """Whether a car is plugged in; None when unknown."""
+        if self.mode is None or not self.online or self.mode is ChargerMode.OFFLINE:
+            return None
+        return self.mode is not ChargerMode.DISCONNECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoint:
+    """The circuit current to allow: 0 A pauses, otherwise at least 6 A on one or three phases."""
+
+    current_a: int
+    phases: Literal[1, 3] = 3
+
+    def __post_init__(self) -> None:
+        if self.current_a != 0 and self.current_a < MIN_CURRENT_A:
+            raise ValueError(f"a setpoint of {self.current_a} A is neither 0 nor at least 6 A")
+
+    @property
+    def circuit_current_a(self) -> tuple[int, int, int]:
+        """Amperes for L1, L2, L3 as the circuit is told."""
+        if self.phases == 1:
+            return (self.current_a, 0, 0)
+        return (self.current_a,) * 3
+
+    def power_w(self, voltage_v: float) -> float:
+        """Power at that current and phase voltage, in W."""
+        return self.current_a * self.phases * voltage_v
+
+    def __str__(self) -> str:
+        return f"{self.current_a} A x {self.phases}" if self.current_a else "0 A"

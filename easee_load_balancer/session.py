@@ -1,0 +1,119 @@
+"""The Easee session on disk, between one process and the next: encrypted, and one writer at a time.
+
+The key is derived from the account's own password, so the file is of no use without it, and a
+changed password starts afresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+_RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
+_SALT_BYTES = 16
+_LOCK_POLL_S = 0.05
+
+
+class Tokens(BaseModel):
+    """An access token and the single-use token that renews it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access: SecretStr
+    refresh: SecretStr
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+
+    def valid_at(self, now: datetime) -> bool:
+        """Whether the access token will still be good for the next calls."""
+        margin = min(_RENEW_BEFORE_EXPIRY, (self.expires_at - self.issued_at) / 4)
+        return now < self.expires_at - margin
+
+
+class Session(BaseModel):
+    """Tokens, and what the cloud asked us to refrain from."""
+
+    tokens: Tokens | None = None
+    cool_down: dict[str, AwareDatetime] = Field(default_factory=dict)
+    """Endpoint -> when it may be asked again."""
+    blocked_until: AwareDatetime | None = None
+    blocked_s: float = 0.0
+    """How long the last block was waited for; the next wait is longer."""
+    rejected: bool = False
+    """User name or password was refused: never try these again."""
+
+    def to_json(self) -> str:
+        """Everything, secrets in the clear: for the encrypted file only."""
+        data = self.model_dump(mode="json")
+        if self.tokens:
+            data["tokens"]["access"] = self.tokens.access.get_secret_value()
+            data["tokens"]["refresh"] = self.tokens.refresh.get_secret_value()
+        return json.dumps(data)
+
+
+class SessionFile:
+    """One account's session in `folder`, readable with that account's password alone."""
+
+    def __init__(self, folder: Path, account: str, password: SecretStr) -> None:
+        name = hashlib.sha256(account.encode()).hexdigest()[:16]
+        self._path = folder / f"easee-session-{name}"
+        self._lock_path = folder / f"easee-session-{name}.lock"
+        self._password = password
+        self._key: tuple[bytes, Fernet] | None = None
+
+    def load(self) -> Session:
+        """The stored session; an empty one where none is readable with this password."""
+        try:
+            stored = self._path.read_bytes()
+        except FileNotFoundError:
+            return Session()
+        salt, token = stored[:_SALT_BYTES], stored[_SALT_BYTES:]
+        try:
+            return Session.model_validate_json(self._fernet(salt).decrypt(token))
+        except (InvalidToken, ValidationError, ValueError):
+            return Session()
+
+    def save(self, session: Session) -> None:
+        """Replace the stored session in one step."""
+        salt = self._key[0] if self._key else os.urandom(_SALT_BYTES)
+        token = self._fernet(salt).encrypt(session.to_json().encode())
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(salt + token)
+        temporary.replace(self._path)
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Hold the account's lock, which ends with its holder even if that is killed."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(_LOCK_POLL_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _fernet(self, salt: bytes) -> Fernet:
+        if self._key is None or self._key[0] != salt:
+            kdf = Scrypt(salt=salt, length=32, n=2**14, r=8, p=1)
+            key = kdf.derive(self._password.get_secret_value().encode())
+            self._key = (salt, Fernet(base64.urlsafe_b64encode(key)))
+        return self._key[1]

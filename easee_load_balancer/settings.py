@@ -1,0 +1,37 @@
+"""Where the product keeps its data: environment variables, with defaults for a home server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """`EASEE_BALANCER_DATA_FOLDER` and `EASEE_BALANCER_HISTORY_URL`."""
+
+    model_config = SettingsConfigDict(env_prefix="EASEE_BALANCER_", frozen=True)
+
+    data_folder: Path = Field(
+        default=Path("~/.local/share/easee-balancer"),
+        description="Folder for the history, the locks and the encrypted Easee session.",
+    )
+    history_url: SecretStr | None = Field(
+        default=None,
+        description="SQLAlchemy URL of another database, for example postgresql://user:pw@host/db.",
+    )
+
+    @property
+    def folder(self) -> Path:
+        """The data folder, created for its owner alone."""
+        folder = self.data_folder.expanduser().resolve()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    @property
+    def database_url(self) -> str:
+        """Where the history is; SQLite in the data folder unless set otherwise."""
+        if self.history_url is not None:
+            return self.history_url.get_secret_value()
+        return f"sqlite:///{self.folder / 'history.db'}"

@@ -1,0 +1,37 @@
+"""Reading and commanding the charger."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from easee_load_balancer.blocks import EaseeCharger
+from easee_load_balancer.control import TIME_TO_LIVE
+from easee_load_balancer.links import LINKS
+from easee_load_balancer.readings import ChargerState, Setpoint
+from easee_load_balancer.settings import Settings
+
+
+@task(
+    name="read charger",
+    task_run_name="read charger",
+    tags=["charger"],
+    timeout_seconds=15,
+    persist_result=False,
+)
+async def read_charger(charger: EaseeCharger) -> ChargerState:
+    """The charger's state, from one call to the Easee cloud."""
+    cloud = await LINKS.easee(charger.credentials, Settings().folder)
+    return await cloud.state(charger)
+
+
+@task(
+    name="push setpoint",
+    task_run_name="push {setpoint}",
+    tags=["charger"],
+    timeout_seconds=15,
+    persist_result=False,
+)
+async def push_setpoint(charger: EaseeCharger, setpoint: Setpoint) -> None:
+    """Set the circuit's current; what fails is sent again by the next cycle."""
+    cloud = await LINKS.easee(charger.credentials, Settings().folder)
+    await cloud.set_circuit_current(charger, setpoint, TIME_TO_LIVE)

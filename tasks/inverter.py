@@ -1,0 +1,22 @@
+"""Reading the inverter."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from easee_load_balancer.huawei import InverterAddress
+from easee_load_balancer.links import LINKS
+from easee_load_balancer.readings import InverterReading
+
+
+@task(
+    name="read inverter",
+    task_run_name="read inverter",
+    tags=["inverter"],
+    timeout_seconds=15,
+    persist_result=False,
+)
+async def read_inverter(address: InverterAddress, *, night: bool) -> InverterReading:
+    """Grid, PV and battery power; the client has its own retries within its time budget."""
+    inverter = await LINKS.inverter(address)
+    return await inverter.read(night=night)

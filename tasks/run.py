@@ -1,0 +1,63 @@
+"""What a flow run knows and says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.exceptions import MissingContextError
+from prefect.states import Cancelled, Completed, Failed
+
+_LONGEST_NAME = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The flow run of this cycle: when it was due, when it began."""
+
+    id: UUID
+    scheduled_at: datetime
+    started_at: datetime
+
+    @classmethod
+    def current(cls) -> Run:
+        """The run in which this is called. Raises MissingContextError outside of a flow."""
+        context = FlowRunContext.get()
+        if context is None or context.flow_run is None:
+            raise MissingContextError("a cycle is a flow run: call the flow, not its function")
+        now = datetime.now(UTC)
+        due = context.flow_run.expected_start_time
+        scheduled_at = datetime.fromtimestamp(due.timestamp(), UTC) if due else now
+        return cls(id=context.flow_run.id, scheduled_at=scheduled_at, started_at=now)
+
+    @property
+    def delay(self) -> timedelta:
+        """How much later than due it began."""
+        return self.started_at - self.scheduled_at
+
+
+async def end_as(state: State[Any]) -> State[Any]:
+    """Name the flow run after what its final state says, and return that state."""
+    async with get_client() as client:
+        await client.update_flow_run(Run.current().id, name=(state.message or "")[:_LONGEST_NAME])
+    return state
+
+
+async def completed(message: str, data: Any, name: str | None = None) -> State[Any]:
+    """The cycle did what it should."""
+    return await end_as(Completed(message=message, data=data, name=name or "Completed"))
+
+
+async def failed(message: str) -> State[Any]:
+    """The cycle could not do what it should; the message says what to do."""
+    return await end_as(Failed(message=message))
+
+
+async def superseded(why: str) -> State[Any]:
+    """The cycle was not needed any more and touched nothing."""
+    return await end_as(Cancelled(name="Superseded", message=f"superseded: {why}"))

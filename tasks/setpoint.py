@@ -1,0 +1,22 @@
+"""Computing the setpoint."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect import task
+
+from easee_load_balancer.control import Decision, Memory, Policy, decide
+from easee_load_balancer.readings import ChargerState, InverterReading
+
+
+@task(name="compute setpoint", task_run_name="compute setpoint", persist_result=False)
+def compute_setpoint(
+    now: datetime,
+    inverter: InverterReading,
+    charger: ChargerState,
+    policy: Policy,
+    memory: Memory,
+) -> Decision:
+    """The control law."""
+    return decide(now, inverter, charger, policy, memory)
