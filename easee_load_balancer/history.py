@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import fields
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, make_url, select
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Engine,
+    Index,
+    String,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import JSON, TypeDecorator
 
 from easee_load_balancer.control import Decision
+from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
 
@@ -50,11 +67,12 @@ class Cycle(_Base):
     """One control cycle; NULL is unknown. Signs and units as in the readings."""
 
     __tablename__ = "cycles"
+    __table_args__ = (Index("ix_cycles_site_at", "site", "at"),)
 
     site: Mapped[str] = mapped_column(primary_key=True)
     scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     """When the cycle was due; a cycle cannot be in here twice."""
-    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the house was read."""
     run_id: Mapped[str]
     outcome: Mapped[str]
@@ -67,6 +85,8 @@ class Cycle(_Base):
     battery_charge_w: Mapped[float | None]
     battery_soc_pct: Mapped[float | None]
     car_w: Mapped[float | None]
+    car_phases: Mapped[int | None]
+    """Phases on which the charger gives current; 0 while it gives none."""
     charger_mode: Mapped[int | None]
     surplus_w: Mapped[float | None]
     setpoint_a: Mapped[int | None]
@@ -106,6 +126,7 @@ class Cycle(_Base):
             battery_charge_w=inverter.battery_charge_w,
             battery_soc_pct=inverter.battery_soc_pct,
             car_w=charger.car_w,
+            car_phases=charger.output_phases,
             charger_mode=charger.mode,
             surplus_w=decision.surplus_w,
             setpoint_a=setpoint.current_a if setpoint else None,
@@ -115,6 +136,55 @@ class Cycle(_Base):
             session_kwh=charger.session_kwh,
             memory=decision.memory.model_dump(mode="json"),
         )
+
+
+class DailyEnergy(_Base):
+    """The accounts of one local day; NULL is unknown. Columns and units as in `Energy`."""
+
+    __tablename__ = "daily_energy"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    time_zone: Mapped[str] = mapped_column(primary_key=True)
+    """Decides when the day begins."""
+    currency: Mapped[str | None]
+    pv_kwh: Mapped[float]
+    import_kwh: Mapped[float]
+    discharge_kwh: Mapped[float]
+    house_kwh: Mapped[float]
+    car_kwh: Mapped[float]
+    export_kwh: Mapped[float]
+    charge_kwh: Mapped[float]
+    losses_kwh: Mapped[float]
+    car_from_sun_kwh: Mapped[float]
+    car_from_battery_kwh: Mapped[float]
+    car_from_grid_kwh: Mapped[float]
+    period_s: Mapped[float]
+    measured_s: Mapped[float]
+    grid_unknown_s: Mapped[float]
+    car_unknown_s: Mapped[float]
+    charging_s: Mapped[float]
+    longest_gap_s: Mapped[float]
+    starts: Mapped[int]
+    phase_changes: Mapped[int]
+    cycles: Mapped[int]
+    cycles_failed: Mapped[int]
+    cycles_missed: Mapped[int]
+    meter_import_kwh: Mapped[float | None]
+    meter_import_gaps_kwh: Mapped[float | None]
+    meter_export_kwh: Mapped[float | None]
+    meter_export_gaps_kwh: Mapped[float | None]
+    charger_session_kwh: Mapped[float | None]
+    charger_session_gaps_kwh: Mapped[float | None]
+    import_cost: Mapped[float | None]
+    export_income: Mapped[float | None]
+    car_grid_cost: Mapped[float | None]
+    saved: Mapped[float | None]
+
+    @property
+    def energy(self) -> Energy:
+        """The accounts of the day."""
+        return Energy(**{field.name: getattr(self, field.name) for field in fields(Energy)})
 
 
 def _outcome(inverter: InverterReading, decision: Decision) -> str:
@@ -131,6 +201,7 @@ class History:
         self._where = make_url(url).render_as_string(hide_password=True)
         with self._errors("opened"):
             _Base.metadata.create_all(self._engine)
+            _bring_up_to_date(self._engine)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -142,18 +213,49 @@ class History:
             session.merge(cycle)
             session.commit()
 
+    def record_all(self, cycles: Iterable[Cycle]) -> None:
+        """Store cycles that are not there yet, all or none."""
+        with self._errors("written"), Session(self._engine) as session:
+            session.add_all(cycles)
+            session.commit()
+
     def last_cycle(self, site: str) -> Cycle | None:
         """The newest cycle of the site."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
         with self._errors("read"), Session(self._engine) as session:
             return session.scalar(query.limit(1))
 
-    def cycles(self, site: str, start: datetime, end: datetime) -> pd.DataFrame:
-        """Cycles with start <= at < end, by time: one row each, columns as in the table."""
-        columns = [column for column in Cycle.__table__.columns if column.key != "memory"]
-        query = select(*columns).where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
+    def cycles(
+        self, site: str, start: datetime, end: datetime, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Cycles with start <= at < end, by time: one row each, columns as in the table.
+
+        Numbers are floats with NaN for unknown. Without `columns` there are all but the memory.
+        """
+        table = Cycle.__table__.columns
+        wanted = [table[name] for name in columns or table.keys() if name != "memory"]
+        query = select(*(_as_stored(column, self._engine.dialect) for column in wanted))
+        query = query.where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
         with self._errors("read"), self._engine.connect() as connection:
-            return pd.read_sql(query.order_by(Cycle.at), connection)
+            rows = connection.execute(query.order_by(Cycle.at)).fetchall()
+        values = list(zip(*rows, strict=True)) or [()] * len(wanted)
+        return pd.DataFrame(
+            {
+                column.key: _series(column, value)
+                for column, value in zip(wanted, values, strict=True)
+            }
+        )
+
+    def record_day(self, row: DailyEnergy) -> None:
+        """Store the accounts of a day; storing them again replaces them."""
+        with self._errors("written"), Session(self._engine) as session:
+            session.merge(row)
+            session.commit()
+
+    def day(self, site: str, day: date, time_zone: str) -> DailyEnergy | None:
+        """The stored accounts of a local day."""
+        with self._errors("read"), Session(self._engine) as session:
+            return session.get(DailyEnergy, (site, day, time_zone))
 
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:
@@ -171,6 +273,35 @@ class History:
 def open_history(url: str) -> History:
     """The history at that URL, opened once per process."""
     return History(url)
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    """Give tables of an earlier version the columns and indexes that they lack."""
+    for table in _Base.metadata.sorted_tables:
+        known = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(engine.dialect)
+                with engine.begin() as connection:
+                    connection.execute(text(f"ALTER TABLE {table.name} ADD {column.name} {kind}"))
+        for index in table.indexes:
+            index.create(engine, checkfirst=True)
+
+
+def _as_stored(column: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """SQLite keeps times as text, which pandas parses faster in bulk."""
+    text_time = dialect.name == "sqlite" and isinstance(column.type, UtcDateTime)
+    return type_coerce(column, String) if text_time else column
+
+
+def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:
+    if isinstance(column.type, UtcDateTime):
+        if values and not isinstance(values[0], str):
+            return pd.Series(pd.to_datetime(values, utc=True)).dt.as_unit("us")
+        return pd.Series(np.array(values, dtype="datetime64[us]")).dt.tz_localize(UTC)
+    if isinstance(column.type, String):
+        return pd.Series(values, dtype="str")
+    return pd.Series(np.array(values, dtype="float64"))
 
 
 def _engine(url: str) -> Engine:
