@@ -33,14 +33,14 @@ def headline(summary: Summary) -> str:
     return f"{sentence}; {_conduct(total)}"
 
 
-def markdown(summary: Summary, picture: bytes, detail: DayDetail | None = None) -> str:
+def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None = None) -> str:
     """The whole page; `detail` for a single day."""
     total = summary.total
-    image = f"![{summary.period.title}](data:image/png;base64,{b64encode(picture).decode()})"
-    parts = [
-        f"# {headline(summary)}",
-        f"**{summary.period.title}**, {summary.site}",
-        image,
+    parts = [f"# {headline(summary)}", f"**{summary.period.title}**, {summary.site}"]
+    if picture is not None:
+        encoded = b64encode(picture).decode()
+        parts += [f"![{summary.period.title}](data:image/png;base64,{encoded})"]
+    parts += [
         "## Where it came from, where it went",
         _balance(total),
         "## The car",

@@ -81,6 +81,8 @@ def _export(summary: Summary) -> Path:
 
 
 def _page(summary: Summary) -> str:
+    if not summary.total.measured_s:
+        return markdown(summary, None)
     if summary.period.kind != "day":
         return markdown(summary, bars_picture(summary))
     detail = _look_into(summary)

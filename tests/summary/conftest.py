@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.house.plant import BatterySpec
 from easee_load_balancer.processes import PrefectStack
+from tests.summary.simulated import STOCKHOLM as STOCKHOLM
 from tests.summary.simulated import Troubles, Watched, watch_day
 
 PROJECT = Path(__file__).parents[2]
