@@ -15,6 +15,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.dates import DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from easee_load_balancer.control import NOMINAL_VOLTAGE_V
 from easee_load_balancer.energy import Energy
@@ -24,7 +25,8 @@ from easee_load_balancer.summary import DayDetail, Summary
 _BACKGROUND, _INK, _FAINT = "#12161f", "#e6e9f0", "#39414f"
 _SUN, _HOUSE, _GRID, _BATTERY = "#f6c445", "#8b96aa", "#ef6b5b", "#9d8cf5"
 _CAR, _EXPORT, _SETPOINT = "#46c487", "#4aa8e0", "#ffffff"
-_BIN = timedelta(minutes=3)
+_BIN = timedelta(minutes=5)
+_WIDTH_IN = 6.2
 _STYLE: dict[Any, Any] = {
     "figure.facecolor": _BACKGROUND,
     "axes.facecolor": _BACKGROUND,
@@ -34,7 +36,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.titlelocation": "left",
-    "axes.titlesize": 15,
+    "axes.titlesize": 14,
     "axes.titlecolor": _INK,
     "grid.color": _FAINT,
     "grid.linewidth": 0.6,
@@ -43,7 +45,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": _INK,
     "font.size": 14,
     "legend.frameon": False,
-    "legend.fontsize": 13,
+    "legend.fontsize": 12,
     "hatch.color": _FAINT,
 }
 
@@ -52,9 +54,9 @@ def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
     """The day as a PNG: sun and use, the car by source with its setpoint, grid and battery."""
     power = _binned(detail)
     soc = detail.cycles.dropna(subset="battery_soc_pct")
-    heights = [3.0, 2.4, 2.4] + [1.3] * bool(len(soc))
+    heights = [2.8, 2.2, 2.2] + [1.2] * bool(len(soc))
     with rc_context(_STYLE):
-        figure = Figure(figsize=(8.0, 1.4 + sum(heights)), layout="constrained")
+        figure = Figure(figsize=(_WIDTH_IN, 1.2 + sum(heights)), layout="constrained")
         panels: Sequence[Axes] = figure.subplots(
             len(heights), 1, sharex=True, height_ratios=heights
         )
@@ -76,7 +78,7 @@ def bars_picture(summary: Summary) -> bytes:
     """A longer period as a PNG: a bar for each day, or for each month of more than two."""
     bars = by_bar(summary.period, summary.days)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(8.0, 7.2), layout="constrained")
+        figure = Figure(figsize=(_WIDTH_IN, 6.4), layout="constrained")
         car, sun = figure.subplots(2, 1, sharex=True)
         _stack(
             car,
@@ -88,14 +90,14 @@ def bars_picture(summary: Summary) -> bytes:
                 [one.car_from_grid_kwh for one in bars.values()],
             ],
         )
-        _head(car, "Into the car, kWh", 3)
+        _head(car, "Car, kWh", 3)
         own = [max(one.pv_kwh - one.export_kwh, 0.0) for one in bars.values()]
         sold = [one.export_kwh for one in bars.values()]
         _stack(sun, bars, {"used at home": _SUN, "sold": _EXPORT}, [own, sold])
         bought = [-one.import_kwh for one in bars.values()]
         sun.bar(list(range(len(bars))), bought, color=_GRID, label="bought", width=0.8)
         sun.axhline(0, color=_INK, linewidth=0.8)
-        _head(sun, "Sun and grid, kWh", 3)
+        _head(sun, "Sun, kWh", 3)
         shown = range(0, len(bars), max(1, len(bars) // 12 + (len(bars) > 12)))
         labels = list(bars)
         sun.set_xticks(list(shown), [labels[index] for index in shown])
@@ -132,7 +134,7 @@ def _draw_sun(panel: Axes, power: pd.DataFrame) -> None:
         linewidth=0,
     )
     panel.step(
-        power.index, power["pv_w"] / 1000, where="post", color=_SUN, linewidth=2.2, label="sun"
+        power.index, power["pv_w"] / 1000, where="post", color=_SUN, linewidth=2.0, label="sun"
     )
     _head(panel, "Sun and use, kW", 3)
     panel.set_ylim(bottom=0)
@@ -155,11 +157,11 @@ def _draw_car(panel: Axes, power: pd.DataFrame, cycles: pd.DataFrame) -> None:
         setpoint_kw,
         where="post",
         color=_SETPOINT,
-        linewidth=1.1,
-        linestyle=(0, (3, 1.5)),
+        linewidth=0.9,
+        alpha=0.85,
         label="setpoint",
     )
-    _head(panel, "The car by source, kW", 4)
+    _head(panel, "Car, kW", 4)
     panel.set_ylim(bottom=0)
 
 
@@ -173,15 +175,15 @@ def _draw_grid(panel: Axes, power: pd.DataFrame, *, has_battery: bool) -> None:
             power.index, charge, where="post", color=_BATTERY, linewidth=1.8, label="into battery"
         )
     panel.axhline(0, color=_INK, linewidth=0.8)
-    _head(panel, "Grid and battery, kW" if has_battery else "Grid, kW", 3)
+    _head(panel, "Grid, kW", 3)
 
 
 def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame) -> None:
     binned = soc.set_index("at")["battery_soc_pct"].resample(_BIN).mean()
     panel.plot(date2num(binned.index), binned, color=_BATTERY, linewidth=2.2)
     panel.set_ylim(0, 100)
-    panel.set_yticks([0, 50, 100])
     _head(panel, "Battery, %", 0)
+    panel.set_yticks([0, 50, 100])
 
 
 def _binned(detail: DayDetail) -> pd.DataFrame:
@@ -196,6 +198,7 @@ def _head(panel: Axes, title: str, columns: int) -> None:
     panel.set_title(title)
     panel.set_axisbelow(True)
     panel.margins(x=0)
+    panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     if columns:
         panel.legend(
             loc="lower right",
@@ -229,5 +232,5 @@ def _clock(panel: Axes, detail: DayDetail, zone: ZoneInfo) -> None:
 
 def _png(figure: Figure) -> bytes:
     picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=120, pil_kwargs={"optimize": True})
+    figure.savefig(picture, format="png", dpi=150, pil_kwargs={"optimize": True})
     return picture.getvalue()

@@ -17,26 +17,34 @@ _NOTABLE_GAP = timedelta(minutes=3)
 
 def headline(summary: Summary) -> str:
     """How much sun went into the car, what that saved, and whether all went well."""
+    if not summary.total.measured_s:
+        return _sentence(summary)
+    return f"{_sentence(summary)}; {_conduct(summary.total)}"
+
+
+def _sentence(summary: Summary) -> str:
     total = summary.total
     if not total.measured_s:
         return f"Nothing was measured on {summary.period.title}"
     if total.car_kwh < 0.05:
-        sentence = f"No charging; the roof made {_kwh(total.pv_kwh)} kWh"
-    else:
-        sun_pct = round(100 * total.car_from_sun_kwh / total.car_kwh)
-        sentence = (
-            f"{_kwh(total.car_from_sun_kwh)} of the car's {_kwh(total.car_kwh)} kWh "
-            f"were sun ({sun_pct} %)"
-        )
-        if total.saved is not None:
-            sentence += f", saved {_money(total.saved, summary.currency)}"
-    return f"{sentence}; {_conduct(total)}"
+        return f"No charging; the roof made {_kwh(total.pv_kwh)} kWh"
+    sun_pct = round(100 * total.car_from_sun_kwh / total.car_kwh)
+    sentence = (
+        f"{_kwh(total.car_from_sun_kwh)} of the car's {_kwh(total.car_kwh)} kWh "
+        f"were sun ({sun_pct} %)"
+    )
+    if total.saved is not None:
+        sentence += f", saved {_money(total.saved, summary.currency)}"
+    return sentence
 
 
 def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None = None) -> str:
     """The whole page; `detail` for a single day."""
     total = summary.total
-    parts = [f"# {headline(summary)}", f"**{summary.period.title}**, {summary.site}"]
+    parts = [
+        f"# {_sentence(summary)}",
+        f"**{summary.period.title}**, {summary.site}: {_conduct(total)}.",
+    ]
     if picture is not None:
         encoded = b64encode(picture).decode()
         parts += [f"![{summary.period.title}](data:image/png;base64,{encoded})"]
@@ -46,10 +54,10 @@ def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None =
         "## The car",
         _car(total, summary.currency),
         "## How it went",
-        _conduct_table(total, summary.currency),
+        _conduct_table(summary),
     ]
     if len(summary.days) > 1:
-        parts += ["## Bit by bit", _parts(summary)]
+        parts += ["## Piece by piece", _parts(summary)]
     parts += ["## Against the devices' own counters", _cross_check(total)]
     if detail is not None:
         parts += _gap_list(detail, summary)
@@ -111,10 +119,11 @@ def _car(total: Energy, currency: str | None) -> str:
     )
 
 
-def _conduct_table(total: Energy, currency: str | None) -> str:
+def _conduct_table(summary: Summary) -> str:
+    total, currency = summary.total, summary.currency
     rows = [
-        ("Sun used at home (self-consumption)", _pct(total.self_consumption_pct)),
-        ("Use covered from home (autarky)", _pct(total.autarky_pct)),
+        ("Self-consumption", _pct(total.self_consumption_pct)),
+        ("Autarky", _pct(total.autarky_pct)),
         ("Charging", _duration(total.charging_s)),
         ("Charges begun", str(total.starts)),
         ("Phase changes", str(total.phase_changes)),
@@ -125,16 +134,24 @@ def _conduct_table(total: Energy, currency: str | None) -> str:
         ("Longest gap", _duration(total.longest_gap_s)),
     ]
     if total.grid_unknown_s:
-        rows.append(("Inverter asleep, only the car is known", _duration(total.grid_unknown_s)))
+        rows.append(("Inverter asleep", _duration(total.grid_unknown_s)))
     if total.car_unknown_s:
-        rows.append(("Car unknown, counted as house", _duration(total.car_unknown_s)))
+        rows.append(("Car unknown", _duration(total.car_unknown_s)))
     if total.saved is not None:
         rows += [
-            ("Paid for the grid", _money(total.import_cost, currency)),
-            ("of that for the car", _money(total.car_grid_cost, currency)),
-            ("Earned from the grid", _money(total.export_income, currency)),
+            ("Paid to the grid", _money(total.import_cost, currency)),
+            ("Paid for the car", _money(total.car_grid_cost, currency)),
+            ("Earned from it", _money(total.export_income, currency)),
         ]
-    return _table(("", ""), "lr", rows)
+    notes = [
+        "Self-consumption is how much of the sun was used at home, autarky how much of the use "
+        "came from home."
+    ]
+    if total.grid_unknown_s:
+        notes += ["While the inverter sleeps, the grid and the house are unknown."]
+    if total.car_unknown_s:
+        notes += ["While the car is unknown, it is part of the house."]
+    return f"{_table(('', summary.period.kind), 'lr', rows)}\n\n{' '.join(notes)}"
 
 
 def _cross_check(total: Energy) -> str:
@@ -153,12 +170,10 @@ def _cross_check(total: Energy) -> str:
         )
         for name, ours, theirs, in_gaps in checks
     ]
-    table = _table(
-        ("kWh", "summed up here", "counted there", "difference", "in gaps"), "lrrrr", rows
-    )
+    table = _table(("kWh", "here", "there", "differ", "in gaps"), "lrrrr", rows)
     return (
-        f"{table}\n\nBoth sides cover the measured time; what the counters counted in gaps is in "
-        "the last column and in no other figure of this page."
+        f"{table}\n\nBoth cover the measured time. What the counters counted in gaps is in the "
+        "last column and in no other figure of this page."
     )
 
 
