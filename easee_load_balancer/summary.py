@@ -58,6 +58,7 @@ def sum_up(
     A day whose cycles are gone is taken from its stored accounts. Raises HistoryError.
     """
     days: dict[date, Energy] = {}
+    complete: list[date] = []
     currency = prices.currency if prices else None
     for day in period.days:
         start, end = bounds(day, period.zone)
@@ -73,12 +74,17 @@ def sum_up(
             continue
         days[day] = _account(cycles, start, min(end, now), prices, period)
         if end <= now:
-            zone = period.zone.key
-            history.record_day(
-                DailyEnergy(
-                    site=site, day=day, time_zone=zone, currency=currency, **asdict(days[day])
-                )
-            )
+            complete.append(day)
+    history.record_days(
+        DailyEnergy(
+            site=site,
+            day=day,
+            time_zone=period.zone.key,
+            currency=currency,
+            **asdict(days[day]),
+        )
+        for day in complete
+    )
     return Summary(site, period, days, currency)
 
 

@@ -37,6 +37,7 @@ def generate_history(path: Path, start: datetime, days: int, interval_s: int) ->
                 insert, ([(row | fixed)[name] for name in names] for row in rows)
             )
             count += cursor.rowcount
+            database.commit()
     return count
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from easee_load_balancer.control import Decision, Memory
 from easee_load_balancer.energy import COLUMNS, Energy
+from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history import Cycle, DailyEnergy, History
 from easee_load_balancer.periods import Period
 from easee_load_balancer.readings import ChargerState, InverterReading
@@ -77,8 +78,8 @@ def test_the_table_of_days_has_every_account(history: History) -> None:
 def test_a_day_stored_again_is_replaced(history: History) -> None:
     for pv_kwh in (1.0, 2.0):
         one = Energy(pv_kwh=pv_kwh, saved=None)
-        history.record_day(
-            DailyEnergy(site="home", day=DAY, time_zone="UTC", currency=None, **asdict(one))
+        history.record_days(
+            [DailyEnergy(site="home", day=DAY, time_zone="UTC", currency=None, **asdict(one))]
         )
     row = history.day("home", DAY, "UTC")
     assert row is not None
@@ -106,6 +107,17 @@ def test_a_day_that_is_not_over_is_summed_up_so_far_and_not_stored(history: Hist
     assert total.period_s == pytest.approx(12.5 * 3600 + 0.25)
     assert total.pv_kwh == pytest.approx(5 * total.measured_s / 3600)
     assert history.day("home", DAY, STOCKHOLM.key) is None
+
+
+def test_a_damaged_database_is_said_plainly(history: History, tmp_path: Path) -> None:
+    history.record_all(cycle(NOON + timedelta(seconds=30 * n)) for n in range(2000))
+    history.close()
+    path = tmp_path / "history.db"
+    with path.open("r+b") as file:
+        file.seek(40_000)
+        file.write(b"\x00\xff" * 100_000)
+    with pytest.raises(HistoryError, match="could not be read"):
+        history.cycles("home", NOON, NOW)
 
 
 def test_a_database_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:
