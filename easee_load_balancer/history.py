@@ -307,7 +307,13 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 5})
     if parsed.database:
-        os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT, 0o600))
+        try:
+            os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise HistoryError(
+                f"The history at {parsed} could not be opened ({error.strerror}). Does its folder "
+                "exist, and may this user write there?"
+            ) from error
     engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_S})
 
     @event.listens_for(engine, "connect")

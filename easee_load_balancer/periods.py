@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from easee_load_balancer.errors import ConfigurationError
 
 PeriodKind = Literal["day", "month", "year"]
 
@@ -20,6 +22,25 @@ class Period:
     first: date
     last: date
     zone: ZoneInfo
+
+    @classmethod
+    def asked(
+        cls, day: date | None, last_day: date | None, kind: PeriodKind, time_zone: str
+    ) -> Period:
+        """What a person asks for; yesterday without a day. Raises ConfigurationError."""
+        try:
+            zone = ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigurationError(
+                f"{time_zone!r} is not an IANA time zone such as Europe/Stockholm."
+            ) from None
+        first = day or datetime.now(zone).date() - _DAY
+        if last_day is None:
+            return cls.around(first, kind, zone)
+        try:
+            return cls.between(first, last_day, zone)
+        except ValueError as error:
+            raise ConfigurationError(f"There is nothing to sum up: {error}.") from None
 
     @classmethod
     def around(cls, day: date, kind: PeriodKind, zone: ZoneInfo) -> Period:

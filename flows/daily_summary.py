@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
@@ -35,13 +34,8 @@ async def daily_summary(
         time_zone: IANA name of the home's time zone, which decides when a day begins.
         csv: Also write a CSV file to the data folder: one day cycle by cycle, more day by day.
     """
-    zone = ZoneInfo(time_zone)
-    first = day or datetime.now(zone).date() - timedelta(days=1)
-    if last_day is None:
-        span = Period.around(first, period, zone)
-    else:
-        span = Period.between(first, last_day, zone)
     try:
+        span = Period.asked(day, last_day, period, time_zone)
         summary = await sum_up_energy(site, span, await Tariff.of_site(site))
         headline = await draw_and_publish(summary)
         if csv:

@@ -133,6 +133,30 @@ async def test_a_home_without_tariff_has_no_money(data: Path, tariff: None) -> N
     assert (await state.aresult()).saved is None
 
 
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"time_zone": "Europe/Smalland"}, "not an IANA time zone"),
+        ({"day": DAY, "last_day": DAY - timedelta(days=1)}, "before the first"),
+    ],
+)
+async def test_what_cannot_be_summed_up_is_said_plainly(
+    data: Path, parameters: dict[str, object], told: str
+) -> None:
+    state = await summary(**parameters)
+    assert state.is_failed()
+    assert told in (state.message or "")
+
+
+async def test_a_history_out_of_reach_is_said_plainly(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASEE_BALANCER_HISTORY_URL", "sqlite:////nowhere/history.db")
+    state = await summary(day=DAY)
+    assert state.is_failed()
+    assert "sqlite:////nowhere/history.db could not be opened" in (state.message or "")
+
+
 @pytest.mark.skipif(missing() is not None, reason=missing() or "")
 async def test_the_page_in_a_browser(
     stack: PrefectStack, data: Path, tariff: None, tmp_path: Path
