@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, make_url, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import (
+    URL,
+    DateTime,
+    Dialect,
+    Engine,
+    String,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -20,6 +31,7 @@ from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
 
 _SQLITE_BUSY_S = 10
+_TIME = "datetime64[us, UTC]"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -127,10 +139,14 @@ class History:
     """The database of cycles. Every method raises HistoryError when the database does not work."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        self._where = make_url(url).render_as_string(hide_password=True)
-        with self._errors("opened"):
-            _Base.metadata.create_all(self._engine)
+        self._where, self._engine = _engine(url)
+        with self._errors("opened"), self._engine.connect() as connection:
+            try:
+                _Base.metadata.create_all(connection)
+            except DBAPIError:  # another process has just done the same
+                connection.rollback()
+                _Base.metadata.create_all(connection)
+            connection.commit()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -149,22 +165,29 @@ class History:
             return session.scalar(query.limit(1))
 
     def cycles(self, site: str, start: datetime, end: datetime) -> pd.DataFrame:
-        """Cycles with start <= at < end, by time: one row each, columns as in the table."""
+        """Cycles with start <= at < end, by time: one row each, columns as in the table.
+
+        Numbers are floats, NaN where they are unknown; times are in UTC.
+        """
         columns = [column for column in Cycle.__table__.columns if column.key != "memory"]
         query = select(*columns).where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
         with self._errors("read"), self._engine.connect() as connection:
-            return pd.read_sql(query.order_by(Cycle.at), connection)
+            rows = connection.execute(query.order_by(Cycle.at)).all()
+        frame = pd.DataFrame(rows, columns=[column.key for column in columns])
+        return frame.astype(
+            {
+                column.key: _TIME if isinstance(column.type, UtcDateTime) else "float64"
+                for column in columns
+                if not isinstance(column.type, String)
+            }
+        )
 
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            raise HistoryError(
-                f"The history at {self._where} could not be {verb} ({type(cause).__name__}: "
-                f"{str(cause).splitlines()[0]}). Is the disk full, or the database down?"
-            ) from error
+            raise _failure(self._where, verb, getattr(error, "orig", None) or error) from error
 
 
 @cache
@@ -173,19 +196,46 @@ def open_history(url: str) -> History:
     return History(url)
 
 
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
+def _engine(url: str) -> tuple[str, Engine]:
+    """Where the database is, without secrets, and the engine for it."""
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise HistoryError(
+            "The history's URL cannot be understood. It is like postgresql://user:password@host/"
+            "database; special characters in the password are written as %40 and the like."
+        ) from None
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 5})
-    if parsed.database:
-        os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_S})
+    where = parsed.set(query={}).render_as_string(hide_password=True)
+    try:
+        sqlite = parsed.get_backend_name() == "sqlite"
+        return where, _sqlite(parsed) if sqlite else _server(parsed)
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        raise _failure(where, "opened", error) from error
+
+
+def _server(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database:
+        os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(url, connect_args={"timeout": _SQLITE_BUSY_S})
 
     @event.listens_for(engine, "connect")
     def survive_power_cuts(connection: Any, record: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
+        with suppress(sqlite3.OperationalError):  # locked: another process is doing it
+            connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine
+
+
+def _failure(where: str, verb: str, cause: BaseException) -> HistoryError:
+    said, _, _ = str(cause).partition("\n")
+    return HistoryError(
+        f"The history at {where} could not be {verb} ({type(cause).__name__}: {said}). "
+        "Is the disk full, or the database down?"
+    )
