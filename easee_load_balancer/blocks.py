@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import gather
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -130,12 +131,10 @@ class Site:
     @classmethod
     async def load(cls, name: str) -> Site:
         """Load the blocks called `name`. Raises ConfigurationError for a missing or wrong one."""
-        return cls(
-            name=name,
-            inverter=await _load(HuaweiInverter, name),
-            charger=await _load(EaseeCharger, name),
-            policy=await _load(ChargingPolicy, name),
+        inverter, charger, policy = await gather(
+            _load(HuaweiInverter, name), _load(EaseeCharger, name), _load(ChargingPolicy, name)
         )
+        return cls(name=name, inverter=inverter, charger=charger, policy=policy)
 
 
 async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:

@@ -16,7 +16,7 @@ from easee_load_balancer.house.day import BUILT_IN_DAYS, Day, load_day
 from easee_load_balancer.house.inverter import InverterSpec
 from easee_load_balancer.house.plant import BatterySpec, HouseSpec
 from easee_load_balancer.house.run import RunSpec, run_house
-from easee_load_balancer.processes import StartError
+from easee_load_balancer.processes import StartError, interrupt_on_signals
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 
@@ -135,6 +135,7 @@ def demo(
     """Run the whole product against a simulated house; touches no hardware, ends with Ctrl-C."""
     from easee_load_balancer.demo import run_demo  # Prefect takes seconds to import
 
+    interrupt_on_signals()
     console = Console(highlight=False, soft_wrap=True)
     try:
         good = run_demo(Path.cwd(), folder.resolve(), cycles, console)

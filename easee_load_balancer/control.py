@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import fmean
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from easee_load_balancer.readings import (
     MIN_CURRENT_A,
@@ -41,26 +41,17 @@ class Policy(BaseModel):
     min_current_a: int = Field(
         default=6,
         ge=MIN_CURRENT_A,
-        le=32,
+        le=10,
         title="Lowest current (A)",
         description="Below this the charge pauses; no car can charge with less than 6 A.",
     )
     max_current_a: int = Field(
         default=16,
-        ge=MIN_CURRENT_A,
+        ge=10,  # not below the highest minimum: so the form itself refuses a crossed pair
         le=32,
         title="Highest current (A)",
         description="The car never gets more than this per phase.",
     )
-
-    @model_validator(mode="after")
-    def _minimum_below_maximum(self) -> Self:
-        if self.min_current_a > self.max_current_a:
-            raise ValueError(
-                f"the lowest current ({self.min_current_a} A) must not be above "
-                f"the highest current ({self.max_current_a} A)"
-            )
-        return self
 
 
 class Memory(BaseModel):

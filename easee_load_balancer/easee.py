@@ -6,12 +6,15 @@ Endpoints and error codes follow the vendor's public API documentation.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -42,8 +45,6 @@ from easee_load_balancer.errors import (
 from easee_load_balancer.readings import ChargerState, Setpoint
 from easee_load_balancer.session import Session, SessionFile, Tokens
 
-_CALL_BUDGET_S = 10.0
-_TIMEOUT = httpx.Timeout(8.0, connect=4.0)
 _LARGEST_ANSWER = 1_000_000
 _LONGEST_TOKEN_S = 7 * 24 * 3600.0
 _COOL_DOWN_S = 120.0
@@ -58,18 +59,22 @@ _Model = TypeVar("_Model")
 class Easee:
     """A logged-in client; its session survives in `folder` for the next process.
 
+    A call takes `budget_s` at most, with logging in and all.
     Every method raises a ChargerError: ChargerUnreachable, ChargerUnknown, BadCredentials,
     RateLimited, Blocked or InvalidAnswer.
     """
 
-    def __init__(self, account: Account, folder: Path) -> None:
+    def __init__(self, account: Account, folder: Path, budget_s: float = 10.0) -> None:
         self.account = account
-        self._file = SessionFile(
-            folder, f"{account.user_name} {account.base_url}", account.password
-        )
+        self._folder = folder
+        self._budget_s = budget_s
+        self._file = SessionFile(folder, account)
         self._session = Session()
         self._http = httpx.AsyncClient(
-            base_url=account.base_url, timeout=_TIMEOUT, follow_redirects=False
+            base_url=account.base_url,
+            timeout=httpx.Timeout(0.8 * budget_s, connect=0.4 * budget_s),
+            follow_redirects=False,
+            verify=_tls(),
         )
 
     async def close(self) -> None:
@@ -79,25 +84,25 @@ class Easee:
     async def chargers(self) -> tuple[Charger, ...]:
         """All chargers of the account (at most 2 calls a minute)."""
         answer = await self._call("GET", "/api/chargers", "chargers")
-        return _parse(TypeAdapter(tuple[Charger, ...]), answer)
+        return self._parse(TypeAdapter(tuple[Charger, ...]), answer, "chargers")
 
     async def site_of(self, charger_id: str) -> Site:
         """The site with the circuits, one of which holds the charger."""
         answer = await self._call("GET", f"/api/chargers/{charger_id}/site", "site")
-        return _parse(TypeAdapter(Site), answer)
+        return self._parse(TypeAdapter(Site), answer, "site")
 
     async def config(self, charger_id: str) -> ChargerConfig:
         """The charger's settings."""
         answer = await self._call("GET", f"/api/chargers/{charger_id}/config", "config")
-        return _parse(TypeAdapter(ChargerConfig), answer)
+        return self._parse(TypeAdapter(ChargerConfig), answer, "config")
 
     async def state(self, charger: ChargerAddress) -> ChargerState:
         """The charger's state from one observations call, each value with its own time."""
         ids = ",".join(str(number) for number in sorted(OBSERVATION_IDS.values()))
         path = f"/state/{charger.charger_id}/observations"
         answer = await self._call("GET", path, "observations", params={"ids": ids})
-        observations = _parse(TypeAdapter(Observations), answer).observations
-        return charger_state(observations, datetime.now(UTC))
+        observed = self._parse(TypeAdapter(Observations), answer, "observations")
+        return charger_state(observed.observations, datetime.now(UTC))
 
     async def set_circuit_current(
         self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
@@ -127,7 +132,7 @@ class Easee:
     ) -> bytes:
         """One API call within the time budget, with one more try after a 401."""
         try:
-            async with asyncio.timeout(_CALL_BUDGET_S):
+            async with asyncio.timeout(self._budget_s):
                 return await self._call_with_token(method, path, endpoint, params, body)
         except TimeoutError as error:
             raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
@@ -174,6 +179,8 @@ class Easee:
                         raise InvalidAnswer(f"{self._cloud} sent an endless answer to {path}.")
         except httpx.TimeoutException as error:
             raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
+        except httpx.DecodingError as error:
+            raise InvalidAnswer(f"{self._cloud} sent an answer that is garbled.") from error
         except httpx.HTTPError as error:
             raise ChargerUnreachable(
                 f"{self._cloud} cannot be reached ({type(error).__name__}): is the internet "
@@ -189,30 +196,36 @@ class Easee:
         async with self._change() as session:
             token = _usable(session, refused)  # another process may have been faster
             if token is None:
-                self._refrain("login")
-                session.tokens = await self._refresh(session.tokens) or await self._log_in(session)
+                session.tokens = await self._refresh(session) or await self._log_in(session)
                 token = session.tokens.access
         return token
 
-    async def _refresh(self, tokens: Tokens | None) -> Tokens | None:
+    async def _refresh(self, session: Session) -> Tokens | None:
         """New tokens, or None when the refresh token is not accepted: it is single-use."""
-        if tokens is None:
+        if session.tokens is None:
             return None
+        self._refrain("refresh")
         body = {
-            "accessToken": tokens.access.get_secret_value(),
-            "refreshToken": tokens.refresh.get_secret_value(),
+            "accessToken": session.tokens.access.get_secret_value(),
+            "refreshToken": session.tokens.refresh.get_secret_value(),
         }
         answer = await self._send("POST", "/api/accounts/refresh_token", body=body)
-        return _tokens(answer.content) if answer.status == httpx.codes.OK else None
+        if answer.status == httpx.codes.OK:
+            return self._tokens(answer.content, "refresh")
+        if answer.turns_us_away:
+            _note_refusal(session, "refresh", answer)
+            raise self._error("refresh", answer)
+        return None
 
     async def _log_in(self, session: Session) -> Tokens:
+        self._refrain("login")
         body = {
             "userName": self.account.user_name,
             "password": self.account.password.get_secret_value(),
         }
         answer = await self._send("POST", "/api/accounts/login", body=body)
         if answer.status == httpx.codes.OK:
-            return _tokens(answer.content)
+            return self._tokens(answer.content, "login")
         if answer.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
             session.rejected = True
             self._refrain("login")
@@ -222,14 +235,20 @@ class Easee:
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[Session]:
         """The stored session, saved with what is changed in it, also when that ends in an error."""
-        async with self._file.locked():
-            self._session = session = self._file.load()
-            before = session.to_json()
-            try:
-                yield session
-            finally:
-                if session.to_json() != before:
-                    self._file.save(session)
+        try:
+            async with self._file.locked():
+                self._session = session = self._file.load()
+                before = session.to_json()
+                try:
+                    yield session
+                finally:
+                    if session.to_json() != before:
+                        self._file.save(session)
+        except OSError as error:
+            raise ChargerError(
+                f"The Easee session in {self._folder} cannot be used ({error.strerror}). "
+                "Is the disk full, or the folder somebody else's?"
+            ) from error
 
     async def _remember_refusal(self, endpoint: str, answer: _Answer) -> None:
         async with self._change() as session:
@@ -252,35 +271,60 @@ class Easee:
         until = session.cool_down.get(endpoint)
         if until and now < until:
             raise RateLimited(
-                f"{self._cloud} asked us to wait with '{endpoint}'. Nothing is sent there before "
-                f"{_clock(until)}.",
+                f"{self._cloud} is not to be asked for '{endpoint}' for now. Nothing is sent there "
+                f"before {_clock(until)}.",
                 until,
             )
 
     def _error(self, endpoint: str, answer: _Answer) -> ChargerError:
         """The error for an answer that is not a success."""
-        try:
-            self._refrain(endpoint)
-        except ChargerError as error:
-            return error
+        if answer.turns_us_away:
+            try:
+                self._refrain(endpoint)
+            except ChargerError as error:
+                return error
         problem = _problem(answer.content)
         said = " ".join(text for text in (problem.title, problem.detail) if text)
         said = re.sub(r"[^\w .,:;()'/-]", "", said)[:200] or "no explanation"
+        answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({said})."
         if answer.status == httpx.codes.NOT_FOUND:
             return ChargerUnknown(
-                f"{self._cloud} does not know the charger, site or circuit asked for by "
-                f"'{endpoint}' ({said}). Check the block 'Easee charger'."
+                f"{answers} It does not know this charger, site or circuit: check the block "
+                "'Easee charger'."
             )
         if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return ChargerUnreachable(
-                f"{self._cloud} answers {answer.status} to '{endpoint}' ({said}). This usually "
-                "passes within minutes."
-            )
-        return ChargerError(f"{self._cloud} answers {answer.status} to '{endpoint}' ({said}).")
+            return ChargerUnreachable(f"{answers} This usually passes within minutes.")
+        return ChargerError(f"{answers} If this goes on, check the account in the Easee app.")
+
+    def _tokens(self, content: bytes, endpoint: str) -> Tokens:
+        token, now = self._parse(TypeAdapter(Token), content, endpoint), datetime.now(UTC)
+        return Tokens(
+            access=token.access_token,
+            refresh=token.refresh_token,
+            issued_at=now,
+            expires_at=now + timedelta(seconds=min(token.expires_in, _LONGEST_TOKEN_S)),
+        )
+
+    def _parse(self, model: TypeAdapter[_Model], content: bytes, endpoint: str) -> _Model:
+        try:
+            return model.validate_json(content)
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in problem["loc"]) or "the whole answer"
+            raise InvalidAnswer(
+                f"{self._cloud} sent something unexpected to '{endpoint}' ({where}: "
+                f"{problem['msg']}). Tried again at the next cycle."
+            ) from None
 
     @property
     def _cloud(self) -> str:
         return f"The Easee cloud at {self.account.base_url}"
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The trusted certificates, loaded once per process."""
+    return httpx.create_ssl_context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +332,12 @@ class _Answer:
     status: int
     headers: httpx.Headers
     content: bytes = field(repr=False)
+
+    @property
+    def turns_us_away(self) -> bool:
+        """Blocked (a block answers 403, or redirects to a black hole), or asked too often."""
+        codes = (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS)
+        return self.status in codes or httpx.codes.is_redirect(self.status)
 
 
 def _usable(session: Session, refused: SecretStr | None) -> SecretStr | None:
@@ -322,29 +372,9 @@ def _retry_after(headers: httpx.Headers, now: datetime, default_s: float) -> tim
             seconds = (parsedate_to_datetime(text) - now).total_seconds()
         except (ValueError, TypeError):
             seconds = default_s
+    if math.isnan(seconds):
+        seconds = default_s
     return timedelta(seconds=min(max(seconds, 1.0), _LOGIN_COOL_DOWN_S))
-
-
-def _tokens(content: bytes) -> Tokens:
-    token, now = _parse(TypeAdapter(Token), content), datetime.now(UTC)
-    return Tokens(
-        access=token.access_token,
-        refresh=token.refresh_token,
-        issued_at=now,
-        expires_at=now + timedelta(seconds=min(token.expires_in, _LONGEST_TOKEN_S)),
-    )
-
-
-def _parse(model: TypeAdapter[_Model], content: bytes) -> _Model:
-    try:
-        return model.validate_json(content)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the whole answer"
-        raise InvalidAnswer(
-            f"The Easee cloud sent something unexpected ({where}: {problem['msg']}). "
-            "Tried again at the next cycle."
-        ) from None
 
 
 def _problem(content: bytes) -> Problem:

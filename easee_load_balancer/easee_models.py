@@ -6,14 +6,17 @@ Ids, units and enumerations follow the API's "Observation IDs" and "Enumerations
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Literal, cast
+from operator import attrgetter
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
     AliasGenerator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -58,10 +61,23 @@ OBSERVATION_IDS = {
     "connected_to_cloud": 250,
 }
 _NAMES = {number: name for name, number in OBSERVATION_IDS.items()}
+_OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
+    0: 0,
+    **dict.fromkeys(range(10, 16), 1),
+    **dict.fromkeys(range(20, 23), 2),
+    30: 3,
+}
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+_Item = TypeVar("_Item")
+_List = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
+"""A list, for which the API sends null when it is empty."""
 
 
 class Account(BaseModel):
     """The Easee login, as used in the Easee app."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     user_name: str = Field(
         min_length=1,
@@ -83,6 +99,12 @@ class Account(BaseModel):
     @classmethod
     def _encrypted_or_local(cls, url: str) -> str:
         parts = urlsplit(url)
+        try:
+            usable = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("the API address must be like https://host or https://host:port")
         if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
             raise ValueError(
                 "the API address must begin with https:// unless it is on this machine"
@@ -133,7 +155,7 @@ class Circuit(_ApiModel):
     id: int
     site_id: int
     rated_current: float | None = None
-    chargers: tuple[Charger, ...] = ()
+    chargers: _List[Charger] = ()
 
 
 class Site(_ApiModel):
@@ -142,7 +164,7 @@ class Site(_ApiModel):
     id: int
     name: str | None = None
     rated_current: float | None = None
-    circuits: tuple[Circuit, ...] = ()
+    circuits: _List[Circuit] = ()
 
     def circuit_of(self, charger_id: str) -> Circuit | None:
         """The circuit on which that charger hangs."""
@@ -170,12 +192,11 @@ class Observation(_ApiModel):
 
     id: int
     timestamp: datetime
-    data_type: int
     value: bool | int | float | str | None
 
     @property
     def observed_at(self) -> datetime:
-        """The time in UTC, also where the zone was left out."""
+        """The time; in UTC where the zone was left out."""
         return self.timestamp if self.timestamp.tzinfo else self.timestamp.replace(tzinfo=UTC)
 
 
@@ -196,17 +217,17 @@ class Problem(_ApiModel):
 
 def charger_state(observations: Iterable[Observation], now: datetime) -> ChargerState:
     """The charger's state at `now` from its observations; what was not sent stays unknown."""
-    known = {_NAMES[one.id]: one for one in observations if one.id in _NAMES}
+    in_order = sorted(observations, key=attrgetter("observed_at"))
+    known = {_NAMES[one.id]: one for one in in_order if one.id in _NAMES}
     newest = max((one.observed_at for one in known.values()), default=None)
     connected = _boolean(known.get("connected_to_cloud"))
-    power_kw = _number(known.get("car_w"))
     return ChargerState(
         taken_at=now,
         online=connected is not False and newest is not None and now - newest <= STALE_AFTER,
         mode=_mode(_number(known.get("mode"))),
-        car_w=None if power_kw is None else power_kw * 1000,
+        car_w=_number(known.get("car_w"), scale=1000),
         output_current_a=_number(known.get("output_current_a")),
-        output_phases=_phases(_number(known.get("output_phases"))),
+        output_phases=_OUTPUT_PHASES.get(_number(known.get("output_phases"))),
         car_current_a=_per_phase(known, "car_current"),
         voltage_v=_per_phase(known, "voltage", unit="v"),
         circuit_current_a=_per_phase(known, "circuit_current"),
@@ -223,13 +244,14 @@ def charger_state(observations: Iterable[Observation], now: datetime) -> Charger
     )
 
 
-def _number(observation: Observation | None) -> float | None:
+def _number(observation: Observation | None, scale: float = 1) -> float | None:
     if observation is None or isinstance(observation.value, bool | None):
         return None
     try:
-        return float(observation.value)
-    except ValueError:
+        number = float(observation.value) * scale
+    except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None
 
 
 def _integer(observation: Observation | None) -> int | None:
@@ -238,19 +260,14 @@ def _integer(observation: Observation | None) -> int | None:
 
 
 def _boolean(observation: Observation | None) -> bool | None:
-    if observation is None or observation.value is None:
-        return None
-    return str(observation.value).lower() in ("true", "1")
+    value = None if observation is None else observation.value
+    if isinstance(value, bool | None):
+        return value
+    return _BOOLEANS.get(str(value).lower().removesuffix(".0"))
 
 
 def _mode(number: float | None) -> ChargerMode | None:
     return ChargerMode(int(number)) if number in list(ChargerMode) else None
-
-
-def _phases(number: float | None) -> Literal[0, 1, 2, 3] | None:
-    """`outputPhase`: tens digit = number of phases (0; 10..15; 20..22; 30)."""
-    tens = None if number is None else int(number) // 10
-    return cast(Literal[0, 1, 2, 3], tens) if tens in (0, 1, 2, 3) else None
 
 
 def _per_phase(known: dict[str, Observation], name: str, unit: str = "a") -> PhaseValues:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, date, datetime
 from functools import cache
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sqlalchemy import (
+    URL,
     ColumnElement,
+    Connection,
     DateTime,
     Dialect,
     Engine,
@@ -27,7 +30,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -197,11 +200,14 @@ class History:
     """The database of cycles. Every method raises HistoryError when the database does not work."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        self._where = make_url(url).render_as_string(hide_password=True)
-        with self._errors("opened"):
-            _Base.metadata.create_all(self._engine)
-            _bring_up_to_date(self._engine)
+        self._where, self._engine = _engine(url)
+        with self._errors("opened"), self._engine.connect() as connection:
+            try:
+                _bring_up_to_date(connection)
+            except DBAPIError:  # another process has just done the same
+                connection.rollback()
+                _bring_up_to_date(connection)
+            connection.commit()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -264,11 +270,7 @@ class History:
         try:
             yield
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-            cause = getattr(error, "orig", None) or error
-            raise HistoryError(
-                f"The history at {self._where} could not be {verb} ({type(cause).__name__}: "
-                f"{str(cause).splitlines()[0]}). Is the disk full, or the database down?"
-            ) from error
+            raise _failure(self._where, verb, getattr(error, "orig", None) or error) from error
 
 
 @cache
@@ -277,17 +279,17 @@ def open_history(url: str) -> History:
     return History(url)
 
 
-def _bring_up_to_date(engine: Engine) -> None:
-    """Give tables of an earlier version the columns and indexes that they lack."""
+def _bring_up_to_date(connection: Connection) -> None:
+    """Create what is missing: tables, and columns and indexes of an earlier version's tables."""
+    _Base.metadata.create_all(connection)
     for table in _Base.metadata.sorted_tables:
-        known = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
         for column in table.columns:
             if column.name not in known:
-                kind = column.type.compile(engine.dialect)
-                with engine.begin() as connection:
-                    connection.execute(text(f"ALTER TABLE {table.name} ADD {column.name} {kind}"))
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD {column.name} {kind}"))
         for index in table.indexes:
-            index.create(engine, checkfirst=True)
+            index.create(connection, checkfirst=True)
 
 
 def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:
@@ -300,25 +302,46 @@ def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:
     return pd.Series(np.array(values, dtype="float64"))
 
 
-def _engine(url: str) -> Engine:
-    parsed = make_url(url)
+def _engine(url: str) -> tuple[str, Engine]:
+    """Where the database is, without secrets, and the engine for it."""
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError):
+        raise HistoryError(
+            "The history's URL cannot be understood. It is like postgresql://user:password@host/"
+            "database; special characters in the password are written as %40 and the like."
+        ) from None
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 5})
-    if parsed.database:
-        try:
-            os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            raise HistoryError(
-                f"The history at {parsed} could not be opened ({error.strerror}). Does its folder "
-                "exist, and may this user write there?"
-            ) from error
-    engine = create_engine(parsed, connect_args={"timeout": _SQLITE_BUSY_S})
+    where = parsed.set(query={}).render_as_string(hide_password=True)
+    try:
+        sqlite = parsed.get_backend_name() == "sqlite"
+        return where, _sqlite(parsed) if sqlite else _server(parsed)
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        raise _failure(where, "opened", error) from error
+
+
+def _server(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database:
+        os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(url, connect_args={"timeout": _SQLITE_BUSY_S})
 
     @event.listens_for(engine, "connect")
     def survive_power_cuts(connection: Any, record: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
+        with suppress(sqlite3.OperationalError):  # locked: another process is doing it
+            connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
     return engine
+
+
+def _failure(where: str, verb: str, cause: BaseException) -> HistoryError:
+    said, _, _ = str(cause).partition("\n")
+    return HistoryError(
+        f"The history at {where} could not be {verb} ({type(cause).__name__}: {said}). "
+        "Is the disk full, or the database down?"
+    )

@@ -89,8 +89,12 @@ class InverterAddress(BaseModel):
 
     @property
     def budget_s(self) -> float:
-        """For all attempts of one reading together: two connections that stay mute (12 s)."""
-        return 2 * (self.settle_time_s + self.timeout_s)
+        """For all attempts of one reading together (14 s).
+
+        It suffices for a new connection to an old dongle with 3 s for each of four answers, or
+        for a second attempt after one lost answer.
+        """
+        return self.settle_time_s + 2.6 * self.timeout_s
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port} unit {self.unit_id}"

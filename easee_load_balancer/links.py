@@ -34,29 +34,32 @@ class Links:
         """The one connection to that inverter; a changed address replaces it."""
         key = (address.host, address.port)
         known = self._inverters.get(key)
-        if known is None or known.address != address:
-            if known is not None:
-                await known.close()
-            known = self._inverters[key] = Inverter(address)
-        return known
+        if known is not None and known.address == address:
+            return known
+        new = self._inverters[key] = Inverter(address)
+        if known is not None:
+            await known.close()
+        return new
 
     async def easee(self, account: Account, folder: Path) -> Easee:
         """The one session of that account; a changed password replaces it."""
         key = (account.base_url, account.user_name)
         known = self._clouds.get(key)
-        if known is None or known.account != account:
-            if known is not None:
-                await known.close()
-            known = self._clouds[key] = Easee(account, folder)
-        return known
+        if known is not None and known.account == account:
+            return known
+        new = self._clouds[key] = Easee(account, folder)
+        if known is not None:
+            await known.close()
+        return new
 
     async def _close(self) -> None:
-        for inverter in self._inverters.values():
+        # Forgotten first: who comes while they are being closed gets new ones.
+        inverters, self._inverters = self._inverters, {}
+        clouds, self._clouds = self._clouds, {}
+        for inverter in inverters.values():
             await inverter.close()
-        for cloud in self._clouds.values():
+        for cloud in clouds.values():
             await cloud.close()
-        self._inverters.clear()
-        self._clouds.clear()
 
 
 LINKS = Links()

@@ -33,6 +33,12 @@ def free_port() -> int:
         return port
 
 
+def interrupt_on_signals() -> None:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that whatever was started is ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 class Child:
     """A process in a session of its own, its output in a log file; ended together with its own."""
 

@@ -120,7 +120,7 @@ class ChargerState:
     session_kwh: float | None = None
     lifetime_kwh: float | None = None
     observed_at: Mapping[str, datetime] = field(default_factory=dict)
-    """When each of the fields above was observed by the charger, by field name."""
+    """When the charger observed each value, by the names in `easee_models.OBSERVATION_IDS`."""
 
     @classmethod
     def unknown(cls, taken_at: datetime) -> ChargerState:

@@ -15,11 +15,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from easee_load_balancer.easee_models import Account
 
 _RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
 _SALT_BYTES = 16
@@ -64,14 +67,18 @@ class Session(BaseModel):
 
 
 class SessionFile:
-    """One account's session in `folder`, readable with that account's password alone."""
+    """One account's session in `folder`, readable with that account's password alone.
 
-    def __init__(self, folder: Path, account: str, password: SecretStr) -> None:
-        name = hashlib.sha256(account.encode()).hexdigest()[:16]
+    Every method raises OSError where the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, account: Account) -> None:
+        owner = f"{account.user_name} {account.base_url}"
+        name = hashlib.sha256(owner.encode()).hexdigest()[:16]
         self._path = folder / f"easee-session-{name}"
         self._lock_path = folder / f"easee-session-{name}.lock"
-        self._password = password
-        self._key: tuple[bytes, Fernet] | None = None
+        self._password = account.password
+        self._salt = os.urandom(_SALT_BYTES)
 
     def load(self) -> Session:
         """The stored session; an empty one where none is readable with this password."""
@@ -81,18 +88,17 @@ class SessionFile:
             return Session()
         salt, token = stored[:_SALT_BYTES], stored[_SALT_BYTES:]
         try:
-            return Session.model_validate_json(self._fernet(salt).decrypt(token))
-        except (InvalidToken, ValidationError, ValueError):
+            return Session.model_validate_json(_cipher(self._password, salt).decrypt(token))
+        except (InvalidToken, ValidationError):
             return Session()
 
     def save(self, session: Session) -> None:
         """Replace the stored session in one step."""
-        salt = self._key[0] if self._key else os.urandom(_SALT_BYTES)
-        token = self._fernet(salt).encrypt(session.to_json().encode())
+        token = _cipher(self._password, self._salt).encrypt(session.to_json().encode())
         temporary = self._path.with_suffix(f".{os.getpid()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(salt + token)
+            file.write(self._salt + token)
         temporary.replace(self._path)
 
     @asynccontextmanager
@@ -111,9 +117,11 @@ class SessionFile:
         finally:
             os.close(descriptor)
 
-    def _fernet(self, salt: bytes) -> Fernet:
-        if self._key is None or self._key[0] != salt:
-            kdf = Scrypt(salt=salt, length=32, n=2**14, r=8, p=1)
-            key = kdf.derive(self._password.get_secret_value().encode())
-            self._key = (salt, Fernet(base64.urlsafe_b64encode(key)))
-        return self._key[1]
+
+@lru_cache(maxsize=4)
+def _cipher(password: SecretStr, salt: bytes) -> Fernet:
+    """The cipher of a password; its key is expensive to derive, on purpose."""
+    key = Scrypt(salt=salt, length=32, n=2**14, r=8, p=1).derive(
+        password.get_secret_value().encode()
+    )
+    return Fernet(base64.urlsafe_b64encode(key))

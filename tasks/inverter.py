@@ -13,7 +13,7 @@ from easee_load_balancer.readings import InverterReading
     name="read inverter",
     task_run_name="read inverter",
     tags=["inverter"],
-    timeout_seconds=15,
+    timeout_seconds=17,
     persist_result=False,
 )
 async def read_inverter(address: InverterAddress, *, night: bool) -> InverterReading:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import NotInstalled, Postgres, running_postgres
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
+# What flow tests do not look at would only contend for the test server's SQLite database.
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+for _service in ("EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN"):
+    os.environ[f"PREFECT_SERVER_SERVICES_{_service}_ENABLED"] = "false"
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,13 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"measured data is not at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, where one is installed."""
+    try:
+        with running_postgres() as server:
+            yield server
+    except NotInstalled as missing:
+        pytest.skip(str(missing))

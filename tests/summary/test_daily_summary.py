@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from daily_summary import daily_summary
 from prefect import get_client
 from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import State
@@ -20,7 +21,6 @@ from easee_load_balancer.blocks import Tariff
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.history import History, open_history
 from easee_load_balancer.processes import PrefectStack
-from flows.daily_summary import daily_summary
 from tests.summary.browser import browser, missing
 from tests.summary.conftest import DAY, STOCKHOLM
 from tests.summary.simulated import Watched

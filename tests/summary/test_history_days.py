@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from easee_load_balancer.history import Cycle, DailyEnergy, History
 from easee_load_balancer.periods import Period
 from easee_load_balancer.readings import ChargerState, InverterReading
 from easee_load_balancer.summary import sum_up
+from tests.postgres import Postgres
 from tests.summary.simulated import STOCKHOLM
 
 NOON = datetime(2026, 6, 21, 10, 0, 0, 250_000, tzinfo=UTC)
@@ -45,8 +47,20 @@ def cycle(at: datetime, pv_w: float = 5000.0, site: str = "home") -> Cycle:
     )
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]:
+    """An empty database of each kind."""
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    if request.param == "postgresql":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        url = postgres.empty_database()
+    opened = History(url)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def history(tmp_path: Path) -> History:
+def file_history(tmp_path: Path) -> History:
     return History(f"sqlite:///{tmp_path / 'history.db'}")
 
 
@@ -87,14 +101,14 @@ def test_a_day_stored_again_is_replaced(history: History) -> None:
     assert history.day("home", DAY, "Europe/Stockholm") is None
 
 
-def test_a_day_outlives_its_cycles(history: History, tmp_path: Path) -> None:
-    history.record_all(cycle(NOON + timedelta(seconds=30 * n)) for n in range(60))
+def test_a_day_outlives_its_cycles(file_history: History, tmp_path: Path) -> None:
+    file_history.record_all(cycle(NOON + timedelta(seconds=30 * n)) for n in range(60))
     period = Period.around(DAY, "month", STOCKHOLM)
-    before = sum_up(history, "home", period, None, NOW)
+    before = sum_up(file_history, "home", period, None, NOW)
     assert next(iter(before.days)) == DAY
     with sqlite3.connect(tmp_path / "history.db") as database:
         database.execute("DELETE FROM cycles")
-    after = sum_up(history, "home", Period.around(DAY, "day", STOCKHOLM), None, NOW)
+    after = sum_up(file_history, "home", Period.around(DAY, "day", STOCKHOLM), None, NOW)
     assert after.total == before.days[DAY]
 
 
@@ -109,15 +123,15 @@ def test_a_day_that_is_not_over_is_summed_up_so_far_and_not_stored(history: Hist
     assert history.day("home", DAY, STOCKHOLM.key) is None
 
 
-def test_a_damaged_database_is_said_plainly(history: History, tmp_path: Path) -> None:
-    history.record_all(cycle(NOON + timedelta(seconds=30 * n)) for n in range(2000))
-    history.close()
+def test_a_damaged_database_is_said_plainly(file_history: History, tmp_path: Path) -> None:
+    file_history.record_all(cycle(NOON + timedelta(seconds=30 * n)) for n in range(2000))
+    file_history.close()
     path = tmp_path / "history.db"
     with path.open("r+b") as file:
         file.seek(40_000)
         file.write(b"\x00\xff" * 100_000)
     with pytest.raises(HistoryError, match="could not be read"):
-        history.cycles("home", NOON, NOW)
+        file_history.cycles("home", NOON, NOW)
 
 
 def test_a_database_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:

@@ -1,0 +1,207 @@
+"""The control cycle as a flow: a real Prefect server, a real Modbus server, a real HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from balance import balance
+from prefect import get_client
+from prefect.flow_engine import run_flow_async
+from prefect.states import Scheduled
+
+from easee_load_balancer.house.day import generate_day
+from easee_load_balancer.house.faults import Faults
+from easee_load_balancer.house.plant import BatterySpec
+from easee_load_balancer.lock import only_writer
+from easee_load_balancer.settings import Settings
+from tests.flows.home import SITE, a_home, last_run
+
+
+async def test_a_cycle_reads_decides_pushes_and_remembers() -> None:
+    async with a_home() as home:
+        state = await home.cycle()
+        assert state.is_completed()
+        assert state.message is not None
+        assert state.message.startswith("10 A x 3: surplus ")
+        assert (await last_run()).name == state.message
+        assert home.circuit_current_a == (10.0, 10.0, 10.0)
+        row = home.last_cycle()
+        assert row.outcome == "pushed"
+        assert row.reason == state.message
+        assert row.setpoint_a == 10
+        assert row.pv_w == pytest.approx(home.house.plant.pv_w, rel=0.02)
+
+
+async def test_nothing_is_written_when_nothing_changed() -> None:
+    async with a_home() as home:
+        await home.cycle()
+        await home.cycle()
+        assert home.writes == 1
+        assert home.last_cycle().outcome == "held"
+
+
+async def test_the_easee_session_survives_from_run_to_run() -> None:
+    async with a_home() as home:
+        for _ in range(3):
+            assert (await home.cycle()).is_completed()
+        assert home.house.cloud.tokens.logins == 1
+        assert home.house.inverter.connections == 3
+
+
+async def test_no_car_no_command() -> None:
+    async with a_home() as home:
+        home.house.plant.car.unplug()
+        state = await home.cycle()
+        assert state.message == "no car connected"
+        assert home.writes == 0
+
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"modbus": "refuse"}, "Cannot connect to the inverter"),
+    ({"modbus": "silent"}, "No answer from the inverter"),
+    ({"modbus": "busy"}, "is busy"),
+    ({"modbus": "reset"}, "closed the connection"),
+    ({"modbus": "short"}, "registers instead of"),
+    ({"modbus": "implausible"}, "rated power is|cannot be"),
+    ({"modbus": "garbage"}, "No answer from the inverter"),
+    ({"api_status": 500}, "answers 500"),
+    ({"api_status": 503}, "answers 503"),
+    ({"api_status": 504}, "answers 504"),
+    ({"api_malformed": True}, "something unexpected"),
+]
+
+
+async def test_a_fault_fails_the_run_in_one_clear_line_and_the_next_good_cycle_works() -> None:
+    async with a_home() as home:
+        await home.cycle()
+        for fault, message in FAULTS:
+            writes = home.writes
+            for name, value in fault.items():
+                setattr(home.house.faults, name, value)
+            state = await home.cycle()
+            assert state.is_failed(), fault
+            assert re.search(message, state.message or ""), (fault, state.message)
+            assert "\n" not in (state.message or "")
+            assert home.writes == writes, fault
+            assert home.last_cycle().outcome == "failed", fault
+            for name, field in Faults.model_fields.items():
+                setattr(home.house.faults, name, field.default)
+            await asyncio.sleep(0.1)  # the simulated inverter looks at its faults every 50 ms
+            assert (await home.cycle()).is_completed(), fault
+
+
+async def test_refused_limited_or_blocked_nothing_more_is_asked() -> None:
+    for status in (401, 429, 403):
+        async with a_home() as home:
+            home.house.faults.api_status = status
+            first = await home.cycle()
+            calls = dict(home.house.cloud.calls)
+            second = await home.cycle()
+            assert first.is_failed()
+            assert "The Easee cloud" in (first.message or "")
+            assert second.is_failed()
+            assert "Nothing is sent" in (second.message or "")
+            assert home.house.cloud.calls == calls, status
+            assert home.writes == 0
+
+
+async def test_what_could_be_read_is_recorded_when_the_cloud_fails() -> None:
+    async with a_home() as home:
+        home.house.faults.api_status = 503
+        await home.cycle()
+        row = home.last_cycle()
+        assert row.pv_w is not None
+        assert row.car_w is None
+
+
+async def test_a_failed_push_is_not_remembered_as_done() -> None:
+    async with a_home(circuit_id=99) as home:
+        state = await home.cycle()
+        assert state.is_failed()
+        assert "does not know this charger, site or circuit" in (state.message or "")
+        await home.save()
+        assert (await home.cycle()).is_completed()
+        assert home.circuit_current_a == (10.0, 10.0, 10.0)
+
+
+async def test_a_wrong_password_is_tried_once() -> None:
+    async with a_home(password="wrong") as home:
+        for _ in range(2):
+            state = await home.cycle()
+            assert state.is_failed()
+            assert "refused the user name or password" in (state.message or "")
+        assert sum(n for path, n in home.house.cloud.calls.items() if "login" in path) == 1
+        await home.save()
+        assert (await home.cycle()).is_completed()
+
+
+async def test_an_unknown_charger_is_named() -> None:
+    async with a_home(charger_id="EH000000") as home:
+        state = await home.cycle()
+        assert state.is_failed()
+        assert "check the block 'Easee charger'" in (state.message or "")
+
+
+async def test_an_inverter_asleep_at_night_is_no_failure() -> None:
+    dusk_s = 20 * 3600 + 58 * 60
+    async with a_home(generate_day("clear"), dusk_s) as home:
+        assert (await home.cycle()).is_completed()
+        home.house.advance(700)
+        await asyncio.sleep(0.1)
+        state = await home.cycle()
+        assert state.name == "Asleep"
+        assert state.is_completed()
+        assert state.message == "0 A: no sun, the inverter is asleep"
+        assert home.circuit_current_a == (0.0, 0.0, 0.0)
+        assert home.last_cycle().outcome == "asleep"
+
+
+async def test_an_inverter_that_vanishes_by_day_is_a_failure() -> None:
+    async with a_home() as home:
+        await home.cycle()
+        home.house.faults.modbus = "refuse"
+        assert (await home.cycle()).is_failed()
+
+
+async def test_a_battery_plant_that_vanishes_at_night_is_a_failure() -> None:
+    async with a_home(generate_day("clear"), 23 * 3600, BatterySpec()) as home:
+        await home.cycle()
+        home.house.faults.modbus = "refuse"
+        assert (await home.cycle()).is_failed()
+
+
+async def test_a_cycle_that_starts_too_late_touches_nothing() -> None:
+    async with a_home() as home, get_client() as client:
+        due = datetime.now(UTC) - timedelta(seconds=31)
+        run = await client.create_flow_run(
+            balance, parameters={"site": SITE}, state=Scheduled(scheduled_time=due)
+        )
+        await run_flow_async(balance, flow_run=run, parameters={"site": SITE}, return_type="state")
+        run = await client.read_flow_run(run.id)
+        assert run.state is not None
+        assert run.state.is_cancelled()
+        assert run.state.name == "Superseded"
+        assert run.name.startswith("superseded: it was due 3")
+        assert not home.house.cloud.calls
+        assert home.house.inverter.connections == 0
+
+
+async def test_two_cycles_of_one_site_never_run_together() -> None:
+    async with a_home() as home:
+        with only_writer(Settings().folder, SITE):
+            state = await home.cycle()
+        assert state.name == "Superseded"
+        assert not home.house.cloud.calls
+        assert (await home.cycle()).is_completed()
+
+
+async def test_a_missing_block_is_named() -> None:
+    async with a_home():
+        state = await balance("cottage", return_state=True)
+    assert state.is_failed()
+    assert "There is no block" in (state.message or "")
+    assert "'cottage'" in (state.message or "")

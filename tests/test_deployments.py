@@ -1,0 +1,81 @@
+"""prefect.yaml as it stands: Prefect ignores what it does not know, so every key is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.flows import Flow, load_flow_from_entrypoint
+
+PROJECT = Path(__file__).parents[1]
+TOP_KEYS = {"name", "pull", "definitions", "deployments"}
+DEPLOYMENT_KEYS = {
+    "name",
+    "entrypoint",
+    "description",
+    "tags",
+    "parameters",
+    "work_pool",
+    "schedules",
+}
+SCHEDULE_KEYS = {"slug", "timezone", "active"}
+
+
+def _load() -> dict[str, Any]:
+    project: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
+    return project
+
+
+DEPLOYMENTS = {one["entrypoint"].rpartition(":")[2]: one for one in _load()["deployments"]}
+
+
+def test_top_level_keys() -> None:
+    assert set(_load()) == TOP_KEYS
+
+
+def test_what_is_deployed() -> None:
+    assert set(DEPLOYMENTS) == {"balance", "daily_summary"}
+    assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = DEPLOYMENTS[name]
+    assert set(deployment) == DEPLOYMENT_KEYS
+    assert set(deployment["work_pool"]) == {"name"}
+    monkeypatch.chdir(PROJECT)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
+    assert flow.name == name
+    assert flow.validate_parameters(deployment["parameters"])
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_schedule(name: str) -> None:
+    (schedule,) = DEPLOYMENTS[name]["schedules"]
+    kind = {key: schedule[key] for key in schedule if key not in {"slug", "active"}}
+    if "cron" in schedule:
+        assert set(schedule) == SCHEDULE_KEYS | {"cron"}
+        assert CronSchedule(**kind).timezone == schedule["timezone"]
+    else:
+        assert set(schedule) == SCHEDULE_KEYS | {"interval", "anchor_date"}
+        assert IntervalSchedule(**kind).interval.total_seconds() == schedule["interval"]
+    assert schedule["active"] is True
+    assert schedule["slug"]
+
+
+def test_no_flow_file_bears_the_name_of_a_module() -> None:
+    """Their folder goes to the front of sys.path when a run starts."""
+    for file in (PROJECT / "flows").glob("*.py"):
+        assert not list(Path(yaml.__file__).parents[1].glob(f"{file.stem}*")), file
+        assert not (PROJECT / file.stem).exists()
+
+
+def test_every_package_is_pinned_without_an_address() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        for line in (PROJECT / name).read_text().splitlines():
+            assert line == "-r requirements.txt" or line.count("==") == 1, line
+            assert "/" not in line, line
+            assert "@" not in line, line

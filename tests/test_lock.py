@@ -1,0 +1,79 @@
+"""The lock that lets one cycle of a site run at a time."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from easee_load_balancer.lock import SiteBusy, only_writer
+
+HOLDER = """
+import sys
+from pathlib import Path
+from easee_load_balancer.lock import only_writer
+
+with only_writer(Path(sys.argv[1]), "home"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+PROJECT = Path(__file__).parents[1]
+
+
+def test_the_second_is_refused_at_once(tmp_path: Path) -> None:
+    with only_writer(tmp_path, "home"):
+        began = time.monotonic()
+        with (
+            pytest.raises(SiteBusy, match="another cycle of 'home'"),
+            only_writer(tmp_path, "home"),
+        ):
+            pass
+        assert time.monotonic() - began < 0.1
+
+
+def test_sites_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    with only_writer(tmp_path, "home"), only_writer(tmp_path, "cabin"):
+        pass
+
+
+def test_it_is_free_again_also_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="wrong"), only_writer(tmp_path, "home"):
+        raise ValueError("wrong")
+    with only_writer(tmp_path, "home"):
+        pass
+
+
+def test_who_was_refused_does_not_free_it(tmp_path: Path) -> None:
+    with only_writer(tmp_path, "home"):
+        for _ in range(2):
+            with pytest.raises(SiteBusy), only_writer(tmp_path, "home"):
+                pass
+
+
+def test_the_lock_file_is_its_owners_alone(tmp_path: Path) -> None:
+    with only_writer(tmp_path, "home"):
+        (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_it_ends_with_a_holder_that_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(SiteBusy), only_writer(tmp_path, "home"):
+            pass
+        holder.kill()
+        holder.wait(timeout=10)
+    with only_writer(tmp_path, "home"):
+        pass
