@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.house.plant import BatterySpec
 from easee_load_balancer.processes import PrefectStack
-from tests.summary.simulated import STOCKHOLM as STOCKHOLM
-from tests.summary.simulated import Troubles, Watched, watch_day
+from tests.summary.simulated import DAY, PROJECT, Troubles, Watched, watch_day
 
-PROJECT = Path(__file__).parents[2]
-DAY = date(2026, 6, 21)
 HOUR = 3600
 
 

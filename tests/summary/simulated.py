@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from operator import attrgetter
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,7 +31,9 @@ from easee_load_balancer.huawei import (
 from easee_load_balancer.periods import bounds
 from easee_load_balancer.readings import ChargerState, InverterReading
 
+PROJECT = Path(__file__).parents[2]
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
+DAY = date(2026, 6, 21)
 AROUND_S = 600
 """The house is watched so much longer before and after the day."""
 _CLOUD_DELAY_S = 2

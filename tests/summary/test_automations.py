@@ -23,7 +23,7 @@ from starlette.routing import Route
 from easee_load_balancer.automations import FOLDER, create_automations
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.processes import HOST, PrefectStack, free_port
-from tests.summary.conftest import PROJECT
+from tests.summary.simulated import PROJECT
 
 SHORTEST_S = 10
 """Prefect accepts no shorter time for the absence of something."""

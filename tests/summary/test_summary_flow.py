@@ -22,8 +22,7 @@ from easee_load_balancer.energy import Energy
 from easee_load_balancer.history import History, open_history
 from easee_load_balancer.processes import PrefectStack
 from tests.summary.browser import browser, missing
-from tests.summary.conftest import DAY, STOCKHOLM
-from tests.summary.simulated import Watched
+from tests.summary.simulated import DAY, STOCKHOLM, Watched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
