@@ -1,9 +1,10 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
+# make benchmark        the control law against others, DAYS=folder with days as CSV
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint benchmark clean
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
@@ -15,6 +16,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+benchmark: .venv/installed
+	$(BIN)/python tests/benchmarks/control.py $(DAYS)
 
 clean:
 	rm -rf .venv .demo

@@ -1,14 +1,18 @@
-"""The control law: readings, policy and memory in, decision out. No clock, no I/O."""
+"""The control law: readings, policy and memory in, decision out. No clock, no I/O.
+
+`decide` answers from the first rule of `HANDS_OFF` that has an answer. Else it weighs up the
+surplus and lets `RULES` choose, one after the other: each may change what the one before wanted,
+so the last one wins. A new rule is one function here and one row in the tests' table of cases.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from statistics import fmean
-from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-
+from easee_load_balancer.memory import Choice, Memory, after_push
+from easee_load_balancer.policy import Policy
 from easee_load_balancer.readings import (
     MIN_CURRENT_A,
     ChargerMode,
@@ -16,67 +20,45 @@ from easee_load_balancer.readings import (
     InverterReading,
     Setpoint,
 )
+from easee_load_balancer.situation import (
+    Situation,
+    Wish,
+    look,
+)
+from easee_load_balancer.surplus import (
+    CAR_STARTS,
+    CLOUD_SETTLES,
+    DRAWING_W,
+    NOMINAL_VOLTAGE_V,
+)
 
-NOMINAL_VOLTAGE_V = 230.0
-TIME_TO_LIVE = timedelta(minutes=15)
+__all__ = [
+    "NOMINAL_VOLTAGE_V",
+    "RENEW_AFTER",
+    "TIME_TO_LIVE",
+    "Decision",
+    "Memory",
+    "Policy",
+    "after_push",
+    "decide",
+]
+
+TIME_TO_LIVE = timedelta(minutes=30)
 """How long the charger keeps a setpoint that nobody renews."""
-RENEW_AFTER = timedelta(minutes=10)
-DARK_W = 150.0
-LONGEST_NIGHT = timedelta(hours=20)
-
-
-class Policy(BaseModel):
-    """What the owner wants."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    mode: Literal["off", "solar"] = Field(
-        default="solar",
-        title="Mode",
-        description="off: the charger is left alone. solar: charge with surplus sun only.",
-    )
-    phases: Literal[1, 3] = Field(
-        default=3, title="Phases", description="Phases on which the car is charged."
-    )
-    min_current_a: int = Field(
-        default=6,
-        ge=MIN_CURRENT_A,
-        le=10,
-        title="Lowest current (A)",
-        description="Below this the charge pauses; no car can charge with less than 6 A.",
-    )
-    max_current_a: int = Field(
-        default=16,
-        ge=10,  # not below the highest minimum: so the form itself refuses a crossed pair
-        le=32,
-        title="Highest current (A)",
-        description="The car never gets more than this per phase.",
-    )
-
-
-class Memory(BaseModel):
-    """What one cycle leaves for the next; stored with the history."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    setpoint_a: int | None = None
-    """Last current pushed; None = never."""
-    phases: Literal[1, 3] = 3
-    pushed_at: AwareDatetime | None = None
-    inverter_read_at: AwareDatetime | None = None
-    pv_w: float | None = None
-    """PV power at `inverter_read_at`."""
-    has_battery: bool = False
-
-    def is_night(self, now: datetime) -> bool:
-        """Whether an inverter that does not answer is asleep rather than broken.
-
-        It is when the last reading came in the dark, from a plant without battery, and that
-        was no longer ago than the longest night.
-        """
-        if self.inverter_read_at is None or self.pv_w is None or self.has_battery:
-            return False
-        return self.pv_w < DARK_W and now - self.inverter_read_at < LONGEST_NIGHT
+RENEW_AFTER = timedelta(minutes=25)
+RAISE_AFTER = timedelta(seconds=20)
+"""Increases are at least so far apart."""
+START_CURRENT_A = 7
+"""Some firmware waits five minutes when a charge starts at 6 A."""
+RISE_PAYS_WH = 1.0
+"""A rise is worth a write to the API once it would have brought so much."""
+COVERED_WH = 5.0
+"""A battery in the house covers a shortfall until it has cost so much."""
+UNKNOWN_HOLD = timedelta(seconds=60)
+"""How long a setpoint is held while a value is missing; then the lowest current."""
+UNKNOWN_STOP = timedelta(minutes=5)
+"""After so long without a value a charge on sun is paused."""
+DISABLED, SCHEDULED = 53, 54
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,114 +88,275 @@ def decide(
     memory: Memory,
 ) -> Decision:
     """The setpoint for the present readings, with the reason and the memory for the next cycle."""
-    memory = _remember_sun(inverter, memory)
-    hands_off = _leave_alone(charger, policy) or _missing(inverter, charger)
-    if hands_off:
-        return Decision(None, push=False, reason=hands_off, memory=memory)
-    surplus_w = _surplus_w(inverter, charger)
-    setpoint = _choose_amperes(surplus_w, inverter, charger, policy)
+    memory = _remember(now, inverter, charger, memory)
+    missing = _missing(now, inverter, charger, policy)
+    unknown_since = (memory.unknown_since or now) if missing else None
+    memory = memory.model_copy(update={"unknown_since": unknown_since})
+    for rule in HANDS_OFF:
+        if decision := rule(now, inverter, charger, policy, memory):
+            return decision
+    case = look(now, inverter, charger, policy, memory)
+    wish = Wish(case.held.phases, case.held.current_a)
+    for choose in RULES:
+        wish = choose(case, wish)
+    setpoint = Setpoint(wish.current_a, wish.phases)
+    why = f"{wish.why}; " if wish.why else ""
     return Decision(
         setpoint,
         push=_needs_push(now, setpoint, charger, memory),
-        reason=f"{setpoint}: {_equation(surplus_w, inverter, charger)}",
+        reason=f"{setpoint}: {why}{case.equation}",
+        memory=case.memory,
+        surplus_w=case.surplus.middle_w if case.surplus else None,
+    )
+
+
+def leave_alone(
+    now: datetime,
+    inverter: InverterReading,
+    charger: ChargerState,
+    policy: Policy,
+    memory: Memory,
+) -> Decision | None:
+    """The charger is none of our business: switched off, no car, or the owner has to act first."""
+    why = {
+        ChargerMode.DISCONNECTED: "no car connected",
+        ChargerMode.AWAITING_AUTHENTICATION: "charger waits to be unlocked: Easee app or tag",
+        ChargerMode.DEAUTHENTICATING: "charger waits to be unlocked: Easee app or tag",
+        ChargerMode.ERROR: "charger reports an error: see the Easee app",
+    }.get(charger.mode or ChargerMode.OFFLINE)
+    if policy.mode == "off":
+        why = "off: the charger is left alone"
+    elif not charger.online:
+        why = None
+    elif why is None and charger.mode is not ChargerMode.CHARGING:
+        why = {
+            DISABLED: "charger is switched off in the Easee app",
+            SCHEDULED: "charger waits for its own schedule",
+        }.get(charger.reason_for_no_current or 0)
+    return Decision(None, push=False, reason=why, memory=memory) if why else None
+
+
+def step_down_when_blind(
+    now: datetime,
+    inverter: InverterReading,
+    charger: ChargerState,
+    policy: Policy,
+    memory: Memory,
+) -> Decision | None:
+    """A value is missing: hold for a minute, then the lowest current, then pause. Never raise.
+
+    `solar+minimum` keeps the lowest current. `fast` needs no sun: after the minute it goes on
+    within what `protect_main_fuse` allows when the meter is unknown.
+    """
+    missing = _missing(now, inverter, charger, policy)
+    age = memory.since(memory.unknown_since, now)
+    if not missing or (policy.mode == "fast" and charger.online and age >= UNKNOWN_HOLD):
+        return None
+    held = memory.setpoint
+    why = f"unknown for {age.total_seconds():.0f} s: {', '.join(missing)}"
+    case = look(now, inverter, charger, policy, memory)
+    current_a = 0 if held is None else held.current_a
+    if age >= UNKNOWN_HOLD:
+        current_a = min(current_a, policy.min_current_a)
+    if age >= UNKNOWN_STOP and policy.mode == "solar":
+        current_a = 0
+    if age >= UNKNOWN_HOLD or case.import_a() is not None:
+        fuse_a, _ = case.fuse_limit(raising=False)
+        limit_a = min(case.limit(memory.phases)[0], fuse_a)
+        if current_a > limit_a:
+            current_a = limit_a if limit_a >= policy.min_current_a else 0
+    setpoint = Setpoint(current_a, memory.phases)
+    waits = age < UNKNOWN_HOLD and (held is None or setpoint == held)
+    return Decision(
+        None if held is None and waits else setpoint,
+        push=not waits and _needs_push(now, setpoint, charger, memory),
+        reason=f"{setpoint}: {why}",
         memory=memory,
-        surplus_w=surplus_w,
     )
 
 
-def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
-    """The memory once the charger has accepted the setpoint."""
-    return memory.model_copy(
-        update={"setpoint_a": setpoint.current_a, "phases": setpoint.phases, "pushed_at": now}
-    )
+def choose_phases(case: Situation, wish: Wish) -> Wish:
+    """Pause, one phase or three: another choice has to have missed more than the change costs."""
+    policy, memory, held = case.policy, case.memory, case.held
+    missed = {other: memory.missed_wh.get(other, 0.0) for other in case.others}
+    ripe = {other: wh for other, wh in missed.items() if wh > case.cost_wh(other)}
+    if policy.mode != "solar":
+        ripe.pop(0, None)
+    if not held.current_a:
+        return _start(case, wish, ripe)
+    rested = case.since(memory.switched_at) >= timedelta(seconds=policy.phase_interval_s)
+    if held.phases not in case.possible or (policy.mode == "fast" and rested):
+        return replace(wish, phases=case.possible[-1])
+    if not rested:
+        ripe = {other: wh for other, wh in ripe.items() if other == 0}
+    if not ripe or policy.mode == "fast":
+        return wish
+    best = max(ripe, key=lambda other: ripe[other])
+    if best == 0:
+        return replace(wish, current_a=0, why=f"pause, {ripe[best]:.0f} Wh lost so far")
+    why = f"{'one phase' if best == 1 else 'three phases'}, {ripe[best]:.0f} Wh missed so far"
+    return replace(wish, phases=best, why=why)
 
 
-def _remember_sun(inverter: InverterReading, memory: Memory) -> Memory:
-    if inverter.asleep or inverter.pv_w is None:
-        return memory
-    return memory.model_copy(
-        update={
+def _start(case: Situation, wish: Wish, ripe: Mapping[Choice, float]) -> Wish:
+    if case.policy.mode == "solar" and not ripe:
+        return wish
+    wait_s = case.policy.start_interval_s - case.since(case.memory.started_at).total_seconds()
+    if wait_s > 0:
+        return replace(wish, why=f"next start in {wait_s:.0f} s")
+    phases = case.possible[-1 if case.policy.mode == "fast" else 0]
+    for other, wh in ripe.items():
+        if other and case.policy.mode != "fast" and wh == max(ripe.values()):
+            phases = other
+    return Wish(phases, START_CURRENT_A, "start")
+
+
+def choose_amperes(case: Situation, wish: Wish) -> Wish:
+    """The step that pays best now; until a pause pays, never less than the lowest current."""
+    held, surplus = case.held, case.surplus
+    if not wish.current_a:
+        return wish
+    if case.policy.mode == "fast" or surplus is None:
+        return replace(wish, current_a=case.policy.max_current_a, why="fast")
+    low_a = case.best_current_a(wish.phases, surplus.low_w)
+    high_a = case.best_current_a(wish.phases, surplus.high_w)
+    if not held.current_a or wish.phases != held.phases:
+        return replace(wish, current_a=max(low_a, START_CURRENT_A))
+    wish = replace(wish, current_a=min(max(held.current_a, low_a), high_a))
+    if case.policy.mode == "solar" and case.best_worth_w(wish.phases, surplus.high_w) < 0:
+        return replace(wish, why="pause if this lasts")
+    return wish
+
+
+def leave_idle_car(case: Situation, wish: Wish) -> Wish:
+    """A car that is full or asleep keeps the lowest offer and is not bothered."""
+    memory, held = case.memory, case.held
+    idle = case.charger.mode in (ChargerMode.COMPLETED, ChargerMode.READY_TO_CHARGE)
+    drawing = (case.charger.car_w or 0.0) > DRAWING_W
+    if not idle or drawing or not held.current_a or not wish.current_a:
+        return wish
+    if min(case.since(memory.started_at), case.since(memory.switched_at)) < CAR_STARTS:
+        return wish
+    current_a = min(held.current_a, case.policy.min_current_a)
+    return Wish(held.phases, current_a, "the car takes nothing")
+
+
+def hold_against_flapping(case: Situation, wish: Wish) -> Wish:
+    """Down at once, unless a battery covers it for a moment; up when it is worth a write."""
+    held, missed_wh = case.held, case.memory.missed_step_wh
+    keep = Wish(held.phases, held.current_a, wish.why)
+    if wish.current_a * wish.phases > held.current_a * held.phases:
+        if case.since(case.memory.raised_at) < RAISE_AFTER:
+            return replace(keep, why="a rise waits")
+        worth_it = missed_wh >= RISE_PAYS_WH
+    else:
+        worth_it = not case.inverter.has_battery or missed_wh >= COVERED_WH
+    same = wish.phases == held.phases and held.current_a and wish.current_a
+    return wish if worth_it or not same or case.policy.mode == "fast" else keep
+
+
+def respect_limits(case: Situation, wish: Wish) -> Wish:
+    """Never more than policy, charger, circuit and other hands on the charger allow."""
+    limit_a, whose = case.limit(wish.phases)
+    if wish.current_a <= limit_a:
+        return wish
+    if limit_a < case.policy.min_current_a:
+        return replace(wish, current_a=0, why=f"{whose} allows {limit_a} A")
+    return replace(wish, current_a=limit_a, why=f"{whose} allows {limit_a} A")
+
+
+def protect_main_fuse(case: Situation, wish: Wish) -> Wish:
+    """The worst phase decides, at once and in every mode.
+
+    With the meter unknown the house is left half of the fuse.
+    """
+    raising = wish.current_a > case.held.current_a or wish.phases > case.held.phases
+    limit_a, why = case.fuse_limit(raising=raising)
+    if raising and wish.phases == case.held.phases:
+        limit_a = max(limit_a, min(case.held.current_a, case.fuse_limit(raising=False)[0]))
+    if wish.current_a <= limit_a:
+        return wish
+    return replace(wish, current_a=limit_a if limit_a >= case.policy.min_current_a else 0, why=why)
+
+
+HandsOff = Callable[
+    [datetime, InverterReading, ChargerState, Policy, Memory],
+    Decision | None,
+]
+HANDS_OFF: tuple[HandsOff, ...] = (leave_alone, step_down_when_blind)
+RULES: tuple[Callable[[Situation, Wish], Wish], ...] = (
+    choose_phases,
+    choose_amperes,
+    leave_idle_car,
+    hold_against_flapping,
+    respect_limits,
+    protect_main_fuse,
+)
+
+
+def _remember(
+    now: datetime, inverter: InverterReading, charger: ChargerState, memory: Memory
+) -> Memory:
+    """The sun, for the night; the car's phases, until it is unplugged."""
+    update: dict[str, object] = {}
+    if not inverter.asleep and inverter.pv_w is not None:
+        update = {
             "inverter_read_at": inverter.taken_at,
             "pv_w": inverter.pv_w,
             "has_battery": inverter.has_battery,
         }
-    )
+    offered_a = charger.output_current_a
+    if memory.setpoint is None and charger.mode is ChargerMode.CHARGING and offered_a is not None:
+        # a charge that was under way before the first cycle is not interrupted
+        update["setpoint_a"] = int(offered_a) if offered_a >= MIN_CURRENT_A else 0
+        update["phases"] = 1 if charger.output_phases == 1 else 3
+    if charger.online and charger.mode is ChargerMode.DISCONNECTED:
+        update |= {"car_phases": None, "missed_wh": {}}
+    seen_at = charger.observed_at.get("car_current_a")
+    amps = [value for value in charger.car_current_a if value is not None]
+    if (
+        charger.output_phases == 3
+        and len(amps) == 3
+        and max(amps) > 4
+        and seen_at is not None
+        and now - seen_at >= CLOUD_SETTLES
+    ):
+        update["car_phases"] = sum(value > 1 for value in amps)
+    return memory.model_copy(update=update) if update else memory
 
 
-def _leave_alone(charger: ChargerState, policy: Policy) -> str | None:
-    """Why the charger is none of our business now, or None."""
-    if policy.mode == "off":
-        return "off: the charger is left alone"
+def _missing(
+    now: datetime, inverter: InverterReading, charger: ChargerState, policy: Policy
+) -> list[str]:
+    """Names of the values that the law needs and does not have."""
     if not charger.online or charger.mode in (None, ChargerMode.OFFLINE):
-        return "charger offline: nothing is known of the car, nothing is changed"
-    if charger.mode is ChargerMode.DISCONNECTED:
-        return "no car connected"
-    if charger.mode in (ChargerMode.AWAITING_AUTHENTICATION, ChargerMode.DEAUTHENTICATING):
-        return "charger waits for authentication: unlock it in the Easee app or with a tag"
-    if charger.mode is ChargerMode.ERROR:
-        return "charger reports an error: see the Easee app"
-    return None
-
-
-def _missing(inverter: InverterReading, charger: ChargerState) -> str | None:
-    """Which value the formula lacks, or None."""
+        return ["charger (offline)"]
+    missing = ["car power"] if charger.car_w is None and policy.mode != "fast" else []
     if inverter.asleep:
-        return None
-    values = {
-        "grid power (is the meter online?)": inverter.grid_export_w,
-        "battery power": inverter.battery_charge_w,
-        "car power": charger.car_w,
-    }
-    missing = [name for name, value in values.items() if value is None]
-    return f"unknown: {', '.join(missing)}; nothing is changed" if missing else None
-
-
-def _surplus_w(inverter: InverterReading, charger: ChargerState) -> float:
-    """Car + grid export + battery charging, in W; no sun is no surplus."""
-    if inverter.asleep:
-        return 0.0
-    parts = (charger.car_w, inverter.grid_export_w, inverter.battery_charge_w)
-    return sum(part for part in parts if part is not None)
-
-
-def _choose_amperes(
-    surplus_w: float, inverter: InverterReading, charger: ChargerState, policy: Policy
-) -> Setpoint:
-    """Whole amperes that the surplus carries, within every limit; 0 below the lowest current."""
-    single_phase = charger.grid_type in (3, 5) or charger.phase_mode == 1
-    phases: Literal[1, 3] = 1 if single_phase else policy.phases
-    volts = _voltage_v(inverter, charger, phases)
-    limits = [policy.max_current_a, charger.charger_max_current_a]
-    limits += charger.circuit_max_current_a[:phases]
-    highest_a = min(limit for limit in limits if limit is not None)
-    current_a = int(min(surplus_w / (volts * phases), highest_a))
-    return Setpoint(current_a if current_a >= policy.min_current_a else 0, phases)
-
-
-def _voltage_v(inverter: InverterReading, charger: ChargerState, phases: int) -> float:
-    """Mean phase voltage at the charger, else at the meter, else nominal."""
-    for measured in (charger.voltage_v[:phases], inverter.grid_voltage_v[:phases]):
-        known = [volts for volts in measured if volts is not None and 180 < volts < 280]
-        if known:
-            return fmean(known)
-    return NOMINAL_VOLTAGE_V
+        return missing
+    if now - inverter.taken_at > UNKNOWN_HOLD:
+        return [*missing, "inverter (silent)"]
+    if inverter.grid_export_w is None:
+        missing.append("grid power (meter offline?)")
+    if inverter.battery_charge_w is None and policy.mode != "fast":
+        missing.append("battery power")
+    needs_soc = policy.mode != "fast" and (
+        policy.battery_first_until_pct > 0 or policy.battery_support_w > 0
+    )
+    if needs_soc and inverter.has_battery and inverter.battery_soc_pct is None:
+        missing.append("battery state of charge")
+    return missing
 
 
 def _needs_push(now: datetime, setpoint: Setpoint, charger: ChargerState, memory: Memory) -> bool:
-    if memory.pushed_at is None or memory.setpoint_a is None:
+    held, age = memory.setpoint, memory.since(memory.pushed_at, now)
+    if held is None or age >= RENEW_AFTER:
         return True
-    if Setpoint(memory.setpoint_a, memory.phases) != setpoint:
+    if held != setpoint and (held.current_a or setpoint.current_a):
         return True
-    return now - memory.pushed_at >= RENEW_AFTER
-
-
-def _equation(surplus_w: float, inverter: InverterReading, charger: ChargerState) -> str:
-    if inverter.asleep:
-        return "no sun, the inverter is asleep"
-    car, export, battery = charger.car_w, inverter.grid_export_w, inverter.battery_charge_w
-    parts = f"car {_kw(car)} + export {_kw(export)} + battery {_kw(battery)}"
-    return f"surplus {_kw(surplus_w)} kW = {parts}"
-
-
-def _kw(power_w: float | None) -> str:
-    return "?" if power_w is None else f"{power_w / 1000:.1f}"
+    shown = charger.circuit_current_a
+    not_obeyed = any(
+        amps is not None and amps > allowed
+        for amps, allowed in zip(shown, setpoint.circuit_current_a, strict=True)
+    )
+    return not_obeyed and age >= CLOUD_SETTLES

@@ -73,7 +73,7 @@ class InverterAddress(BaseModel):
         description="1 on most dongles, 0 on the inverter's own access point.",
     )
     settle_time_s: float = Field(
-        default=1.0,
+        default=1.5,
         ge=0,
         le=5,
         title="Settle time (s)",
@@ -89,7 +89,7 @@ class InverterAddress(BaseModel):
 
     @property
     def budget_s(self) -> float:
-        """For all attempts of one reading together (14 s).
+        """For all attempts of one reading together (14.5 s).
 
         It suffices for a new connection to an old dongle with 3 s for each of four answers, or
         for a second attempt after one lost answer.

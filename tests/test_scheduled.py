@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from easee_load_balancer.demo import run_demo
+from tests.conftest import UNUSED_SERVICES
 
 PROJECT = Path(__file__).parents[1]
 
@@ -19,7 +20,7 @@ PROJECT = Path(__file__).parents[1]
 def test_a_scheduled_cycle_completes_and_changes_the_charger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for service in ("EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN"):
+    for service in UNUSED_SERVICES:
         monkeypatch.delenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", raising=False)
     said = io.StringIO()
     good = run_demo(PROJECT, tmp_path, 1, Console(file=said, width=200))

@@ -32,7 +32,7 @@ from easee_load_balancer.settings import Settings
 
 SITE = "home"
 SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
-"""7.5 kW of surplus all day: 10 A on three phases."""
+"""7.5 kW of surplus all day."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -101,7 +101,8 @@ class Home:
                 host=self.house.host, port=self.house.modbus_port, settle_time_s=0.1, timeout_s=0.5
             )
         )
-        await save_site(SITE, credentials, charger, inverter, ChargingPolicy(**changes))
+        policy = ChargingPolicy(**({"mode": "fast", "phases": 3} | changes))
+        await save_site(SITE, credentials, charger, inverter, policy)
 
 
 @asynccontextmanager
@@ -112,7 +113,10 @@ async def a_home(
     cloud: CloudSpec | None = None,
     **changes: Any,
 ) -> AsyncIterator[Home]:
-    """A home in a house whose clock moves only with `Home.cycle`; `changes` are block fields."""
+    """A home in a house whose clock moves only with `Home.cycle`; `changes` are block fields.
+
+    It charges fast unless told otherwise: charging on sun would wait for a minute of sun.
+    """
     cloud = replace(cloud or CloudSpec(), cloud_delay_s=0, rate_limits=False)
     spec = RunSpec(
         day=day,
