@@ -12,11 +12,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import httpx
 
 HOST = "127.0.0.1"
+
+PoolType = Literal["in-process", "process"]
+"""Flows run in the worker itself, or in a process each."""
+
 _END_S = 15.0
 _SERVER_START_S = 120.0
 
@@ -150,15 +154,15 @@ class PrefectStack:
             said = (done.stdout + done.stderr).strip()
             raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
 
-    def deploy(self, pool: str = "home") -> None:
+    def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
         """Create the pool and deploy prefect.yaml as it stands."""
-        self.prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
+        self.prefect("work-pool", "create", pool, "--type", pool_type, "--overwrite")
         self.prefect("--no-prompt", "deploy", "--all")
 
-    def start_worker(self, pool: str = "home") -> Child:
+    def start_worker(self, pool: str = "home", pool_type: PoolType = "in-process") -> Child:
         """Start a worker for the pool."""
         self.worker = self.start(
-            "worker", "prefect", "worker", "start", "--pool", pool, "--type", "process"
+            "worker", "prefect", "worker", "start", "--pool", pool, "--type", pool_type
         )
         return self.worker
 
