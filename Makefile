@@ -1,10 +1,11 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
+# make benchmark-cycle [CYCLES=100] [INTERVAL=5]  what a cycle costs
 # make benchmark        the control law against others, DAYS=folder with days as CSV
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint benchmark benchmark-cycle clean
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
@@ -19,6 +20,10 @@ lint: .venv/installed-dev
 
 benchmark: .venv/installed
 	$(BIN)/python tests/benchmarks/control.py $(DAYS)
+
+benchmark-cycle: .venv/installed
+	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
+		$(if $(INTERVAL),--interval $(INTERVAL))
 
 clean:
 	rm -rf .venv .demo

@@ -17,8 +17,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import anyio.abc
@@ -33,7 +32,7 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import OrchestrationResult, SetStateStatus
 from prefect.exceptions import Abort, ObjectNotFound
 from prefect.states import Crashed, Pending
@@ -44,6 +43,7 @@ from easee_load_balancer.lock import PoolLock
 from easee_load_balancer.runs import (
     CYCLE_TAG,
     UNFINISHED,
+    OwedStates,
     deployment_of,
     due_at,
     handed_back,
@@ -57,11 +57,12 @@ from easee_load_balancer.settings import Settings
 
 _PATIENCE_S = 4.0
 """A cycle that Prefect has not done so long after it was due is done without Prefect."""
+_OUTAGE_PATIENCE_S = 0.5
+"""The same, where the server did not answer just before."""
+_POLL_S = 10.0
+"""How long the server may take to tell what is due."""
 _LEARN_EVERY_S = 30.0
 _LONGEST_SLEEP_S = 2.0
-_FINISH_S = 10.0
-"""How long runs may finish when the worker is asked to end."""
-_AT_ONCE = 8
 _REMEMBERED = 2000
 _GRACE = timedelta(seconds=1)
 """How much later than the server's run the clock looks after a cycle."""
@@ -84,6 +85,9 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         " Changed code is picked up when the worker is started again."
     )
 
+    finish_s: ClassVar[float] = 10.0
+    """How long runs may finish when the worker is asked to end."""
+
     async def setup(self) -> None:
         """Connect to the server, if it is there, and start the flow thread and the clock."""
         self._host = FlowHost()
@@ -97,8 +101,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Per deployment: when the newest cycle that was begun was due."""
         self._newest_alone: dict[UUID, datetime] = {}
         """Per deployment: when the newest cycle that was done without Prefect was due."""
-        self._owed: dict[UUID, State[Any]] = {}
-        """States that runs are to get as soon as the server takes them."""
+        self._owed = OwedStates()
         self._began = datetime.now(UTC)
         self._polled_s = self._learned_s = float("-inf")
         self._reachable, self._backlog = True, False
@@ -115,12 +118,12 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             if run_id not in self._started:
                 task.cancel()
         if self._attended:
-            await asyncio.wait(self._attended.values(), timeout=_FINISH_S)
+            await asyncio.wait(self._attended.values(), timeout=self.finish_s)
         for run_id in self._started:
             self._owed[run_id] = handed_back("its worker was stopped")
         await asyncio.to_thread(self._host.stop)
         with suppress(httpx.HTTPError):
-            await self._pay()
+            await self._owed.pay(self.client, (*UNFINISHED, StateType.CRASHED))
         self._lock.release()
         await super().teardown(*exc_info)
 
@@ -148,13 +151,14 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Ask the server what is due soon and attend to it; called every few seconds."""
         runs: list[FlowRun] = []
         try:
-            runs = await self._due_soon()
+            async with asyncio.timeout(_POLL_S):
+                runs = await self._due_soon()
             self._backlog = len(runs) >= _BATCH
             self._attend_to(runs)
-            await self._pay()
+            await self._owed.pay(self.client)
             await self._end_what_was_cancelled()
             await self._look_around()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             if not _is_outage(error):
                 raise
             self._note_reachable(False)
@@ -194,8 +198,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                 task.add_done_callback(partial(self._forget, run.id))
 
     def _not_needed(self, run: FlowRun, due: Mapping[UUID, datetime]) -> str | None:
-        """Why a scheduled cycle is superseded, given the newest that is due; None if it is not."""
-        if not is_cycle(run) or not run.auto_scheduled:
+        """Why a cycle is superseded, given the newest that is due; None if it is not."""
+        if not is_cycle(run):
             return None
 
         def reached(newest: Mapping[UUID, datetime]) -> bool:
@@ -221,9 +225,10 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         if cycle:
             self._begin(deployment_of(run), due_at(run))
         try:
-            async with asyncio.timeout(_PATIENCE_S if cycle else None):
+            async with asyncio.timeout(self._patience_s() if cycle else None):
                 claimed = await self._claim(run)
         except (httpx.HTTPError, TimeoutError):
+            self._note_reachable(False)
             await self._do_without(run)
             return
         if claimed:
@@ -298,7 +303,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
     async def _step_in(self, plan: Plan, due: datetime) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(self._patience_s()):
                 if await self._server_sees_to(plan, due):
                     return
         except (httpx.HTTPError, TimeoutError):
@@ -308,7 +313,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def _server_sees_to(self, plan: Plan, due: datetime) -> bool:
         """Whether the server has a run for that time, or no longer wants one."""
         unheard_s = time.monotonic() - self._polled_s
-        if self._backlog or unheard_s > 2 * self._prefetch_seconds:
+        if self._backlog or not self._reachable or unheard_s > 2 * self._prefetch_seconds:
             return False
         margin = timedelta(seconds=0.5)
         runs = await self.client.read_flow_runs(
@@ -352,7 +357,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         for run in runs:
             if run.id not in self._started and (run.start_time or due_at(run)) < self._began:
                 self._owed[run.id] = orphaned(run)
-        await self._pay()
+        await self._owed.pay(self.client)
 
     async def _end_what_was_cancelled(self) -> None:
         if self._started:
@@ -361,25 +366,11 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             for run in await self.client.read_flow_runs(flow_run_filter=wanted):
                 self._host.cancel(run.id)
 
-    async def _pay(self) -> None:
-        """Give the runs the states they are owed, unless they have ended in another way."""
-        while self._owed:
-            owed = dict(islice(self._owed.items(), _BATCH))
-            wanted = in_states(*UNFINISHED)
-            wanted.id = FlowRunFilterId(any_=list(owed))
-            runs = await self.client.read_flow_runs(flow_run_filter=wanted)
-            at_once = asyncio.Semaphore(_AT_ONCE)
-            await asyncio.gather(*(self._set_state(run.id, owed[run.id], at_once) for run in runs))
-            for run_id in owed:
-                del self._owed[run_id]
-
-    async def _set_state(self, run_id: UUID, state: State[Any], at_once: asyncio.Semaphore) -> None:
-        async with at_once:
-            with suppress(ObjectNotFound):
-                await self.client.set_flow_run_state(run_id, state, force=True)
-
     def _begin(self, deployment_id: UUID, due: datetime) -> None:
         self._newest[deployment_id] = max(due, self._newest.get(deployment_id, due))
+
+    def _patience_s(self) -> float:
+        return _PATIENCE_S if self._reachable else _OUTAGE_PATIENCE_S
 
     def _note_reachable(self, reachable: bool) -> None:
         if reachable != self._reachable:
@@ -404,6 +395,6 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             self._logger.error("Something is wrong in the worker: %r", error, exc_info=error)
 
 
-def _is_outage(error: httpx.HTTPError) -> bool:
+def _is_outage(error: Exception) -> bool:
     """Whether the server is away or in trouble, rather than refusing what we ask."""
     return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code >= 500
