@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from easee_load_balancer.processes import PrefectStack, StartError
+from easee_load_balancer.processes import PrefectStack, StartError, interrupt_on_signals
 from easee_load_balancer.settings import Settings
 
 _LOOK_EVERY_S = 1.0
@@ -24,7 +22,7 @@ def run_up(project: Path, port: int, console: Console) -> None:
     """
     if not (project / "prefect.yaml").is_file():
         raise StartError(f"there is no prefect.yaml in {project}: start in the project's folder")
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_signals()
     folder = Settings().folder
     try:
         with PrefectStack(folder, project, port, data_folder=folder) as stack:
@@ -48,7 +46,3 @@ def _revive(stack: PrefectStack, console: Console) -> None:
                 start()
             except StartError as error:
                 console.print(f"[red]{error}[/red]")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -145,7 +145,7 @@ class Bench:
 
 async def without_prefect(bench: Bench, cycles: int, site: Site) -> Result:
     """The flow's function with its steps, called in this process."""
-    from flows.balance import balance
+    from balance import balance
 
     walls: list[float] = []
     pid = os.getpid()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from housekeeping import housekeeping
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed, Scheduled
 
-from flows.housekeeping import housekeeping
 from tests.worker.helpers import deployed
 
 

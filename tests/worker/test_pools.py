@@ -14,7 +14,7 @@ from easee_load_balancer.demo import save_demo_blocks
 from easee_load_balancer.house.run import RunSpec, running_house
 from easee_load_balancer.processes import PoolType, PrefectStack
 from easee_load_balancer.runs import in_states
-from tests.worker.helpers import PROJECT
+from tests.worker.helpers import whole_stack
 
 UNTOUCHED_A = 40
 
@@ -29,7 +29,7 @@ def pool_type(request: pytest.FixtureRequest) -> PoolType:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, pool_type: PoolType) -> Iterator[PrefectStack]:
     """A server with this project's deployments, and a worker."""
-    with PrefectStack(tmp_path_factory.mktemp(pool_type), PROJECT) as stack:
+    with whole_stack(tmp_path_factory.mktemp(pool_type)) as stack:
         stack.deploy(pool_type=pool_type)
         stack.start_worker(pool_type=pool_type)
         yield stack
