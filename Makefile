@@ -1,6 +1,6 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
-# make benchmark-cycle [CYCLES=100] [INTERVAL=5]  what a cycle costs
+# make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 # make benchmark        the control law against others, DAYS=folder with days as CSV
 PYTHON ?= python3
 BIN := .venv/bin

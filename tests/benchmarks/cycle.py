@@ -1,7 +1,7 @@
 """What a cycle costs: in a process pool, in the in-process pool, and without Prefect.
 
 The same flow against the same house, one after the other, at the same interval:
-`make benchmark-cycle [CYCLES=100] [INTERVAL=5]`.
+`make benchmark-cycle [CYCLES=100] [INTERVAL=10]`.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ class Result:
     def cells(self) -> list[str]:
         """The row, as text."""
         before, after, n = self.before, self.after, self.cycles
+        if not n:
+            return [self.name, "0", *["-"] * (len(HEAD) - 2)]
         late = sorted(self.late_s) or [float("nan")]
         return [
             self.name,
@@ -253,15 +255,14 @@ async def load_site() -> Site:
     return await Site.load(Site.DEFAULT)
 
 
-def table(results: list[Result]) -> str:
-    """The results as a markdown table."""
-    rows = [HEAD, ["---"] * len(HEAD), *(result.cells() for result in results)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def row(cells: list[str]) -> str:
+    """A row of a markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
-def measure(folder: Path, cycles: int, interval_s: int, kinds: list[str]) -> list[Result]:
-    """Run everything, one after the other."""
-    results = []
+def measure(folder: Path, cycles: int, interval_s: int, kinds: list[str]) -> None:
+    """Run everything, one after the other, and print a row each."""
+    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
     modbus_port, api_port = free_port(), free_port()
     bench = Bench(f"http://{HOST}:{api_port}", modbus_port, folder, interval_s, cycles)
     for kind in kinds:
@@ -278,25 +279,26 @@ def measure(folder: Path, cycles: int, interval_s: int, kinds: list[str]) -> lis
                 asyncio.run(save_demo_blocks(bench.house_url, modbus_port))
                 if kind == "nobody":
                     site = asyncio.run(load_site())
-                    results.append(asyncio.run(without_prefect(bench, cycles, site)))
+                    result = asyncio.run(without_prefect(bench, cycles, site))
+                    print(row(result.cells()), flush=True)
                     continue
                 pool_type: PoolType = "process" if kind == "process" else "in-process"
                 count = cycles if kind == "in-process" else max(10, cycles // 5)
                 with at_work(stack, pool_type) as worker:
-                    results.append(asyncio.run(in_pool(bench, stack, worker, kind, count)))
-    return results
+                    result = asyncio.run(in_pool(bench, stack, worker, kind, count))
+                print(row(result.cells()), flush=True)
 
 
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cycles", type=int, default=100)
-    parser.add_argument("--interval", type=int, default=5, help="in s")
+    parser.add_argument("--interval", type=int, default=10, help="in s")
     parser.add_argument("--kinds", nargs="+", default=["process", "in-process", "nobody"])
     given: Any = parser.parse_args()
     sys.path[:0] = [str(PROJECT), str(PROJECT / "flows")]
     with tempfile.TemporaryDirectory() as folder:
-        print(table(measure(Path(folder), given.cycles, given.interval, given.kinds)))
+        measure(Path(folder), given.cycles, given.interval, given.kinds)
 
 
 if __name__ == "__main__":
