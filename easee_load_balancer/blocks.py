@@ -11,8 +11,9 @@ from pydantic import Field, ValidationError
 
 from easee_load_balancer.control import Policy
 from easee_load_balancer.easee_models import Account, ChargerAddress
-from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.errors import ConfigurationError, MissingBlock
 from easee_load_balancer.huawei import InverterAddress
+from easee_load_balancer.tariff import Prices
 
 
 class EaseeCredentials(Account, Block):
@@ -79,7 +80,39 @@ class ChargingPolicy(Policy, Block):
     _block_type_slug = "charging-policy"
 
 
-BLOCKS: tuple[type[Block], ...] = (EaseeCredentials, EaseeCharger, HuaweiInverter, ChargingPolicy)
+class Tariff(Prices, Block):
+    """What a kWh from the grid costs and a kWh sold earns, for the money in the summaries.
+
+    Example:
+        ```python
+        from easee_load_balancer.blocks import Tariff
+
+        tariff = Tariff.load("home")
+        ```
+    """
+
+    _block_type_name = "Tariff"
+    _block_type_slug = "tariff"
+
+    @classmethod
+    async def of_site(cls, name: str) -> Tariff | None:
+        """The tariff called `name`, or None: a home can do without.
+
+        Raises ConfigurationError for one with wrong values.
+        """
+        try:
+            return await _load(cls, name)
+        except MissingBlock:
+            return None
+
+
+BLOCKS: tuple[type[Block], ...] = (
+    EaseeCredentials,
+    EaseeCharger,
+    HuaweiInverter,
+    ChargingPolicy,
+    Tariff,
+)
 
 _AnyBlock = TypeVar("_AnyBlock", bound=Block)
 
@@ -132,7 +165,7 @@ async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:
             f"The block '{title}' named '{name}' cannot work: {problems}. Correct it under Blocks."
         ) from None
     except ValueError as error:
-        raise ConfigurationError(
+        raise MissingBlock(
             f"There is no block '{title}' named '{name}': create it under Blocks."
         ) from error
 

@@ -1,58 +1,350 @@
-"""From power samples to energy: where the car's kilowatt-hours came from."""
+"""From irregular power samples to energy by source: where every kilowatt-hour came from.
+
+Each measured sample stands for the time until the next one, unless that is more than three
+intervals away: then nothing is assumed for the time between them. At every moment
+
+    PV + import + discharge = house + car + export + charge
+
+holds by construction: the house is what is left over, conversion losses included. The car takes
+what is imported, then what the battery gives, and the rest is sun: the sun is never flattered.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-LONGEST_STEP = timedelta(seconds=90)
-"""Samples further apart are a gap: nothing is assumed for the time between them."""
+from easee_load_balancer.tariff import Prices
+
+_Floats = NDArray[np.float64]
+_Bools = NDArray[np.bool_]
+_NONE = timedelta(0)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+DEFAULT_INTERVAL = timedelta(seconds=30)
+LONGEST_STEP_INTERVALS = 3
+CHARGING_W = 100.0
+"""A car that takes more is charging."""
+
+COLUMNS = (
+    *("at", "outcome", "pv_w", "inverter_ac_w", "grid_export_w", "battery_charge_w", "car_w"),
+    *("car_phases", "exported_kwh", "imported_kwh", "session_kwh"),
+)
+"""What is needed of each cycle."""
+
+_FLOWS = {
+    "pv_kwh": "pv_w",
+    "import_kwh": "import_w",
+    "discharge_kwh": "discharge_w",
+    "house_kwh": "house_w",
+    "car_kwh": "car_w",
+    "export_kwh": "export_w",
+    "charge_kwh": "charge_w",
+    "losses_kwh": "losses_w",
+    "car_from_sun_kwh": "car_from_sun_w",
+    "car_from_battery_kwh": "car_from_battery_w",
+    "car_from_grid_kwh": "car_from_grid_w",
+}
+_COUNTERS = {
+    "meter_import": "imported_kwh",
+    "meter_export": "exported_kwh",
+    "charger_session": "session_kwh",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyOfDay:
-    """Energy in kWh; the car's energy is split by where it came from."""
+class Energy:
+    """The accounts of a period: energies in kWh, times in s, money in the tariff's currency.
 
-    pv_kwh: float
-    house_kwh: float
-    car_kwh: float
-    car_from_sun_kwh: float
-    car_from_battery_kwh: float
-    car_from_grid_kwh: float
-    covered: timedelta
-    """Time for which there are samples."""
-
-
-def summarise(cycles: pd.DataFrame, longest_step: timedelta = LONGEST_STEP) -> EnergyOfDay:
-    """Energy from cycles as `History.cycles` returns them.
-
-    Each sample stands for the time until the next one, unless that is more than `longest_step`
-    away. The car takes from the grid what is imported, then from the battery what it discharges,
-    and the rest from the sun. Samples with an unknown value count as nothing for that value.
+    Two of them add up to the accounts of both periods together. None is unknown.
     """
-    at = pd.to_datetime(cycles["at"], utc=True)
-    step_s = (at.shift(-1) - at).dt.total_seconds()
-    step_s = step_s.where(step_s <= longest_step.total_seconds(), 0.0)
-    hours = step_s / 3600
-    power = cycles[["pv_w", "inverter_ac_w", "grid_export_w", "battery_charge_w", "car_w"]]
-    power = power.astype("float64")
-    car_w = power["car_w"]
-    from_grid_w = (-power["grid_export_w"]).clip(lower=0).clip(upper=car_w)
-    discharge_w = (-power["battery_charge_w"]).clip(lower=0)
-    from_battery_w = discharge_w.clip(upper=car_w - from_grid_w)
-    house_w = power["inverter_ac_w"] - power["grid_export_w"] - car_w
 
-    def kwh(power_w: pd.Series) -> float:
-        return float((power_w * hours).sum() / 1000)
+    pv_kwh: float = 0.0
+    import_kwh: float = 0.0
+    discharge_kwh: float = 0.0
+    house_kwh: float = 0.0
+    """Conversion losses included."""
+    car_kwh: float = 0.0
+    export_kwh: float = 0.0
+    charge_kwh: float = 0.0
+    losses_kwh: float = 0.0
+    """Part of the house: what the inverter took in and did not give out again."""
+    car_from_sun_kwh: float = 0.0
+    car_from_battery_kwh: float = 0.0
+    car_from_grid_kwh: float = 0.0
 
-    return EnergyOfDay(
-        pv_kwh=kwh(power["pv_w"]),
-        house_kwh=kwh(house_w.clip(lower=0)),
-        car_kwh=kwh(car_w),
-        car_from_sun_kwh=kwh(car_w - from_grid_w - from_battery_w),
-        car_from_battery_kwh=kwh(from_battery_w),
-        car_from_grid_kwh=kwh(from_grid_w),
-        covered=timedelta(seconds=float(step_s.sum())),
+    period_s: float = 0.0
+    measured_s: float = 0.0
+    grid_unknown_s: float = 0.0
+    """Part of what is measured: the inverter sleeps, so that only the car is known."""
+    car_unknown_s: float = 0.0
+    """Part of what is measured: the charger is unknown; the car counts as part of the house."""
+    charging_s: float = 0.0
+    longest_gap_s: float = 0.0
+    starts: int = 0
+    phase_changes: int = 0
+    cycles: int = 0
+    cycles_failed: int = 0
+    cycles_missed: int = 0
+
+    meter_import_kwh: float | None = None
+    """What the device's own counter counted in the measured time."""
+    meter_import_gaps_kwh: float | None = None
+    """What it counted in the gaps between measurements."""
+    meter_export_kwh: float | None = None
+    meter_export_gaps_kwh: float | None = None
+    charger_session_kwh: float | None = None
+    charger_session_gaps_kwh: float | None = None
+
+    import_cost: float | None = None
+    export_income: float | None = None
+    car_grid_cost: float | None = None
+    saved: float | None = None
+    """The sun in the car at the price of the grid, less what it would have earned there."""
+
+    def __add__(self, other: Energy) -> Energy:
+        total: dict[str, Any] = {
+            field.name: _sum(getattr(self, field.name), getattr(other, field.name))
+            for field in fields(self)
+        }
+        total["longest_gap_s"] = max(self.longest_gap_s, other.longest_gap_s)
+        return Energy(**total)
+
+    @property
+    def self_consumption_pct(self) -> float | None:
+        """How much of the sun was used at home."""
+        return _share_pct(self.pv_kwh - self.export_kwh, self.pv_kwh)
+
+    @property
+    def autarky_pct(self) -> float | None:
+        """How much of what was used came from home."""
+        used_kwh = self.house_kwh + self.car_kwh
+        return _share_pct(used_kwh - self.import_kwh, used_kwh)
+
+    @property
+    def unmeasured_s(self) -> float:
+        """Time for which nothing is known."""
+        return self.period_s - self.measured_s
+
+
+def usual_interval(cycles: pd.DataFrame) -> timedelta:
+    """The time from one cycle to the next, mostly."""
+    steps_s = np.diff(_seconds(cycles["at"]))
+    return timedelta(seconds=float(np.median(steps_s))) if len(steps_s) else DEFAULT_INTERVAL
+
+
+def ledger(cycles: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
+    """One row for each cycle that was measured, by time: powers by source and use, in W.
+
+    `cycles` has the columns in `COLUMNS`. A row holds from `at` to `until`; before a gap the two
+    are the same.
+    """
+    longest = LONGEST_STEP_INTERVALS * pd.Timedelta(interval)
+    known = cycles["pv_w"].notna() & cycles["battery_charge_w"].notna()
+    still = (cycles["pv_w"] == 0) & (cycles["battery_charge_w"] == 0)
+    rows = cycles[known & (cycles["grid_export_w"].notna() | still)].reset_index(drop=True)
+    at, until = rows["at"], rows["at"].shift(-1)
+    pv_w, charge_w, export_w, ac_w, car_w = (
+        rows[name].to_numpy(dtype="float64")
+        for name in ("pv_w", "battery_charge_w", "grid_export_w", "inverter_ac_w", "car_w")
     )
+    car_w = _bridged(_seconds(at), car_w, longest.total_seconds())
+    car_known, grid_known = ~np.isnan(car_w), ~np.isnan(export_w)
+    car_w = np.where(car_known, np.maximum(car_w, 0.0), 0.0)
+    # no sun and no battery: what the car takes can only come from the grid
+    export_w = np.where(grid_known, export_w, -car_w)
+    import_w, discharge_w = np.maximum(-export_w, 0.0), np.maximum(-charge_w, 0.0)
+    from_grid_w = np.minimum(import_w, car_w)
+    from_battery_w = np.minimum(discharge_w, car_w - from_grid_w)
+    return pd.DataFrame(
+        {
+            "at": at,
+            "until": until.where(until - at <= longest, at),
+            "pv_w": pv_w,
+            "import_w": import_w,
+            "discharge_w": discharge_w,
+            "house_w": pv_w - charge_w - export_w - car_w,
+            "car_w": car_w,
+            "export_w": np.maximum(export_w, 0.0),
+            "charge_w": np.maximum(charge_w, 0.0),
+            "losses_w": np.nan_to_num(pv_w - charge_w - ac_w),
+            "car_from_sun_w": car_w - from_grid_w - from_battery_w,
+            "car_from_battery_w": from_battery_w,
+            "car_from_grid_w": from_grid_w,
+            "grid_known": grid_known,
+            "car_known": car_known,
+            **{column: rows[column] for column in _COUNTERS.values()},
+        }
+    )
+
+
+def gaps(rows: pd.DataFrame, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """The times without measurement between `start` and `end`, by time."""
+    if rows.empty:
+        return [(start, end)]
+    next_at = rows["at"].shift(-1)
+    breaks = next_at > rows["until"]
+    found = [(start, rows["at"].iloc[0]), (rows["at"].iloc[-1], end)]
+    found[1:1] = list(zip(rows["until"][breaks], next_at[breaks], strict=True))
+    clipped = [(max(since, start), min(until, end)) for since, until in found]
+    return [(since, until) for since, until in clipped if until > since]
+
+
+def per_interval(rows: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
+    """The ledger's rows as energies in kWh, with the `seconds` for which each of them holds."""
+    length_s = (end - start).total_seconds()
+    window = _Window(start, length_s, length_s)
+    held_s = window.held_s(_seconds(rows["at"], start), _seconds(rows["until"], start))
+    kwh = rows[list(_FLOWS.values())].mul(held_s / 3.6e6, axis=0).set_axis(list(_FLOWS), axis=1)
+    return pd.concat([rows[["at"]], pd.Series(held_s, name="seconds"), kwh], axis=1)[held_s > 0]
+
+
+def account(
+    cycles: pd.DataFrame,
+    start: datetime,
+    end: datetime,
+    interval: timedelta,
+    prices: Prices | None = None,
+    zone: ZoneInfo | None = None,
+) -> Energy:
+    """The accounts of the time from `start` to `end`; cycles around it say how it began and ended.
+
+    `zone` tells the hour of the day for the prices.
+    """
+    rows = ledger(cycles, interval)
+    window = _Window(start, (end - start).total_seconds(), interval.total_seconds())
+    held_s = window.held_s(_seconds(rows["at"], start), _seconds(rows["until"], start))
+    kwh = rows[list(_FLOWS.values())].to_numpy() * (held_s / 3.6e6)[:, np.newaxis]
+    energy: dict[str, Any] = dict(zip(_FLOWS, kwh.sum(axis=0).tolist(), strict=True))
+    if prices is not None and zone is not None:
+        energy |= _money(rows["at"].dt.tz_convert(zone).dt.hour.to_numpy(), kwh, prices)
+    for name, column in _COUNTERS.items():
+        energy |= _counted(name, rows, column, window)
+    without = gaps(rows, start, end)
+    return Energy(
+        **energy,
+        **_behaviour(cycles, window),
+        period_s=window.length_s,
+        measured_s=float(held_s.sum()),
+        grid_unknown_s=float(held_s[~rows["grid_known"]].sum()),
+        car_unknown_s=float(held_s[~rows["car_known"]].sum()),
+        charging_s=float(held_s[rows["car_w"] >= CHARGING_W].sum()),
+        longest_gap_s=max(
+            ((until - since).total_seconds() for since, until in without), default=0.0
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The period that is accounted; moments are seconds since its start."""
+
+    start: datetime
+    length_s: float
+    interval_s: float
+
+    def held_s(self, since: _Floats, until: _Floats) -> _Floats:
+        """How many seconds of the period lie between two moments."""
+        inside = np.minimum(until, self.length_s) - np.maximum(since, 0.0)
+        return np.asarray(np.maximum(inside, 0.0))
+
+    def holds(self, at: _Floats) -> _Bools:
+        """Whether these moments are in the period."""
+        return (at >= 0) & (at < self.length_s)
+
+
+def _seconds(at: pd.Series, since: datetime = _EPOCH) -> _Floats:
+    """Seconds from a moment on."""
+    seconds = (at - pd.Timestamp(since)).dt.total_seconds()
+    return np.asarray(seconds.to_numpy(), dtype=np.float64)
+
+
+def _bridged(at_s: _Floats, values: _Floats, longest_s: float) -> _Floats:
+    """The last known value where the next known one is near enough; else unknown."""
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known) in (0, len(values)):
+        return values
+    position = np.searchsorted(known, np.arange(len(values)), side="right")
+    before = known[np.maximum(position - 1, 0)]
+    after = known[np.minimum(position, len(known) - 1)]
+    near = (position > 0) & (position < len(known)) & (at_s[after] - at_s[before] <= longest_s)
+    return np.where(np.isnan(values) & near, values[before], values)
+
+
+def _money(hours: NDArray[np.int32], kwh: _Floats, prices: Prices) -> dict[str, float]:
+    column = dict(zip(_FLOWS, kwh.T, strict=True))
+    cost, income = np.array(prices.import_prices)[hours], np.array(prices.export_prices)[hours]
+    return {
+        "import_cost": float(column["import_kwh"] @ cost),
+        "export_income": float(column["export_kwh"] @ income),
+        "car_grid_cost": float(column["car_from_grid_kwh"] @ cost),
+        "saved": float(column["car_from_sun_kwh"] @ (cost - income)),
+    }
+
+
+def _counted(
+    name: str, rows: pd.DataFrame, column: str, window: _Window
+) -> dict[str, float | None]:
+    """What a device's own counter counted in the measured time and in the gaps."""
+    counter = rows[column].to_numpy(dtype="float64")
+    known = ~np.isnan(counter)
+    counter, at_s = counter[known], _seconds(rows["at"], window.start)[known]
+    grown, step_s = np.diff(counter), np.diff(at_s)
+    # a session counter begins again at zero with each car that is plugged in
+    grown = np.where(grown >= 0, grown, counter[1:] if column == "session_kwh" else 0.0)
+    held_s = window.held_s(at_s[:-1], at_s[1:])
+    if not held_s.any():
+        return {f"{name}_kwh": None, f"{name}_gaps_kwh": None}
+    grown = np.divide(grown * held_s, step_s, out=np.zeros_like(grown), where=step_s > 0)
+    gap = step_s > LONGEST_STEP_INTERVALS * window.interval_s
+    return {
+        f"{name}_kwh": float(grown[~gap].sum()),
+        f"{name}_gaps_kwh": float(grown[gap].sum()),
+    }
+
+
+def _behaviour(cycles: pd.DataFrame, window: _Window) -> dict[str, int]:
+    """How the control did: charges begun, phases changed, cycles that failed or never ran."""
+    at_s = _seconds(cycles["at"], window.start)
+    car_w, phases = cycles["car_w"].to_numpy("float64"), cycles["car_phases"].to_numpy("float64")
+    known, giving = ~np.isnan(car_w), phases > 0
+    charging = car_w[known] >= CHARGING_W
+    started = charging[1:] & ~charging[:-1]
+    changed = phases[giving][1:] != phases[giving][:-1]
+    here = window.holds(at_s)
+    return {
+        "starts": int((started & here[known][1:]).sum()),
+        "phase_changes": int((changed & here[giving][1:]).sum()),
+        "cycles": int(here.sum()),
+        "cycles_failed": int((here & (cycles["outcome"] == "failed").to_numpy()).sum()),
+        "cycles_missed": _missed(at_s, window),
+    }
+
+
+def _missed(at_s: _Floats, window: _Window) -> int:
+    """How many cycles were due in the period and are not there."""
+    step_s, length_s = window.interval_s, window.length_s
+    if not len(at_s):
+        return round(length_s / step_s)
+    due = [np.arange(at_s[0] - step_s, -step_s, -step_s)]
+    steps = np.round(np.diff(at_s) / step_s).astype(int)
+    for index in np.flatnonzero(steps > 1):
+        due.append(at_s[index] + step_s * np.arange(1, steps[index]))
+    due.append(np.arange(at_s[-1] + step_s, length_s, step_s))
+    return int(window.holds(np.concatenate(due)).sum())
+
+
+def _share_pct(part: float, whole: float) -> float | None:
+    return min(max(100 * part / whole, 0.0), 100.0) if whole > 0 else None
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other

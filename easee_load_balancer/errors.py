@@ -2,6 +2,7 @@
 
 BalancerError
 +- ConfigurationError
+|  +- MissingBlock
 +- InverterError
 |  +- InverterUnreachable
 |  +- InverterBusy
@@ -28,6 +29,10 @@ class BalancerError(Exception):
 
 class ConfigurationError(BalancerError):
     """A block is missing or holds values that cannot work: a person has to change it."""
+
+
+class MissingBlock(ConfigurationError):
+    """A block that is needed has not been created yet."""
 
 
 class InverterError(BalancerError):

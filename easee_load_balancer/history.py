@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import fields
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import (
     URL,
+    ColumnElement,
+    Connection,
     DateTime,
     Dialect,
     Engine,
+    Index,
     String,
     create_engine,
     event,
+    inspect,
     make_url,
     select,
+    text,
 )
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import JSON, TypeDecorator
 
 from easee_load_balancer.control import Decision
+from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
 
 _SQLITE_BUSY_S = 10
-_TIME = "datetime64[us, UTC]"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -62,11 +70,12 @@ class Cycle(_Base):
     """One control cycle; NULL is unknown. Signs and units as in the readings."""
 
     __tablename__ = "cycles"
+    __table_args__ = (Index("ix_cycles_site_at", "site", "at"),)
 
     site: Mapped[str] = mapped_column(primary_key=True)
     scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
     """When the cycle was due; a cycle cannot be in here twice."""
-    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the house was read."""
     run_id: Mapped[str]
     outcome: Mapped[str]
@@ -79,6 +88,8 @@ class Cycle(_Base):
     battery_charge_w: Mapped[float | None]
     battery_soc_pct: Mapped[float | None]
     car_w: Mapped[float | None]
+    car_phases: Mapped[int | None]
+    """Phases on which the charger gives current; 0 while it gives none."""
     charger_mode: Mapped[int | None]
     surplus_w: Mapped[float | None]
     setpoint_a: Mapped[int | None]
@@ -118,6 +129,7 @@ class Cycle(_Base):
             battery_charge_w=inverter.battery_charge_w,
             battery_soc_pct=inverter.battery_soc_pct,
             car_w=charger.car_w,
+            car_phases=charger.output_phases,
             charger_mode=charger.mode,
             surplus_w=decision.surplus_w,
             setpoint_a=setpoint.current_a if setpoint else None,
@@ -127,6 +139,55 @@ class Cycle(_Base):
             session_kwh=charger.session_kwh,
             memory=decision.memory.model_dump(mode="json"),
         )
+
+
+class DailyEnergy(_Base):
+    """The accounts of one local day; NULL is unknown. Columns and units as in `Energy`."""
+
+    __tablename__ = "daily_energy"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    time_zone: Mapped[str] = mapped_column(primary_key=True)
+    """Decides when the day begins."""
+    currency: Mapped[str | None]
+    pv_kwh: Mapped[float]
+    import_kwh: Mapped[float]
+    discharge_kwh: Mapped[float]
+    house_kwh: Mapped[float]
+    car_kwh: Mapped[float]
+    export_kwh: Mapped[float]
+    charge_kwh: Mapped[float]
+    losses_kwh: Mapped[float]
+    car_from_sun_kwh: Mapped[float]
+    car_from_battery_kwh: Mapped[float]
+    car_from_grid_kwh: Mapped[float]
+    period_s: Mapped[float]
+    measured_s: Mapped[float]
+    grid_unknown_s: Mapped[float]
+    car_unknown_s: Mapped[float]
+    charging_s: Mapped[float]
+    longest_gap_s: Mapped[float]
+    starts: Mapped[int]
+    phase_changes: Mapped[int]
+    cycles: Mapped[int]
+    cycles_failed: Mapped[int]
+    cycles_missed: Mapped[int]
+    meter_import_kwh: Mapped[float | None]
+    meter_import_gaps_kwh: Mapped[float | None]
+    meter_export_kwh: Mapped[float | None]
+    meter_export_gaps_kwh: Mapped[float | None]
+    charger_session_kwh: Mapped[float | None]
+    charger_session_gaps_kwh: Mapped[float | None]
+    import_cost: Mapped[float | None]
+    export_income: Mapped[float | None]
+    car_grid_cost: Mapped[float | None]
+    saved: Mapped[float | None]
+
+    @property
+    def energy(self) -> Energy:
+        """The accounts of the day."""
+        return Energy(**{field.name: getattr(self, field.name) for field in fields(Energy)})
 
 
 def _outcome(inverter: InverterReading, decision: Decision) -> str:
@@ -142,10 +203,10 @@ class History:
         self._where, self._engine = _engine(url)
         with self._errors("opened"), self._engine.connect() as connection:
             try:
-                _Base.metadata.create_all(connection)
+                _bring_up_to_date(connection)
             except DBAPIError:  # another process has just done the same
                 connection.rollback()
-                _Base.metadata.create_all(connection)
+                _bring_up_to_date(connection)
             connection.commit()
 
     def close(self) -> None:
@@ -158,35 +219,57 @@ class History:
             session.merge(cycle)
             session.commit()
 
+    def record_all(self, cycles: Iterable[Cycle]) -> None:
+        """Store cycles that are not there yet, all or none."""
+        with self._errors("written"), Session(self._engine) as session:
+            session.add_all(cycles)
+            session.commit()
+
     def last_cycle(self, site: str) -> Cycle | None:
         """The newest cycle of the site."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
         with self._errors("read"), Session(self._engine) as session:
             return session.scalar(query.limit(1))
 
-    def cycles(self, site: str, start: datetime, end: datetime) -> pd.DataFrame:
+    def cycles(
+        self, site: str, start: datetime, end: datetime, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """Cycles with start <= at < end, by time: one row each, columns as in the table.
 
-        Numbers are floats, NaN where they are unknown; times are in UTC.
+        Numbers are floats with NaN for unknown. Without `columns` there are all but the memory.
         """
-        columns = [column for column in Cycle.__table__.columns if column.key != "memory"]
-        query = select(*columns).where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
+        table = Cycle.__table__.columns
+        wanted = [table[name] for name in columns or table.keys() if name != "memory"]
+        query = select(*wanted).where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
         with self._errors("read"), self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(Cycle.at)).all()
-        frame = pd.DataFrame(rows, columns=[column.key for column in columns])
-        return frame.astype(
+            # as the driver gives them: converting millions of rows one by one takes minutes
+            cursor: DBAPICursor = connection.execute(query.order_by(Cycle.at)).cursor
+            rows = cursor.fetchall()
+        values = list(zip(*rows, strict=True)) or [()] * len(wanted)
+        return pd.DataFrame(
             {
-                column.key: _TIME if isinstance(column.type, UtcDateTime) else "float64"
-                for column in columns
-                if not isinstance(column.type, String)
+                column.key: _series(column, value)
+                for column, value in zip(wanted, values, strict=True)
             }
         )
+
+    def record_days(self, rows: Iterable[DailyEnergy]) -> None:
+        """Store the accounts of days; storing them again replaces them."""
+        with self._errors("written"), Session(self._engine) as session:
+            for row in rows:
+                session.merge(row)
+            session.commit()
+
+    def day(self, site: str, day: date, time_zone: str) -> DailyEnergy | None:
+        """The stored accounts of a local day."""
+        with self._errors("read"), Session(self._engine) as session:
+            return session.get(DailyEnergy, (site, day, time_zone))
 
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise _failure(self._where, verb, getattr(error, "orig", None) or error) from error
 
 
@@ -194,6 +277,29 @@ class History:
 def open_history(url: str) -> History:
     """The history at that URL, opened once per process."""
     return History(url)
+
+
+def _bring_up_to_date(connection: Connection) -> None:
+    """Create what is missing: tables, and columns and indexes of an earlier version's tables."""
+    _Base.metadata.create_all(connection)
+    for table in _Base.metadata.sorted_tables:
+        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD {column.name} {kind}"))
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+
+
+def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:
+    if isinstance(column.type, UtcDateTime):
+        if values and not isinstance(values[0], str):  # only SQLite keeps times as text
+            return pd.Series(pd.to_datetime(values, utc=True)).dt.as_unit("us")
+        return pd.Series(np.array(values, dtype="datetime64[us]")).dt.tz_localize(UTC)
+    if isinstance(column.type, String):
+        return pd.Series(values, dtype="str")
+    return pd.Series(np.array(values, dtype="float64"))
 
 
 def _engine(url: str) -> tuple[str, Engine]:

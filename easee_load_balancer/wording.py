@@ -1,11 +1,8 @@
-"""Sentences and tables for people."""
+"""Sentences for people."""
 
 from __future__ import annotations
 
-from datetime import date
-
 from easee_load_balancer.control import NOMINAL_VOLTAGE_V, Decision, Policy
-from easee_load_balancer.energy import EnergyOfDay
 from easee_load_balancer.readings import ChargerState, InverterReading
 
 
@@ -30,25 +27,6 @@ def cycle_line(
         "setpoint": target,
     }
     return ", ".join(f"{name} {value}" for name, value in parts.items())
-
-
-def summary_markdown(site: str, day: date, energy: EnergyOfDay) -> str:
-    """The daily summary as markdown."""
-    hours = energy.covered.total_seconds() / 3600
-    rows = [
-        ("PV production", energy.pv_kwh),
-        ("House", energy.house_kwh),
-        ("Car", energy.car_kwh),
-        ("Car, from sun", energy.car_from_sun_kwh),
-        ("Car, from battery", energy.car_from_battery_kwh),
-        ("Car, from grid", energy.car_from_grid_kwh),
-    ]
-    table = "\n".join(f"| {name} | {kwh:.2f} |" for name, kwh in rows)
-    return (
-        f"# {energy.car_from_sun_kwh:.1f} kWh of sun went into the car\n\n"
-        f"{site}, {day:%A %d %B %Y}; {hours:.1f} hours measured\n\n"
-        f"| | kWh |\n|---|---:|\n{table}\n"
-    )
 
 
 def _kw(power_w: float | None) -> str:

@@ -1,35 +1,45 @@
-"""The energy of a day, shortly after its end."""
+"""The energy of a day, shortly after its end; any day, month or year at any other time."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
-from prefect import flow
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
 
-from easee_load_balancer.blocks import Site
-from easee_load_balancer.energy import EnergyOfDay
-from tasks.history import load_cycles
-from tasks.summary import publish_summary, sum_up
+from easee_load_balancer.blocks import Site, Tariff
+from easee_load_balancer.energy import Energy
+from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.periods import Period, PeriodKind
+from tasks.run import completed, failed
+from tasks.summary import draw_and_publish, export_csv, sum_up_energy
 
 
 @flow(name="daily_summary", flow_run_name="summary {site}", timeout_seconds=300)
 async def daily_summary(
-    site: str = Site.DEFAULT, day: date | None = None, time_zone: str = "Europe/Stockholm"
-) -> EnergyOfDay:
-    """Sum up where the energy of a local day came from and went to.
+    site: str = Site.DEFAULT,
+    day: date | None = None,
+    last_day: date | None = None,
+    period: PeriodKind = "day",
+    time_zone: str = "Europe/Stockholm",
+    csv: bool = False,
+) -> State[Energy]:
+    """Sum up where the energy of a local day, or of more of them, came from and went to.
 
     Args:
         site: Name of the blocks that describe the home.
-        day: The local day; yesterday when left out.
+        day: The local day, or the first of several; yesterday when left out.
+        last_day: The last of several days.
+        period: month or year: all of the one that the day is in.
         time_zone: IANA name of the home's time zone, which decides when a day begins.
+        csv: Also write a CSV file to the data folder: one day cycle by cycle, more day by day.
     """
-    zone = ZoneInfo(time_zone)
-    day = day or datetime.now(zone).date() - timedelta(days=1)
-    start, end = (
-        datetime.combine(midnight, time(), zone).astimezone(UTC)
-        for midnight in (day, day + timedelta(days=1))
-    )
-    energy = sum_up(await load_cycles(site, start, end))
-    await publish_summary(site, day, energy)
-    return energy
+    try:
+        span = Period.asked(day, last_day, period, time_zone)
+        summary = await sum_up_energy(site, span, await Tariff.of_site(site))
+        headline = await draw_and_publish(summary)
+        if csv:
+            get_run_logger().info("Written to %s", await export_csv(summary))
+    except BalancerError as error:
+        return await failed(str(error))
+    return await completed(headline, summary.total)

@@ -1,28 +1,94 @@
-"""Summing up a day."""
+"""Summing up days, months and years."""
 
 from __future__ import annotations
 
-from datetime import date
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
 
-import pandas as pd
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
-from easee_load_balancer.energy import EnergyOfDay, summarise
-from easee_load_balancer.wording import summary_markdown
+from easee_load_balancer.history import open_history
+from easee_load_balancer.periods import Period
+from easee_load_balancer.picture import bars_picture, day_picture
+from easee_load_balancer.report import headline, markdown
+from easee_load_balancer.settings import Settings
+from easee_load_balancer.summary import (
+    DayDetail,
+    Summary,
+    look_into,
+    sum_up,
+    write_day_csv,
+    write_days_csv,
+)
+from easee_load_balancer.tariff import Prices
 
 
-@task(name="sum up energy", task_run_name="sum up energy", persist_result=False)
-def sum_up(cycles: pd.DataFrame) -> EnergyOfDay:
-    """Energy by source."""
-    return summarise(cycles)
+@task(
+    name="sum up energy",
+    task_run_name="sum up {period.title}",
+    tags=["history"],
+    timeout_seconds=240,
+    persist_result=False,
+)
+async def sum_up_energy(site: str, period: Period, prices: Prices | None) -> Summary:
+    """The accounts of each day, which are stored as well."""
+    now = datetime.now(UTC)
+    history = open_history(Settings().database_url)
+    return await asyncio.to_thread(sum_up, history, site, period, prices, now)
 
 
-@task(name="publish summary", task_run_name="publish summary", timeout_seconds=30)
-async def publish_summary(site: str, day: date, energy: EnergyOfDay) -> None:
-    """Show the day in the Prefect UI, under one key per site."""
+@task(
+    name="publish summary",
+    task_run_name="publish {summary.period.title}",
+    timeout_seconds=60,
+    persist_result=False,
+)
+async def draw_and_publish(summary: Summary) -> str:
+    """Show the summary in the Prefect UI, under one key per site and length; its headline."""
+    page = await asyncio.to_thread(_page, summary)
+    kind = summary.period.kind
     await acreate_markdown_artifact(
-        summary_markdown(site, day, energy),
-        key=f"energy-{site}",
-        description=f"Energy of {day:%Y-%m-%d}: {energy.car_from_sun_kwh:.1f} kWh from the sun",
+        page,
+        key=f"energy-{summary.site}" if kind == "day" else f"energy-{summary.site}-{kind}",
+        description=f"{summary.period.title}: {headline(summary)}",
     )
+    return headline(summary)
+
+
+@task(
+    name="export csv",
+    task_run_name="export {summary.period.title}",
+    timeout_seconds=60,
+    tags=["history"],
+    persist_result=False,
+)
+async def export_csv(summary: Summary) -> Path:
+    """Write a day cycle by cycle, or more days day by day; where to."""
+    return await asyncio.to_thread(_export, summary)
+
+
+def _export(summary: Summary) -> Path:
+    period = summary.period
+    days = f"{period.first}" if period.kind == "day" else f"{period.first}-to-{period.last}"
+    path = Settings().folder / "summaries" / f"{summary.site}-{days}.csv"
+    if period.kind == "day":
+        write_day_csv(_look_into(summary), period, path)
+    else:
+        write_days_csv(summary, path)
+    return path
+
+
+def _page(summary: Summary) -> str:
+    if not summary.total.measured_s:
+        return markdown(summary, None)
+    if summary.period.kind != "day":
+        return markdown(summary, bars_picture(summary))
+    detail = _look_into(summary)
+    return markdown(summary, day_picture(detail, summary.period.zone), detail)
+
+
+def _look_into(summary: Summary) -> DayDetail:
+    history = open_history(Settings().database_url)
+    return look_into(history, summary.site, summary.period, datetime.now(UTC))

@@ -1,0 +1,82 @@
+"""Local days, months and years: 23, 24 or 25 hours to a day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from easee_load_balancer.errors import ConfigurationError
+
+PeriodKind = Literal["day", "month", "year"]
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Whole local days from `first` to `last`, both included."""
+
+    kind: Literal["day", "month", "year", "range"]
+    first: date
+    last: date
+    zone: ZoneInfo
+
+    @classmethod
+    def asked(
+        cls, day: date | None, last_day: date | None, kind: PeriodKind, time_zone: str
+    ) -> Period:
+        """What a person asks for; yesterday without a day. Raises ConfigurationError."""
+        try:
+            zone = ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ConfigurationError(
+                f"{time_zone!r} is not an IANA time zone such as Europe/Stockholm."
+            ) from None
+        first = day or datetime.now(zone).date() - _DAY
+        if last_day is None:
+            return cls.around(first, kind, zone)
+        try:
+            return cls.between(first, last_day, zone)
+        except ValueError as error:
+            raise ConfigurationError(f"There is nothing to sum up: {error}.") from None
+
+    @classmethod
+    def around(cls, day: date, kind: PeriodKind, zone: ZoneInfo) -> Period:
+        """The day itself, or the whole month or year that it is in."""
+        first = last = day
+        if kind == "month":
+            first = day.replace(day=1)
+            last = (first + 31 * _DAY).replace(day=1) - _DAY
+        elif kind == "year":
+            first, last = date(day.year, 1, 1), date(day.year, 12, 31)
+        return cls(kind, first, last, zone)
+
+    @classmethod
+    def between(cls, first: date, last: date, zone: ZoneInfo) -> Period:
+        """Any days. Raises ValueError when they end before they begin."""
+        if last < first:
+            raise ValueError(f"the last day ({last}) is before the first ({first})")
+        return cls("day" if first == last else "range", first, last, zone)
+
+    @property
+    def days(self) -> list[date]:
+        """Each of its days."""
+        return [self.first + index * _DAY for index in range((self.last - self.first).days + 1)]
+
+    @property
+    def title(self) -> str:
+        """The period for people: Sunday 21 June 2026, June 2026, 2026, or first to last."""
+        if self.kind == "year":
+            return f"{self.first:%Y}"
+        if self.kind == "month":
+            return f"{self.first:%B %Y}"
+        first, last = (f"{day:%A} {day.day} {day:%B %Y}" for day in (self.first, self.last))
+        return first if self.first == self.last else f"{first} to {last}"
+
+
+def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The first moment of a local day and of the next, in UTC."""
+    start, end = (datetime.combine(midnight, time(), zone) for midnight in (day, day + _DAY))
+    return start.astimezone(UTC), end.astimezone(UTC)

@@ -1,0 +1,57 @@
+"""What a kilowatt-hour costs and earns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Price = Annotated[float, Field(ge=-100, le=1000, allow_inf_nan=False)]
+HOURS = 24
+
+
+class Prices(BaseModel):
+    """Import and export price per kWh, the same all day or one for each hour of the local day."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    currency: str = Field(
+        default="EUR",
+        min_length=1,
+        max_length=8,
+        title="Currency",
+        description="Currency of the prices, for example EUR or SEK.",
+    )
+    import_price: Price = Field(
+        title="Import price", description="What a kWh from the grid costs, taxes and fees included."
+    )
+    export_price: Price = Field(
+        title="Export price", description="What a kWh sold to the grid earns."
+    )
+    import_price_by_hour: list[Price] = Field(
+        default_factory=list,
+        title="Import price by hour",
+        description="24 prices that begin at midnight; leave empty for one price all day.",
+    )
+    export_price_by_hour: list[Price] = Field(
+        default_factory=list,
+        title="Export price by hour",
+        description="24 prices that begin at midnight; leave empty for one price all day.",
+    )
+
+    @model_validator(mode="after")
+    def _whole_days(self) -> Self:
+        for name in ("import_price_by_hour", "export_price_by_hour"):
+            if len(getattr(self, name)) not in (0, HOURS):
+                raise ValueError(f"{name} needs {HOURS} prices, one for each hour, or none at all")
+        return self
+
+    @property
+    def import_prices(self) -> list[float]:
+        """The import price of each hour of the day."""
+        return self.import_price_by_hour or [self.import_price] * HOURS
+
+    @property
+    def export_prices(self) -> list[float]:
+        """The export price of each hour of the day."""
+        return self.export_price_by_hour or [self.export_price] * HOURS

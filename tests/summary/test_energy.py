@@ -1,0 +1,280 @@
+"""The accounts: what must hold for any samples, and the cases that are easy to get wrong."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easee_load_balancer.energy import (
+    COLUMNS,
+    Energy,
+    account,
+    gaps,
+    ledger,
+    per_interval,
+    usual_interval,
+)
+from easee_load_balancer.tariff import Prices
+
+START = datetime(2026, 6, 21, tzinfo=UTC)
+INTERVAL = timedelta(seconds=30)
+LONGEST = 3 * INTERVAL
+quick = settings(max_examples=50, deadline=None)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def samples(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Cycles as the history gives them; what is not said is unknown."""
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame["at"] = pd.to_datetime(frame["at"], utc=True).dt.as_unit("us")
+    frame["outcome"] = [row.get("outcome", "held") for row in rows]
+    numbers = [name for name in COLUMNS if name not in ("at", "outcome")]
+    frame[numbers] = frame[numbers].astype("float64")
+    return frame
+
+
+def steady(
+    since: float = 0, until: float = 3600, step: float = 30, **power_w: float | None
+) -> list[dict[str, Any]]:
+    """Samples that stay the same; a plant at rest but for what is given."""
+    still: dict[str, Any] = {"pv_w": 0, "inverter_ac_w": 0, "grid_export_w": 0}
+    still |= {"battery_charge_w": 0, "car_w": 0, "car_phases": 0, **power_w}
+    return [{"at": at(second), **still} for second in np.arange(since, until, step).tolist()]
+
+
+def accounts(rows: list[dict[str, Any]], until: float = 3600, **more: Any) -> Energy:
+    return account(samples(rows), START, at(until), INTERVAL, **more)
+
+
+watts = st.integers(-15_000, 15_000).map(float)
+sun = st.integers(0, 15_000).map(float)
+
+
+@st.composite
+def any_samples(draw: st.DrawFn) -> pd.DataFrame:
+    """Irregular samples with unknown values, gaps, and counters that begin again."""
+    steps = draw(st.lists(st.integers(1, 250), max_size=12))
+    moments = np.cumsum([draw(st.integers(-200, 200)), *steps])
+    rows = [
+        {
+            "at": at(float(second)),
+            "outcome": draw(st.sampled_from(["held", "pushed", "failed"])),
+            "pv_w": draw(st.none() | sun),
+            "inverter_ac_w": draw(st.none() | watts),
+            "grid_export_w": draw(st.none() | watts),
+            "battery_charge_w": draw(st.none() | st.just(0.0) | watts),
+            "car_w": draw(st.none() | sun),
+            "car_phases": draw(st.none() | st.sampled_from([0.0, 1.0, 3.0])),
+            "exported_kwh": draw(st.none() | sun),
+            "imported_kwh": draw(st.none() | sun),
+            "session_kwh": draw(st.none() | sun),
+        }
+        for second in moments.tolist()
+    ]
+    return samples(rows)
+
+
+@quick
+@given(any_samples())
+def test_everything_that_comes_goes_somewhere(cycles: pd.DataFrame) -> None:
+    sums = account(cycles, START, at(3000), INTERVAL)
+    came = sums.pv_kwh + sums.import_kwh + sums.discharge_kwh
+    went = sums.house_kwh + sums.car_kwh + sums.export_kwh + sums.charge_kwh
+    assert came == pytest.approx(went, abs=1e-9)
+    by_source = sums.car_from_sun_kwh + sums.car_from_battery_kwh + sums.car_from_grid_kwh
+    assert by_source == pytest.approx(sums.car_kwh, abs=1e-9)
+    assert sums.car_from_sun_kwh >= -1e-9
+    assert sums.car_from_grid_kwh <= sums.import_kwh + 1e-9
+    assert sums.car_from_battery_kwh <= sums.discharge_kwh + 1e-9
+
+
+@quick
+@given(any_samples())
+def test_no_gap_is_bridged(cycles: pd.DataFrame) -> None:
+    rows = ledger(cycles, INTERVAL)
+    held = rows["until"] - rows["at"]
+    assert (held <= LONGEST).all()
+    breaks = rows["at"].shift(-1) - rows["at"] > LONGEST
+    assert (held[breaks] == timedelta(0)).all()
+    sums = account(cycles, START, at(3000), INTERVAL)
+    empty = sum(((end - start).total_seconds() for start, end in gaps(rows, START, at(3000))), 0.0)
+    assert sums.measured_s + empty == pytest.approx(sums.period_s)
+
+
+@quick
+@given(any_samples(), st.floats(1, 2999))
+def test_two_halves_add_up_to_the_whole(cycles: pd.DataFrame, second: float) -> None:
+    prices = Prices(import_price=2, export_price=0.5, import_price_by_hour=list(range(24)))
+    zone = ZoneInfo("Europe/Stockholm")
+    whole = account(cycles, START, at(3000), INTERVAL, prices, zone)
+    one = account(cycles, START, at(second), INTERVAL, prices, zone)
+    other = account(cycles, at(second), at(3000), INTERVAL, prices, zone)
+    both = one + other
+    for field in fields(Energy):
+        if field.name == "longest_gap_s":
+            assert both.longest_gap_s <= whole.longest_gap_s + 1e-6
+        elif len(cycles) or field.name != "cycles_missed":
+            mine, theirs = getattr(both, field.name), getattr(whole, field.name)
+            assert mine == pytest.approx(theirs, abs=1e-6), field.name
+
+
+def test_an_hour_of_sun_in_the_car() -> None:
+    sums = accounts(
+        steady(-30, 3660, pv_w=6000, inverter_ac_w=5900, grid_export_w=1000, car_w=4000)
+    )
+    assert sums.pv_kwh == pytest.approx(6.0)
+    assert sums.export_kwh == pytest.approx(1.0)
+    assert sums.house_kwh == pytest.approx(1.0)
+    assert sums.losses_kwh == pytest.approx(0.1)
+    assert sums.car_kwh == sums.car_from_sun_kwh == pytest.approx(4.0)
+    assert sums.self_consumption_pct == pytest.approx(100 * 5 / 6)
+    assert sums.autarky_pct == pytest.approx(100.0)
+    assert sums.charging_s == sums.measured_s == 3600
+    assert sums.longest_gap_s == 0
+    assert sums.cycles == 120
+
+
+def test_the_car_takes_the_import_first_then_the_battery_then_the_sun() -> None:
+    sums = accounts(
+        steady(-30, 3660, pv_w=3000, grid_export_w=-1000, battery_charge_w=-2000, car_w=5000)
+    )
+    assert sums.car_from_grid_kwh == pytest.approx(1.0)
+    assert sums.car_from_battery_kwh == pytest.approx(2.0)
+    assert sums.car_from_sun_kwh == pytest.approx(2.0)
+    assert sums.house_kwh == pytest.approx(1.0)
+
+
+def test_a_gap_of_three_intervals_is_bridged_and_a_longer_one_is_not() -> None:
+    short = accounts(steady(0, 1801, pv_w=1000) + steady(1890, 3660, pv_w=1000))
+    assert short.pv_kwh == pytest.approx(1.0)
+    assert short.cycles_missed == 2
+    assert short.longest_gap_s == 0
+    long = accounts(steady(0, 1801, pv_w=1000) + steady(1891, 3660, pv_w=1000))
+    assert long.longest_gap_s == 91
+    assert long.measured_s == 3600 - 91
+    assert long.pv_kwh == pytest.approx(long.measured_s / 3600)
+
+
+def test_nothing_at_all_is_one_long_gap() -> None:
+    sums = accounts([])
+    assert sums.measured_s == 0
+    assert sums.longest_gap_s == sums.unmeasured_s == 3600
+    assert sums.cycles_missed == 120
+    assert sums.self_consumption_pct is None
+    assert sums.autarky_pct is None
+    assert sums.meter_import_kwh is None
+
+
+def test_a_reading_that_failed_once_is_bridged() -> None:
+    rows = steady(-30, 3660, pv_w=2000, grid_export_w=2000)
+    unknown = {"pv_w": None, "grid_export_w": None, "battery_charge_w": None, "outcome": "failed"}
+    rows[40] |= unknown
+    sums = accounts(rows)
+    assert sums.pv_kwh == pytest.approx(2.0)
+    assert sums.cycles_failed == 1
+    assert sums.cycles_missed == 0
+
+
+def test_a_charger_that_is_silent_for_long_counts_as_house_and_is_reported() -> None:
+    rows = steady(-30, 3660, pv_w=5000, car_w=4000)
+    for row in rows[21:41]:
+        row["car_w"] = None
+    sums = accounts(rows)
+    assert sums.car_unknown_s == 600
+    assert sums.car_kwh == pytest.approx(4.0 * 3000 / 3600)
+    assert sums.house_kwh == pytest.approx(5.0 - sums.car_kwh)
+    rows = steady(-30, 3660, pv_w=5000, car_w=4000)
+    for row in rows[21:23]:
+        row["car_w"] = None
+    assert accounts(rows).car_kwh == pytest.approx(4.0)
+
+
+def test_while_the_inverter_sleeps_the_car_can_only_have_been_fed_by_the_grid() -> None:
+    sums = accounts(steady(-30, 3660, grid_export_w=None, car_w=3000))
+    assert sums.car_from_grid_kwh == sums.import_kwh == pytest.approx(3.0)
+    assert sums.house_kwh == 0
+    assert sums.grid_unknown_s == 3600
+
+
+def test_counters_of_the_devices_are_compared_over_the_same_time() -> None:
+    rows = steady(0, 1801, grid_export_w=-6000) + steady(2400, 3601, grid_export_w=-6000)
+    for row in rows:
+        row["imported_kwh"] = 4000 + (row["at"] - START).total_seconds() / 600
+    sums = accounts(rows)
+    assert sums.import_kwh == pytest.approx(5.0)
+    assert sums.meter_import_kwh == pytest.approx(5.0)
+    assert sums.meter_import_gaps_kwh == pytest.approx(1.0)
+    assert sums.meter_export_kwh is None
+
+
+def test_a_session_counter_begins_again_with_each_car() -> None:
+    rows = steady(0, 3631, car_w=1200)
+    for row in rows:
+        second = (row["at"] - START).total_seconds()
+        row["session_kwh"] = (second if second < 1800 else second - 1800) / 3000
+    sums = accounts(rows)
+    assert sums.charger_session_kwh == pytest.approx(1.2, abs=0.02)
+
+
+def test_starts_and_phase_changes_are_counted_over_pauses() -> None:
+    rows = (
+        steady(-30, 600, car_w=0)
+        + steady(600, 1200, car_w=7000, car_phases=3)
+        + steady(1200, 1800, car_w=0)
+        + steady(1800, 2400, car_w=2000, car_phases=1)
+        + steady(2400, 3660, car_w=5000, car_phases=3)
+    )
+    sums = accounts(rows)
+    assert (sums.starts, sums.phase_changes) == (2, 2)
+    assert sums.charging_s == 600 + 600 + 1200
+
+
+def test_money_is_that_of_the_hour() -> None:
+    prices = Prices(
+        currency="SEK",
+        import_price=9,
+        export_price=0.5,
+        import_price_by_hour=[1.0] * 12 + [2.0] * 12,
+    )
+    rows = steady(-30, 2 * 3600 + 30, pv_w=5000, grid_export_w=1000, car_w=4000)
+    # 10 to 12 o'clock UTC is 11 to 13 o'clock in winter, one hour at each price
+    for row in rows:
+        row["at"] += timedelta(hours=10, days=180)
+    start = START + timedelta(hours=10, days=180)
+    end = start + timedelta(hours=2)
+    sums = account(samples(rows), start, end, INTERVAL, prices, ZoneInfo("Europe/Stockholm"))
+    assert sums.saved == pytest.approx(4 * (1 - 0.5) + 4 * (2 - 0.5), rel=1e-2)
+    assert sums.export_income == pytest.approx(2 * 0.5)
+    assert sums.import_cost == sums.car_grid_cost == 0
+
+
+def test_a_session_without_prices_has_no_money() -> None:
+    assert accounts(steady()).saved is None
+    assert (accounts(steady()) + Energy(saved=2.0)).saved == 2.0
+
+
+def test_the_usual_interval_is_that_of_most_cycles() -> None:
+    rows = steady(0, 900, step=10) + steady(2000, 2900, step=10) + steady(2901, 2902)
+    assert usual_interval(samples(rows)) == timedelta(seconds=10)
+    assert usual_interval(samples([])) == timedelta(seconds=30)
+
+
+@quick
+@given(any_samples())
+def test_the_intervals_add_up_to_the_accounts(cycles: pd.DataFrame) -> None:
+    table = per_interval(ledger(cycles, INTERVAL), START, at(3000))
+    sums = account(cycles, START, at(3000), INTERVAL)
+    assert table["seconds"].sum() == pytest.approx(sums.measured_s)
+    assert table["car_from_sun_kwh"].sum() == pytest.approx(sums.car_from_sun_kwh, abs=1e-9)
+    assert table["house_kwh"].sum() == pytest.approx(sums.house_kwh, abs=1e-9)
