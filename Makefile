@@ -1,10 +1,11 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
+# make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint benchmark benchmark-cycle clean
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
@@ -19,6 +20,10 @@ lint: .venv/installed-dev
 
 benchmark: .venv/installed
 	$(BIN)/python tests/benchmarks/control.py $(DAYS)
+
+benchmark-cycle: .venv/installed
+	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
+		$(if $(INTERVAL),--interval $(INTERVAL))
 
 clean:
 	rm -rf .venv .demo
@@ -37,9 +42,9 @@ clean:
 .PHONY: pins
 pins:
 	rm -rf .pins && $(PYTHON) -m venv .pins
-	.pins/bin/pip install --quiet "setuptools>=77" . && rm -rf build
+	.pins/bin/pip install --quiet "setuptools>=77" . && rm -rf build *.egg-info
 	.pins/bin/pip freeze --all --exclude pip --exclude easee-load-balancer > requirements.txt
-	.pins/bin/pip install --quiet ".[dev]" && rm -rf build
+	.pins/bin/pip install --quiet ".[dev]" && rm -rf build *.egg-info
 	.pins/bin/pip freeze --all --exclude pip --exclude easee-load-balancer \
 		| grep -vxFf requirements.txt > .pins/dev
 	(echo "-r requirements.txt"; cat .pins/dev) > requirements-dev.txt

@@ -134,7 +134,22 @@ class Site:
         inverter, charger, policy = await gather(
             _load(HuaweiInverter, name), _load(EaseeCharger, name), _load(ChargingPolicy, name)
         )
-        return cls(name=name, inverter=inverter, charger=charger, policy=policy)
+        site = _LOADED[name] = cls(name, inverter, charger, policy)
+        return site
+
+    @classmethod
+    def last_known(cls, name: str) -> Site:
+        """The blocks as last loaded in this process. Raises ConfigurationError if never."""
+        site = _LOADED.get(name)
+        if site is None:
+            raise ConfigurationError(
+                f"The blocks named '{name}' have not been loaded yet, and the Prefect server "
+                "cannot be reached: start it."
+            )
+        return site
+
+
+_LOADED: dict[str, Site] = {}
 
 
 async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:

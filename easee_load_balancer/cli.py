@@ -145,5 +145,21 @@ def demo(
     raise typer.Exit(0 if good else 1)
 
 
+@app.command()
+def up(
+    port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
+    ] = 4200,
+) -> None:
+    """Run it for real: Prefect server, deployments and worker, until Ctrl-C."""
+    from easee_load_balancer.up import run_up  # Prefect takes seconds to import
+
+    try:
+        run_up(Path.cwd(), port, Console(highlight=False, soft_wrap=True))
+    except StartError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/red]")
+        raise typer.Exit(1) from None
+
+
 if __name__ == "__main__":
     app()

@@ -44,7 +44,7 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
             *("--day", "variable", "--start", "10:30", "--speed", "4"),
         )
         with temporary_settings({PREFECT_API_URL: stack.api_url}):
-            asyncio.run(_save_blocks(house_url, modbus_port))
+            asyncio.run(save_demo_blocks(house_url, modbus_port))
         stack.deploy()
         worker = stack.start_worker()
         console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
@@ -116,7 +116,8 @@ def _charger(house_url: str) -> list[float]:
     return current
 
 
-async def _save_blocks(house_url: str, modbus_port: int) -> None:
+async def save_demo_blocks(house_url: str, modbus_port: int) -> None:
+    """Save the blocks of a simulated house as the site `home`."""
     cloud = CloudSpec()
     credentials = EaseeCredentials(
         user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house_url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,3 +26,22 @@ def only_writer(folder: Path, site: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class PoolLock:
+    """Tells whether other workers of the pool run on this machine; ends with its holder."""
+
+    def __init__(self, folder: Path, pool: str) -> None:
+        name = hashlib.sha256(pool.encode()).hexdigest()[:16]
+        self._descriptor = os.open(folder / f"pool-{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.alone = True
+            """Whether no other worker of the pool was running when this one began."""
+        except BlockingIOError:
+            self.alone = False
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def release(self) -> None:
+        """Leave."""
+        os.close(self._descriptor)

@@ -12,11 +12,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import httpx
 
 HOST = "127.0.0.1"
+
+PoolType = Literal["in-process", "process"]
+"""Flows run in the worker itself, or in a process each."""
+
 _END_S = 15.0
 _SERVER_START_S = 120.0
 
@@ -59,19 +63,24 @@ class Child:
             )
 
     @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
 
     def check(self) -> None:
         """Raise StartError when it is not running any more."""
-        code = self._process.poll()
-        if code is not None:
+        if not self.running:
+            code = self._process.returncode
             raise StartError(f"{self.name} ended with code {code}; see {self.log}")
 
     def end(self) -> None:
         """Ask it to end; kill what is left of its session after a while."""
-        if self._process.poll() is None:
+        if self.running:
             self._process.terminate()
             try:
                 self._process.wait(_END_S)
@@ -93,13 +102,20 @@ class PrefectStack:
     Use as a context manager; everything ends when it is left.
     """
 
-    def __init__(self, folder: Path, project: Path, port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        project: Path,
+        port: int | None = None,
+        data_folder: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.project = project
         self.port = port or free_port()
         self.ui_url = f"http://{HOST}:{self.port}"
         self.api_url = f"{self.ui_url}/api"
-        self.data_folder = folder / "data"
+        self.data_folder = data_folder or folder / "data"
+        self.server: Child | None = None
         self.worker: Child | None = None
         self.env = os.environ | {
             "PREFECT_HOME": str(folder / "prefect"),
@@ -116,7 +132,7 @@ class PrefectStack:
         self.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with ExitStack() as exit_on_error:
             exit_on_error.callback(self._exit.close)
-            self._start_server()
+            self.start_server()
             exit_on_error.pop_all()
         return self
 
@@ -150,19 +166,20 @@ class PrefectStack:
             said = (done.stdout + done.stderr).strip()
             raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
 
-    def deploy(self, pool: str = "home") -> None:
+    def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
         """Create the pool and deploy prefect.yaml as it stands."""
-        self.prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
+        self.prefect("work-pool", "create", pool, "--type", pool_type, "--overwrite")
         self.prefect("--no-prompt", "deploy", "--all")
 
-    def start_worker(self, pool: str = "home") -> Child:
+    def start_worker(self, pool: str = "home", pool_type: PoolType = "in-process") -> Child:
         """Start a worker for the pool."""
         self.worker = self.start(
-            "worker", "prefect", "worker", "start", "--pool", pool, "--type", "process"
+            "worker", "prefect", "worker", "start", "--pool", pool, "--type", pool_type
         )
         return self.worker
 
-    def _start_server(self) -> None:
+    def start_server(self) -> Child:
+        """Start the server and wait until it answers. Raises StartError if it does not."""
         server = self.start(
             "server", "prefect", "server", "start", "--host", HOST, "--port", str(self.port)
         )
@@ -171,7 +188,8 @@ class PrefectStack:
             server.check()
             try:
                 if httpx.get(f"{self.api_url}/health", timeout=2).is_success:
-                    return
+                    self.server = server
+                    return server
             except httpx.TransportError:
                 pass
             time.sleep(0.2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from prefect import flow, get_run_logger
+from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
@@ -42,21 +42,25 @@ async def balance(
     if run.delay > timedelta(seconds=latest_start_s):
         return await superseded(f"it was due {run.delay.total_seconds():.0f} s ago")
     try:
+        setup = Site.last_known(site) if run.alone else await Site.load(site)
         with only_writer(Settings().folder, site):
             async with LINKS.held():
-                return await _cycle(site, run)
+                cycle = await _cycle(setup, run)
     except SiteBusy as busy:
         return await superseded(str(busy))
     except BalancerError as error:
         return await failed(str(error))
-
-
-async def _cycle(site: str, run: Run) -> State[Decision]:
-    last = await load_last_cycle(site)
-    if last is not None and last.scheduled_at >= run.scheduled_at:
+    if cycle is None:
         return await superseded("a newer cycle has run already")
+    return await _end(cycle)
+
+
+async def _cycle(setup: Site, run: Run) -> _Done | None:
+    """Read, decide, push and record; None, and nothing is touched, where a newer one has run."""
+    last = await load_last_cycle(setup.name)
+    if last is not None and last.scheduled_at >= run.scheduled_at:
+        return None
     memory = Memory.model_validate(last.memory) if last else Memory()
-    setup = await Site.load(site)
     house = await _read_house(setup, night=memory.is_night(run.started_at))
     now = datetime.now(UTC)
     decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory)
@@ -66,15 +70,14 @@ async def _cycle(site: str, run: Run) -> State[Decision]:
             decision = decision.pushed(now)
         except ChargerError as error:
             house.failures.append(str(error))
-    line = cycle_line(house.inverter, house.charger, setup.policy, decision)
-    get_run_logger().info("%s", line)
+    run.log(cycle_line(house.inverter, house.charger, setup.policy, decision))
     failure = " ".join(house.failures) or None
     await record_cycle(
         Cycle.of(
-            site=site,
+            site=setup.name,
             scheduled_at=run.scheduled_at,
             at=now,
-            run_id=str(run.id),
+            run_id=str(run.id or "without Prefect"),
             mode=setup.policy.mode,
             inverter=house.inverter,
             charger=house.charger,
@@ -82,10 +85,21 @@ async def _cycle(site: str, run: Run) -> State[Decision]:
             failure=failure,
         )
     )
-    if failure:
-        return await failed(failure)
-    asleep = "Asleep" if house.inverter.asleep else None
-    return await completed(decision.reason, decision, name=asleep)
+    return _Done(decision, failure, house.inverter.asleep)
+
+
+async def _end(cycle: _Done) -> State[Decision]:
+    if cycle.failure:
+        return await failed(cycle.failure)
+    name = "Asleep" if cycle.asleep else None
+    return await completed(cycle.decision.reason, cycle.decision, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    decision: Decision
+    failure: str | None
+    asleep: bool
 
 
 @dataclass(frozen=True, slots=True)

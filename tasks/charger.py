@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from easee_load_balancer.blocks import EaseeCharger
 from easee_load_balancer.control import TIME_TO_LIVE
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.readings import ChargerState, Setpoint
 from easee_load_balancer.settings import Settings
+from tasks.step import step
 
 
-@task(
+@step(
     name="read charger",
     task_run_name="read charger",
     tags=["charger"],
@@ -24,7 +23,7 @@ async def read_charger(charger: EaseeCharger) -> ChargerState:
     return await cloud.state(charger)
 
 
-@task(
+@step(
     name="push setpoint",
     task_run_name="push {setpoint}",
     tags=["charger"],

@@ -6,25 +6,25 @@ import asyncio
 from datetime import datetime
 
 import pandas as pd
-from prefect import task
 
 from easee_load_balancer.history import Cycle, History, open_history
 from easee_load_balancer.settings import Settings
+from tasks.step import step
 
 
-@task(name="load last cycle", task_run_name="load last cycle", tags=["history"], timeout_seconds=15)
+@step(name="load last cycle", task_run_name="load last cycle", tags=["history"], timeout_seconds=15)
 async def load_last_cycle(site: str) -> Cycle | None:
     """The newest cycle in the history."""
     return await asyncio.to_thread(lambda: _history().last_cycle(site))
 
 
-@task(name="record cycle", task_run_name="record cycle", tags=["history"], timeout_seconds=15)
+@step(name="record cycle", task_run_name="record cycle", tags=["history"], timeout_seconds=15)
 async def record_cycle(cycle: Cycle) -> None:
     """Store the cycle; storing it again replaces it."""
     await asyncio.to_thread(lambda: _history().record(cycle))
 
 
-@task(name="load cycles", task_run_name="load cycles", tags=["history"], timeout_seconds=120)
+@step(name="load cycles", task_run_name="load cycles", tags=["history"], timeout_seconds=120)
 async def load_cycles(site: str, start: datetime, end: datetime) -> pd.DataFrame:
     """The cycles of a period."""
     return await asyncio.to_thread(lambda: _history().cycles(site, start, end))

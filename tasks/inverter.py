@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from easee_load_balancer.huawei import InverterAddress
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.readings import InverterReading
+from tasks.step import step
 
 
-@task(
+@step(
     name="read inverter",
     task_run_name="read inverter",
     tags=["inverter"],

@@ -7,26 +7,33 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from prefect import get_client
+from prefect import get_client, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger
 from prefect.states import Cancelled, Completed, Failed
+
+from easee_load_balancer.alone import due_alone
 
 _LONGEST_NAME = 180
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The flow run of this cycle: when it was due, when it began."""
+    """The run of this cycle: when it was due, when it began."""
 
-    id: UUID
+    id: UUID | None
+    """The flow run; None without Prefect."""
     scheduled_at: datetime
     started_at: datetime
 
     @classmethod
     def current(cls) -> Run:
         """The run in which this is called. Raises MissingContextError outside of a flow."""
+        due_alone_at = due_alone()
+        if due_alone_at is not None:
+            return cls(id=None, scheduled_at=due_alone_at, started_at=datetime.now(UTC))
         context = FlowRunContext.get()
         if context is None or context.flow_run is None:
             raise MissingContextError("a cycle is a flow run: call the flow, not its function")
@@ -40,11 +47,23 @@ class Run:
         """How much later than due it began."""
         return self.started_at - self.scheduled_at
 
+    @property
+    def alone(self) -> bool:
+        """Whether it runs without Prefect."""
+        return self.id is None
+
+    def log(self, line: str) -> None:
+        """Tell the log of the run."""
+        logger = get_logger("cycles") if self.alone else get_run_logger()
+        logger.info("%s", line)
+
 
 async def end_as(state: State[Any]) -> State[Any]:
     """Name the flow run after what its final state says, and return that state."""
-    async with get_client() as client:
-        await client.update_flow_run(Run.current().id, name=(state.message or "")[:_LONGEST_NAME])
+    run_id = Run.current().id
+    if run_id is not None:
+        async with get_client() as client:
+            await client.update_flow_run(run_id, name=(state.message or "")[:_LONGEST_NAME])
     return state
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from prefect import task
-
 from easee_load_balancer.control import Decision, Memory, Policy, decide
 from easee_load_balancer.readings import ChargerState, InverterReading
+from tasks.step import step
 
 
-@task(name="compute setpoint", task_run_name="compute setpoint", persist_result=False)
+@step(name="compute setpoint", task_run_name="compute setpoint", persist_result=False)
 def compute_setpoint(
     now: datetime,
     inverter: InverterReading,

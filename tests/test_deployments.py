@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from housekeeping import FORGOTTEN
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.flows import Flow, load_flow_from_entrypoint
+
+from easee_load_balancer.runs import CYCLE_TAG
 
 PROJECT = Path(__file__).parents[1]
 TOP_KEYS = {"name", "pull", "definitions", "deployments"}
@@ -37,8 +40,10 @@ def test_top_level_keys() -> None:
 
 
 def test_what_is_deployed() -> None:
-    assert set(DEPLOYMENTS) == {"balance", "daily_summary"}
+    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping"}
     assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
+    assert [name for name, one in DEPLOYMENTS.items() if CYCLE_TAG in one["tags"]] == ["balance"]
+    assert (CYCLE_TAG, *DEPLOYMENTS["housekeeping"]["tags"]) == FORGOTTEN
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)

@@ -1,0 +1,39 @@
+"""Keeps Prefect's database from growing: forgets old cycles, keeps daily summaries."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from prefect import flow
+from prefect.client.schemas.objects import State, StateType
+from pydantic import Field
+
+from easee_load_balancer.runs import CYCLE_TAG
+from tasks.housekeeping import delete_runs
+from tasks.run import completed
+
+FORGOTTEN = (CYCLE_TAG, "housekeeping")
+"""Tags of the deployments whose runs are forgotten."""
+
+
+@flow(name="housekeeping", flow_run_name="housekeeping", timeout_seconds=1500)
+async def housekeeping(
+    keep_hours: Annotated[int, Field(ge=1)] = 24, keep_failed_days: Annotated[int, Field(ge=1)] = 7
+) -> State[int]:
+    """Forget control cycles, with their states, tasks and logs; everything else is kept.
+
+    Args:
+        keep_hours: How long runs that went well, or were not needed, stay.
+        keep_failed_days: How long runs that failed stay.
+    """
+    now = datetime.now(UTC)
+    good = await delete_runs(
+        FORGOTTEN,
+        (StateType.COMPLETED, StateType.CANCELLED),
+        now - timedelta(hours=keep_hours),
+    )
+    bad = await delete_runs(
+        FORGOTTEN, (StateType.FAILED, StateType.CRASHED), now - timedelta(days=keep_failed_days)
+    )
+    return await completed(f"forgot {good + bad} runs", good + bad)

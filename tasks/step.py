@@ -1,0 +1,26 @@
+"""Steps: Prefect tasks within a flow run, plain functions without Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, Unpack
+
+from prefect import Task
+from prefect.tasks import TaskOptions
+
+from easee_load_balancer.alone import due_alone
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Step(Task[P, R]):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if due_alone() is not None:
+            return self.fn(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
+
+
+def step(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Like `prefect.task`, but the plain function while a cycle runs without Prefect."""
+    return lambda function: _Step(function, **options)

@@ -1,0 +1,305 @@
+"""What a cycle costs: in a process pool, in the in-process pool, and without Prefect.
+
+The same flow against the same house, one after the other, at the same interval:
+`make benchmark-cycle [CYCLES=100] [INTERVAL=10]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from easee_load_balancer.alone import alone
+from easee_load_balancer.blocks import Site
+from easee_load_balancer.demo import save_demo_blocks
+from easee_load_balancer.links import LINKS
+from easee_load_balancer.processes import HOST, Child, PoolType, PrefectStack, free_port
+from easee_load_balancer.runs import in_states
+
+PROJECT = Path(__file__).parents[2]
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_WARM_UP = 3
+_PACE_S = 1.1
+"""The cloud takes 60 calls a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What processes and the house have used up to a moment."""
+
+    worker_cpu_s: float
+    server_cpu_s: float
+    worker_rss_kb: int
+    database: int
+    connections: int
+    logins: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of the table."""
+
+    name: str
+    cycles: int
+    before: Used
+    after: Used
+    wall_s: list[float]
+    late_s: list[float]
+    peak_kb: int
+
+    def cells(self) -> list[str]:
+        """The row, as text."""
+        before, after, n = self.before, self.after, self.cycles
+        if not n:
+            return [self.name, "0", *["-"] * (len(HEAD) - 2)]
+        late = sorted(self.late_s) or [float("nan")]
+        return [
+            self.name,
+            str(n),
+            f"{(after.worker_cpu_s - before.worker_cpu_s) / n:.3f}",
+            f"{(after.server_cpu_s - before.server_cpu_s) / n:.3f}",
+            f"{statistics.median(self.wall_s):.2f}",
+            f"{statistics.median(late):.2f} / {late[int(0.95 * (len(late) - 1))]:.2f}",
+            f"{self.peak_kb / 1024:.0f}",
+            f"{(after.worker_rss_kb - before.worker_rss_kb) / 1024:+.1f}",
+            f"{(after.database - before.database) / n / 1024:.0f}",
+            f"{(after.connections - before.connections) * 100 / n:.0f}",
+            f"{(after.logins - before.logins) * 100 / n:.0f}",
+        ]
+
+
+HEAD = [
+    *("steps run by", "cycles", "worker CPU s", "server CPU s", "wall s", "late s (median / 95 %)"),
+    *("peak MB", "growth MB", "database kB", "connections / 100", "logins / 100"),
+]
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process and of its children that have ended, in s."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
+
+
+def memory_kb(pid: int, key: str) -> int:
+    """`VmRSS` (now) or `VmHWM` (most so far) of a process, in kB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1])
+    raise ValueError(f"no {key} of {pid}")
+
+
+def database_bytes(folder: Path) -> int:
+    """Bytes in use in Prefect's database."""
+    connection = sqlite3.connect(f"file:{folder}/prefect/prefect.db?mode=ro", uri=True, timeout=60)
+    with connection:
+        size, pages, free = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_size", "page_count", "freelist_count")
+        )
+    connection.close()
+    return size * (pages - free)
+
+
+@dataclass(slots=True)
+class Bench:
+    """The house, and where things are."""
+
+    house_url: str
+    modbus_port: int
+    folder: Path
+    interval_s: int
+    cycles: int
+
+    def used(self, worker: int, server: int | None = None) -> Used:
+        """What has been used until now."""
+        truth = httpx.get(f"{self.house_url}/admin/house", timeout=10).json()
+        return Used(
+            worker_cpu_s=cpu_s(worker),
+            server_cpu_s=cpu_s(server) if server else 0.0,
+            worker_rss_kb=memory_kb(worker, "VmRSS"),
+            database=database_bytes(self.folder) if server else 0,
+            connections=truth["inverter"]["connections"],
+            logins=truth["api"]["logins"],
+        )
+
+
+async def without_prefect(bench: Bench, cycles: int, site: Site) -> Result:
+    """The flow's function with its steps, called in this process."""
+    from balance import balance
+
+    walls: list[float] = []
+    pid = os.getpid()
+    async with LINKS.held():
+        for number in range(_WARM_UP + cycles):
+            if number == _WARM_UP:
+                before = await asyncio.to_thread(bench.used, pid)
+            began_s = time.monotonic()
+            with alone(datetime.now(UTC)):
+                await balance.fn(site.name)
+            walls.append(time.monotonic() - began_s)
+            await asyncio.sleep(max(0.0, _PACE_S - walls[-1]))
+        after = await asyncio.to_thread(bench.used, pid)
+    walls = walls[_WARM_UP:]
+    return Result("nobody", cycles, before, after, walls, [], memory_kb(pid, "VmHWM"))
+
+
+async def ended_cycles(since: datetime) -> list[FlowRun]:
+    """Completed cycles that were due after then."""
+    async with get_client() as client:
+        runs: list[FlowRun] = []
+        while True:
+            page = await client.read_flow_runs(
+                flow_run_filter=in_states(StateType.COMPLETED), limit=200, offset=len(runs)
+            )
+            runs += page
+            if len(page) < 200:
+                break
+    return [run for run in runs if run.expected_start_time and run.expected_start_time > since]
+
+
+async def reschedule(interval_s: int) -> None:
+    """Give the cycle's deployment another interval."""
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=["cycle"]))
+    async with get_client() as client:
+        [deployment] = await client.read_deployments(deployment_filter=tagged)
+        [schedule] = deployment.schedules
+        interval = IntervalSchedule(
+            interval=timedelta(seconds=interval_s), anchor_date=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+        await client.update_deployment_schedule(deployment.id, schedule.id, schedule=interval)
+
+
+async def in_pool(
+    bench: Bench, stack: PrefectStack, worker: Child, name: str, cycles: int
+) -> Result:
+    """Scheduled cycles by a worker."""
+    assert stack.server is not None
+    await reschedule(bench.interval_s)
+    start = datetime.now(UTC)
+    while True:
+        await asyncio.sleep(1)
+        if len(await ended_cycles(start)) >= _WARM_UP:
+            break
+    start = datetime.now(UTC)
+    before = await asyncio.to_thread(bench.used, worker.pid, stack.server.pid)
+    deadline = time.monotonic() + cycles * bench.interval_s
+    peak = 0
+    while time.monotonic() < deadline:
+        await asyncio.sleep(1)
+        peak = max(peak, session_kb(worker.pid))
+    after = await asyncio.to_thread(bench.used, worker.pid, stack.server.pid)
+    runs = await ended_cycles(start)
+    return Result(
+        name,
+        len(runs),
+        before,
+        after,
+        [run.total_run_time.total_seconds() for run in runs],
+        [
+            (run.start_time - run.expected_start_time).total_seconds()
+            for run in runs
+            if run.start_time and run.expected_start_time
+        ],
+        peak,
+    )
+
+
+def session_kb(pid: int) -> int:
+    """Memory of a process and the children it has now, in kB."""
+    total = memory_kb(pid, "VmRSS")
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+            if f"\nPPid:\t{pid}\n" in text:
+                total += memory_kb(int(status.parent.name), "VmRSS")
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            continue
+    return total
+
+
+@contextmanager
+def at_work(stack: PrefectStack, pool_type: PoolType) -> Iterator[Child]:
+    """A worker of that type, at work."""
+    stack.deploy(pool_type=pool_type)
+    worker = stack.start_worker(pool_type=pool_type)
+    try:
+        yield worker
+    finally:
+        worker.end()
+
+
+async def load_site() -> Site:
+    """The blocks, once they can be loaded."""
+    return await Site.load(Site.DEFAULT)
+
+
+def row(cells: list[str]) -> str:
+    """A row of a markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def measure(folder: Path, cycles: int, interval_s: int, kinds: list[str]) -> None:
+    """Run everything, one after the other, and print a row each."""
+    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+    modbus_port, api_port = free_port(), free_port()
+    bench = Bench(f"http://{HOST}:{api_port}", modbus_port, folder, interval_s, cycles)
+    for kind in kinds:
+        bench.folder = folder / kind
+        bench.folder.mkdir(parents=True)
+        with PrefectStack(bench.folder, PROJECT) as stack:
+            stack.start(
+                "house",
+                *("easee_load_balancer.cli", "house"),
+                *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
+            )
+            os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
+            with temporary_settings({PREFECT_API_URL: stack.api_url}):
+                asyncio.run(save_demo_blocks(bench.house_url, modbus_port))
+                if kind == "nobody":
+                    site = asyncio.run(load_site())
+                    result = asyncio.run(without_prefect(bench, cycles, site))
+                    print(row(result.cells()), flush=True)
+                    continue
+                pool_type: PoolType = "process" if kind == "process" else "in-process"
+                count = cycles if kind == "in-process" else max(10, cycles // 5)
+                with at_work(stack, pool_type) as worker:
+                    result = asyncio.run(in_pool(bench, stack, worker, kind, count))
+                print(row(result.cells()), flush=True)
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cycles", type=int, default=100)
+    parser.add_argument("--interval", type=int, default=10, help="in s")
+    parser.add_argument("--kinds", nargs="+", default=["process", "in-process", "nobody"])
+    given: Any = parser.parse_args()
+    sys.path[:0] = [str(PROJECT), str(PROJECT / "flows")]
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), given.cycles, given.interval, given.kinds)
+
+
+if __name__ == "__main__":
+    main()
