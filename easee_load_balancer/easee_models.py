@@ -59,6 +59,9 @@ OBSERVATION_IDS = {
     "session_kwh": 121,
     "lifetime_kwh": 124,
     "connected_to_cloud": 250,
+    # asked for as a sign of life: these move although nothing happens at the charger
+    "wifi_signal_dbm": 132,
+    "highest_temperature_c": 150,
 }
 _NAMES = {number: name for name, number in OBSERVATION_IDS.items()}
 _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {

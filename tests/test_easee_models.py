@@ -148,7 +148,14 @@ def test_every_value_has_its_field_and_unit() -> None:
     assert (state.charger_current_a, state.charger_max_current_a) == (32, 30.5)
     assert (state.phase_mode, state.grid_type, state.reason_for_no_current) == (2, 1, 27)
     assert (state.session_kwh, state.lifetime_kwh) == (4.5, 1234.5)
-    assert set(state.observed_at) == set(OBSERVATION_IDS)
+    signs_of_life = {"wifi_signal_dbm", "highest_temperature_c"}
+    assert set(state.observed_at) == set(OBSERVATION_IDS) - signs_of_life
+
+
+def test_a_sign_of_life_is_enough_to_be_online() -> None:
+    """At night nothing else moves for hours."""
+    signal = Observation(id=132, timestamp=NOW - timedelta(minutes=5), value=-60)
+    assert charger_state([signal], NOW).online
 
 
 def test_what_was_not_sent_is_unknown() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from easee_load_balancer.control import Memory, Policy, decide
+from easee_load_balancer.control import TIME_TO_LIVE, Memory, Policy, decide
 from easee_load_balancer.easee_models import OBSERVATION_IDS, Observation, charger_state
 from easee_load_balancer.history import Cycle
 from easee_load_balancer.house import registers
@@ -37,6 +37,7 @@ DAY = date(2026, 6, 21)
 AROUND_S = 600
 """The house is watched so much longer before and after the day."""
 _CLOUD_DELAY_S = 2
+TTL_S = int(TIME_TO_LIVE.total_seconds())
 _PHASE_S = 7
 """When in each interval the cycles run."""
 _COUNTERS = [field.name for field in fields(Counters)]
@@ -175,7 +176,7 @@ class _Control:
         decision = decide(at, inverter, charger, self._policy, self._memory)
         if decision.push and decision.setpoint is not None:
             current = decision.setpoint.circuit_current_a
-            self._plant.charger.command_circuit(self._plant.clock_s, current, 900)
+            self._plant.charger.command_circuit(self._plant.clock_s, current, TTL_S)
             decision = decision.pushed(at)
         self._memory = decision.memory
         read = inverter.pv_w is not None and charger.online
@@ -236,8 +237,7 @@ class _Devices:
         wanted = set(OBSERVATION_IDS.values())
         known = self._store.visible(at)
         seen = [Observation.model_validate(o.as_json()) for i, o in known.items() if i in wanted]
-        # a charger on whose terminals nothing changes sends other values, which are not asked for
-        return replace(charger_state(seen, at), online=True)
+        return charger_state(seen, at)
 
 
 def _reader(words: registers.Words) -> Callable[[int, int], list[int]]:
