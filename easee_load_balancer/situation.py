@@ -13,7 +13,7 @@ from easee_load_balancer.surplus import Range, car_range, draw_w, voltage_v
 
 PHASE_CHANGE = timedelta(seconds=60)
 """What a phase change costs in charging time."""
-STRICT_WEIGHT = 8.0
+STRICT_WEIGHT = 10.0
 """Weight of what a cloud makes the car import although it shall have nothing but sun."""
 LONGEST_CYCLE = timedelta(seconds=120)
 """Of a longer gap between two cycles no more than this is weighed up."""
