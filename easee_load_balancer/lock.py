@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from easee_load_balancer.errors import ConfigurationError
+
 
 class SiteBusy(Exception):
     """Another cycle of the site is running."""
@@ -16,8 +18,18 @@ class SiteBusy(Exception):
 
 @contextmanager
 def only_writer(folder: Path, site: str) -> Iterator[None]:
-    """Hold the site's lock. Raises SiteBusy at once when another process or task holds it."""
-    descriptor = os.open(folder / f"site-{site}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    """Hold the site's lock. Raises SiteBusy at once when another process or task holds it.
+
+    Raises ConfigurationError for a folder that cannot be written to.
+    """
+    path = folder / f"site-{site}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The lock {path} cannot be opened ({error.strerror}). Does the data folder belong to "
+            "the user who runs the worker, and may the site's name be a file's name?"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

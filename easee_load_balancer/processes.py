@@ -167,7 +167,8 @@ class PrefectStack:
             raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
 
     def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
-        """Create the pool and deploy prefect.yaml as it stands."""
+        """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands."""
+        self.prefect("block", "register", "--module", "easee_load_balancer.blocks")
         self.prefect("work-pool", "create", pool, "--type", pool_type, "--overwrite")
         self.prefect("--no-prompt", "deploy", "--all")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from easee_load_balancer.errors import ConfigurationError
+
 
 class Settings(BaseSettings):
     """`EASEE_BALANCER_DATA_FOLDER` and `EASEE_BALANCER_HISTORY_URL`."""
@@ -24,9 +26,18 @@ class Settings(BaseSettings):
 
     @property
     def folder(self) -> Path:
-        """The data folder, created for its owner alone."""
+        """The data folder, made for its owner alone.
+
+        Raises ConfigurationError where it cannot be made.
+        """
         folder = self.data_folder.expanduser().resolve()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The data folder {folder} cannot be made ({error.strerror}): set "
+                "EASEE_BALANCER_DATA_FOLDER to one that can."
+            ) from error
         return folder
 
     @property

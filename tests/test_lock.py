@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.lock import SiteBusy, only_writer
 
 HOLDER = """
@@ -76,4 +77,12 @@ def test_it_ends_with_a_holder_that_is_killed(tmp_path: Path) -> None:
         holder.kill()
         holder.wait(timeout=10)
     with only_writer(tmp_path, "home"):
+        pass
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigurationError, match="cannot be opened"),
+        only_writer(tmp_path / "missing", "home"),
+    ):
         pass
