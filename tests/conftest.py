@@ -12,19 +12,7 @@ from tests.postgres import NotInstalled, Postgres, running_postgres
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-UNUSED_SERVICES = (
-    "EVENT_PERSISTER",
-    "TASK_RUN_RECORDER",
-    "TRIGGERS",
-    "SCHEDULER",
-    "LATE_RUNS",
-    "FOREMAN",
-)
-# What flow tests do not look at contends for the test server's SQLite database, which then can
-# be locked for a minute.
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-for _service in UNUSED_SERVICES:
-    os.environ[f"PREFECT_SERVER_SERVICES_{_service}_ENABLED"] = "false"
 
 
 @pytest.fixture(scope="session")

@@ -8,20 +8,16 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
 from easee_load_balancer.demo import run_demo
-from tests.conftest import UNUSED_SERVICES
 
 PROJECT = Path(__file__).parents[1]
 
 
 def test_a_scheduled_cycle_completes_and_changes_the_charger(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    for service in UNUSED_SERVICES:
-        monkeypatch.delenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", raising=False)
     said = io.StringIO()
     good = run_demo(PROJECT, tmp_path, 1, Console(file=said, width=200))
     assert good, said.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,26 @@ SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
 """7.5 kW of surplus all day."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+UNUSED_SERVICES = (
+    "EVENT_PERSISTER",
+    "TASK_RUN_RECORDER",
+    "TRIGGERS",
+    "SCHEDULER",
+    "LATE_RUNS",
+    "FOREMAN",
+)
+"""What flow tests do not look at contends for the test server's SQLite database, which then can
+be locked for a minute."""
+
+
+@pytest.fixture(scope="package", autouse=True)
 def prefect_server() -> Iterator[None]:
-    """One server for the session; it takes seconds to start."""
-    with prefect_test_harness(server_startup_timeout=120):
+    """One server for all flow tests; it takes seconds to start."""
+    with ExitStack() as harness:
+        with pytest.MonkeyPatch.context() as patch:
+            for service in UNUSED_SERVICES:
+                patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
+            harness.enter_context(prefect_test_harness(server_startup_timeout=120))
         yield
 
 

@@ -18,9 +18,6 @@ HOUR = 3600
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """A running server; this process talks to it as long as the fixture lives."""
     running = PrefectStack(tmp_path_factory.mktemp("prefect"), PROJECT)
-    for name in list(running.env):
-        if name.startswith("PREFECT_SERVER_SERVICES_"):
-            del running.env[name]
     running.env["PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY"] = "PT1S"
     with running, temporary_settings({PREFECT_API_URL: running.api_url}):
         yield running

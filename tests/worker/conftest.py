@@ -10,13 +10,13 @@ from prefect.client.orchestration import PrefectClient
 from prefect.settings import PREFECT_API_URL, PREFECT_WORKER_QUERY_SECONDS, temporary_settings
 
 from easee_load_balancer.processes import PrefectStack
-from tests.worker.helpers import whole_stack
+from tests.worker.helpers import PROJECT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """A Prefect server of the tests' own."""
-    with whole_stack(tmp_path_factory.mktemp("prefect")) as stack:
+    with PrefectStack(tmp_path_factory.mktemp("prefect"), PROJECT) as stack:
         yield stack
 
 

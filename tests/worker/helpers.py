@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, State, StateType
@@ -18,21 +17,10 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.types._datetime import DateTime
 
-from easee_load_balancer.processes import PrefectStack
 from easee_load_balancer.worker import InProcessWorker
 
 PROJECT = Path(__file__).parents[2]
 FLOWS = PROJECT / "tests" / "worker" / "some_flows.py"
-
-
-@contextmanager
-def whole_stack(folder: Path) -> Iterator[PrefectStack]:
-    """A Prefect server with all its services, which other tests do without."""
-    with pytest.MonkeyPatch.context() as patch:
-        for service in ("EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN"):
-            patch.delenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", raising=False)
-        with PrefectStack(folder, PROJECT) as stack:
-            yield stack
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import StateType
 
 from easee_load_balancer.processes import PrefectStack
 from easee_load_balancer.runs import in_states
-from tests.worker.helpers import deployed, whole_stack, working
+from tests.worker.helpers import PROJECT, deployed, working
 
 INTERVAL_S = 3
 
@@ -23,7 +23,7 @@ INTERVAL_S = 3
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """A server that may be stopped."""
-    with whole_stack(tmp_path_factory.mktemp("outage")) as stack:
+    with PrefectStack(tmp_path_factory.mktemp("outage"), PROJECT) as stack:
         yield stack
 
 

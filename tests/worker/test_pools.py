@@ -1,4 +1,4 @@
-"""prefect.yaml as it stands, in a pool of either type, against a simulated house."""
+"""prefect.yaml as it stands in a pool of type `process`; the demo uses one of type `in-process`."""
 
 from __future__ import annotations
 
@@ -12,32 +12,23 @@ from prefect.client.schemas.objects import StateType
 
 from easee_load_balancer.demo import save_demo_blocks
 from easee_load_balancer.house.run import RunSpec, running_house
-from easee_load_balancer.processes import PoolType, PrefectStack
+from easee_load_balancer.processes import PrefectStack
 from easee_load_balancer.runs import in_states
-from tests.worker.helpers import whole_stack
+from tests.worker.helpers import PROJECT
 
 UNTOUCHED_A = 40
 
 
-@pytest.fixture(scope="module", params=["in-process", "process"])
-def pool_type(request: pytest.FixtureRequest) -> PoolType:
-    """Either type of pool."""
-    kind: PoolType = request.param
-    return kind
-
-
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, pool_type: PoolType) -> Iterator[PrefectStack]:
-    """A server with this project's deployments, and a worker."""
-    with whole_stack(tmp_path_factory.mktemp(pool_type)) as stack:
-        stack.deploy(pool_type=pool_type)
-        stack.start_worker(pool_type=pool_type)
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
+    """A server with this project's deployments, and a worker that starts a process per run."""
+    with PrefectStack(tmp_path_factory.mktemp("process"), PROJECT) as stack:
+        stack.deploy(pool_type="process")
+        stack.start_worker(pool_type="process")
         yield stack
 
 
-async def test_a_cycle_moves_the_charger(
-    stack: PrefectStack, client: PrefectClient, pool_type: PoolType
-) -> None:
+async def test_a_cycle_moves_the_charger(stack: PrefectStack, client: PrefectClient) -> None:
     async with running_house(RunSpec(speed=1)) as house:
         await save_demo_blocks(house.api_url, house.modbus_port)
         tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=["cycle"]))
@@ -51,5 +42,3 @@ async def test_a_cycle_moves_the_charger(
                 await asyncio.sleep(0.2)
                 if max(house.plant.charger.dynamic_circuit_current_a) < UNTOUCHED_A:
                     break
-    if pool_type == "in-process":
-        assert house.inverter.connections == 1
