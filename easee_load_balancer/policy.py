@@ -23,7 +23,7 @@ class Policy(BaseModel):
             "as the limits and the main fuse allow."
         ),
     )
-    phases: Literal["auto", 1, 3] = Field(
+    phases: Literal["auto", "1", "3"] = Field(  # texts only: the form shows them as a list
         default="auto",
         title="Phases",
         description="auto: one phase while the sun is weak, three when it is strong.",

@@ -229,7 +229,8 @@ def possible_phases(charger: ChargerState, policy: Policy) -> tuple[Phases, ...]
         return (1,)
     if charger.grid_type != TN_THREE_PHASES or charger.phase_mode != 2:
         return (3,)
-    return (1, 3) if policy.phases == "auto" else (policy.phases,)
+    wanted: dict[str, tuple[Phases, ...]] = {"auto": (1, 3), "1": (1,), "3": (3,)}
+    return wanted[policy.phases]
 
 
 def lowest_limit(charger: ChargerState, policy: Policy, phases: int) -> tuple[int, str]:

@@ -60,6 +60,13 @@ def test_the_form_itself_refuses_a_minimum_above_the_maximum() -> None:
     assert fields["min_current_a"]["maximum"] <= fields["max_current_a"]["minimum"]
 
 
+@pytest.mark.parametrize("block", BLOCKS)
+def test_choices_are_of_one_type(block: type[Block]) -> None:
+    """The web form shows a list for them, and an editor of raw JSON for a mixture."""
+    for name, field in block.model_json_schema()["properties"].items():
+        assert "type" in field or "enum" not in field, name
+
+
 def test_the_password_is_a_secret() -> None:
     credentials = EaseeCredentials(**LOGIN)
     assert "hush-hush" not in repr(credentials)

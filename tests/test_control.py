@@ -137,7 +137,7 @@ CASES = [
     Case(
         "the policy's phases at once",
         inverter(0), charger(9.7), told(10), Setpoint(16, 1), "surplus 6.7 kW",
-        policy=Policy(phases=1),
+        policy=Policy(phases="1"),
     ),
     Case(
         "the policy's limit",

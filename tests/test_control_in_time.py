@@ -42,7 +42,7 @@ def test_a_step_of_the_sun_settles(step_w: float, interval_s: int) -> None:
     """With the cloud 20 s and the meter 5 s behind; more sun is less load."""
     step_s = 20 * 60
     third_w = -step_w / 3
-    law = Ours(Policy(phases=3, max_current_a=16), interval_s=interval_s)
+    law = Ours(Policy(phases="3", max_current_a=16), interval_s=interval_s)
     power_w, _ = play(law, {step_s: (third_w, third_w, third_w)}, minutes=30, link=SLOW)
     before_w, after_w = power_w[step_s], power_w[-1]
     expected_w = min(5400.0 + step_w, 15.7 * 3 * VOLTS)

@@ -66,7 +66,7 @@ def policies(draw: st.DrawFn) -> Policy:
     lowest_a = draw(st.integers(6, 10))
     return Policy(
         mode=draw(st.sampled_from(["off", "solar", "solar+minimum", "fast"])),
-        phases=draw(st.sampled_from(["auto", 1, 3])),
+        phases=draw(st.sampled_from(["auto", "1", "3"])),
         min_current_a=lowest_a,
         max_current_a=draw(st.integers(10, 32)),
         export_margin_w=draw(st.one_of(st.none(), st.integers(-5000, 5000))),

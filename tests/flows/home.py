@@ -117,7 +117,7 @@ class Home:
                 host=self.house.host, port=self.house.modbus_port, settle_time_s=0.1, timeout_s=0.5
             )
         )
-        policy = ChargingPolicy(**({"mode": "fast", "phases": 3} | changes))
+        policy = ChargingPolicy(**({"mode": "fast", "phases": "3"} | changes))
         await save_site(SITE, credentials, charger, inverter, policy)
 
 
