@@ -148,10 +148,11 @@ def step_down_when_blind(
     `solar+minimum` keeps the lowest current. `fast` needs no sun: after the minute it goes on
     within what `protect_main_fuse` allows when the meter is unknown.
     """
-    missing = _missing(now, inverter, charger, policy)
     age = memory.since(memory.unknown_since, now)
-    if not missing or (policy.mode == "fast" and charger.online and age >= UNKNOWN_HOLD):
+    sees = memory.unknown_since is None
+    if sees or (policy.mode == "fast" and charger.online and age >= UNKNOWN_HOLD):
         return None
+    missing = _missing(now, inverter, charger, policy)
     held = memory.setpoint
     why = f"unknown for {age.total_seconds():.0f} s: {', '.join(missing)}"
     case = look(now, inverter, charger, policy, memory)

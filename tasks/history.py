@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-
-import pandas as pd
 
 from easee_load_balancer.history import Cycle, History, open_history
 from easee_load_balancer.settings import Settings
@@ -22,12 +19,6 @@ async def load_last_cycle(site: str) -> Cycle | None:
 async def record_cycle(cycle: Cycle) -> None:
     """Store the cycle; storing it again replaces it."""
     await asyncio.to_thread(lambda: _history().record(cycle))
-
-
-@step(name="load cycles", task_run_name="load cycles", tags=["history"], timeout_seconds=120)
-async def load_cycles(site: str, start: datetime, end: datetime) -> pd.DataFrame:
-    """The cycles of a period."""
-    return await asyncio.to_thread(lambda: _history().cycles(site, start, end))
 
 
 def _history() -> History:
