@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from easee_load_balancer.memory import Choice, Memory, after_push
 from easee_load_balancer.policy import Policy
 from easee_load_balancer.readings import (
+    CAR_CURRENTS_OBSERVED,
     MIN_CURRENT_A,
     ChargerMode,
     ChargerState,
@@ -313,14 +314,16 @@ def _remember(
         update["phases"] = 1 if charger.output_phases == 1 else 3
     if charger.online and charger.mode is ChargerMode.DISCONNECTED:
         update |= {"car_phases": None, "missed_wh": {}}
-    seen_at = charger.observed_at.get("car_current_a")
+    seen_at = [
+        charger.observed_at[name] for name in CAR_CURRENTS_OBSERVED if name in charger.observed_at
+    ]
     amps = [value for value in charger.car_current_a if value is not None]
     if (
         charger.output_phases == 3
         and len(amps) == 3
         and max(amps) > 4
-        and seen_at is not None
-        and now - seen_at >= CLOUD_SETTLES
+        and seen_at
+        and now - max(seen_at) >= CLOUD_SETTLES
     ):
         update["car_phases"] = sum(value > 1 for value in amps)
     return memory.model_copy(update=update) if update else memory

@@ -76,6 +76,10 @@ class InverterReading:
         )
 
 
+CAR_CURRENTS_OBSERVED = ("car_current_l1_a", "car_current_l2_a", "car_current_l3_a")
+"""Names in `ChargerState.observed_at` for the three values of `car_current_a`."""
+
+
 class ChargerMode(IntEnum):
     """`chargerOpMode` of the Easee API (observation 109)."""
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from easee_load_balancer.control import RENEW_AFTER, Decision, Memory, Policy, after_push, decide
+from easee_load_balancer.easee_models import OBSERVATION_IDS, Observation, charger_state
 from easee_load_balancer.readings import ChargerMode, ChargerState, InverterReading, Setpoint
 from tests.control_readings import NOW, charger, inverter, told, with_battery
 
@@ -287,6 +288,20 @@ def test_a_charge_under_way_before_the_first_cycle_is_not_interrupted() -> None:
 
 def test_memory_of_another_version_is_read() -> None:
     assert Memory.model_validate({"setpoint_a": 8, "forgotten": 1}) == Memory(setpoint_a=8)
+
+
+def test_the_phases_of_the_car_are_learned_from_what_the_cloud_sends() -> None:
+    values = {"mode": 3, "output_phases": 30, "car_w": 2.2, "connected_to_cloud": True}
+    values |= {"car_current_l1_a": 9.7, "car_current_l2_a": 0.0, "car_current_l3_a": 0.0}
+    observed_at = NOW - timedelta(minutes=2)
+    state = charger_state(
+        [
+            Observation(id=OBSERVATION_IDS[name], timestamp=observed_at, value=value)
+            for name, value in values.items()
+        ],
+        NOW,
+    )
+    assert decide(NOW, inverter(0), state, Policy(), told(10)).memory.car_phases == 1
 
 
 def test_a_renewal_is_no_change() -> None:

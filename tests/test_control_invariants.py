@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easee_load_balancer.control import Memory, Policy, decide
-from easee_load_balancer.readings import ChargerMode, ChargerState, InverterReading, Setpoint
+from easee_load_balancer.readings import (
+    CAR_CURRENTS_OBSERVED,
+    ChargerMode,
+    ChargerState,
+    InverterReading,
+    Setpoint,
+)
 from tests.control_readings import NOW
 
 amperes = st.one_of(st.none(), st.floats(-60, 60))
@@ -57,7 +63,9 @@ chargers = st.builds(
     phase_mode=st.sampled_from([None, 1, 2, 3]),
     grid_type=st.sampled_from([None, 1, 2, 3, 4, 5]),
     reason_for_no_current=st.sampled_from([None, 0, 2, 52, 53, 54, 79]),
-    observed_at=recently.map(lambda at: {"car_w": at, "car_current_a": at} if at else {}),
+    observed_at=recently.map(
+        lambda at: dict.fromkeys(("car_w", *CAR_CURRENTS_OBSERVED), at) if at else {}
+    ),
 )
 
 

@@ -11,7 +11,13 @@ from typing import Any, Protocol
 from easee_load_balancer.house.charger import CarSpec
 from easee_load_balancer.house.day import Day
 from easee_load_balancer.house.plant import BatterySpec, HouseSpec, Plant
-from easee_load_balancer.readings import ChargerMode, ChargerState, InverterReading, Setpoint
+from easee_load_balancer.readings import (
+    CAR_CURRENTS_OBSERVED,
+    ChargerMode,
+    ChargerState,
+    InverterReading,
+    Setpoint,
+)
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
 DAY_S = 86_400
@@ -93,6 +99,8 @@ class Cloud:
             _, observed_at, changed = self._on_the_way.popleft()
             self._shown |= changed
             self._observed_at |= dict.fromkeys(changed, observed_at)
+            if "car_current_a" in changed:
+                self._observed_at |= dict.fromkeys(CAR_CURRENTS_OBSERVED, observed_at)
 
     def state(self, plant: Plant) -> ChargerState:
         """What a client reads now."""
