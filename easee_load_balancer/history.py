@@ -17,8 +17,6 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
-    DateTime,
-    Dialect,
     Engine,
     Index,
     String,
@@ -31,42 +29,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.types import JSON, TypeDecorator
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.types import JSON
 
+from easee_load_balancer.boost_history import Boosts
 from easee_load_balancer.control import Decision
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
+from easee_load_balancer.tables import Base, UtcDateTime
 
 _SQLITE_BUSY_S = 10
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """A timezone-aware UTC datetime in every database."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC; SQLite stores no zone."""
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give UTC back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class _Base(DeclarativeBase):
-    pass
-
-
-class Cycle(_Base):
+class Cycle(Base):
     """One control cycle; NULL is unknown. Signs and units as in the readings."""
 
     __tablename__ = "cycles"
@@ -141,7 +117,7 @@ class Cycle(_Base):
         )
 
 
-class DailyEnergy(_Base):
+class DailyEnergy(Base):
     """The accounts of one local day; NULL is unknown. Columns and units as in `Energy`."""
 
     __tablename__ = "daily_energy"
@@ -201,6 +177,7 @@ class History:
 
     def __init__(self, url: str) -> None:
         self._where, self._engine = _engine(url)
+        self.boosts = Boosts(self._session)
         with self._errors("opened"), self._engine.connect() as connection:
             try:
                 _bring_up_to_date(connection)
@@ -266,6 +243,11 @@ class History:
             return session.get(DailyEnergy, (site, day, time_zone))
 
     @contextmanager
+    def _session(self, verb: str) -> Iterator[Session]:
+        with self._errors(verb), Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
@@ -281,8 +263,8 @@ def open_history(url: str) -> History:
 
 def _bring_up_to_date(connection: Connection) -> None:
     """Create what is missing: tables, and columns and indexes of an earlier version's tables."""
-    _Base.metadata.create_all(connection)
-    for table in _Base.metadata.sorted_tables:
+    Base.metadata.create_all(connection)
+    for table in Base.metadata.sorted_tables:
         known = {column["name"] for column in inspect(connection).get_columns(table.name)}
         for column in table.columns:
             if column.name not in known:

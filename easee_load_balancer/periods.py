@@ -28,12 +28,7 @@ class Period:
         cls, day: date | None, last_day: date | None, kind: PeriodKind, time_zone: str
     ) -> Period:
         """What a person asks for; yesterday without a day. Raises ConfigurationError."""
-        try:
-            zone = ZoneInfo(time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigurationError(
-                f"{time_zone!r} is not an IANA time zone such as Europe/Stockholm."
-            ) from None
+        zone = time_zone_called(time_zone)
         first = day or datetime.now(zone).date() - _DAY
         if last_day is None:
             return cls.around(first, kind, zone)
@@ -74,6 +69,16 @@ class Period:
             return f"{self.first:%B %Y}"
         first, last = (f"{day:%A} {day.day} {day:%B %Y}" for day in (self.first, self.last))
         return first if self.first == self.last else f"{first} to {last}"
+
+
+def time_zone_called(name: str) -> ZoneInfo:
+    """The time zone with that IANA name. Raises ConfigurationError."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigurationError(
+            f"{name!r} is not an IANA time zone such as Europe/Stockholm."
+        ) from None
 
 
 def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:

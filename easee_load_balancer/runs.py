@@ -26,6 +26,9 @@ from easee_load_balancer.schedule import utc
 CYCLE_TAG = "cycle"
 """Marks deployments of whose due runs only the newest counts."""
 
+RESUMED_TAG = "resumed"
+"""Marks deployments whose runs are taken up again where a worker left them."""
+
 _AT_ONCE = 8
 _BATCH = 200
 
@@ -41,6 +44,11 @@ UNFINISHED = (
 def is_cycle(run: FlowRun) -> bool:
     """Whether the run is a control cycle."""
     return CYCLE_TAG in run.tags and run.deployment_id is not None
+
+
+def is_resumed(run: FlowRun) -> bool:
+    """Whether another worker takes up the run when its own ends."""
+    return RESUMED_TAG in run.tags
 
 
 def deployment_of(run: FlowRun) -> UUID:
@@ -75,6 +83,8 @@ def orphaned(run: FlowRun) -> State[Any]:
     """The state of a run whose worker is gone."""
     if run.state_type is StateType.CANCELLING:
         return cancelled()
+    if run.state_type is StateType.RUNNING and is_resumed(run):
+        return handed_back("its worker ended while it was running")
     if run.state_type is StateType.RUNNING:
         return Crashed(message="Its worker ended while it was running.")
     if is_cycle(run):

@@ -49,6 +49,7 @@ from easee_load_balancer.runs import (
     handed_back,
     in_states,
     is_cycle,
+    is_resumed,
     orphaned,
     superseded,
 )
@@ -114,11 +115,15 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def teardown(self, *exc_info: Any) -> None:
         """Let what runs finish, hand back what does not, and close the connections."""
         self._clock.cancel()
+        finishing = []
         for run_id, task in self._attended.items():
-            if run_id not in self._started:
+            run = self._started.get(run_id)
+            if run is None:
                 task.cancel()
-        if self._attended:
-            await asyncio.wait(self._attended.values(), timeout=self.finish_s)
+            if run is None or not is_resumed(run):
+                finishing.append(task)
+        if finishing:
+            await asyncio.wait(finishing, timeout=self.finish_s)
         for run_id in self._started:
             self._owed[run_id] = handed_back("its worker was stopped")
         await asyncio.to_thread(self._host.stop)

@@ -20,8 +20,9 @@ from easee_load_balancer.lock import SiteBusy, only_writer
 from easee_load_balancer.readings import ChargerState, InverterReading
 from easee_load_balancer.settings import Settings
 from easee_load_balancer.wording import cycle_line
+from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
-from tasks.history import load_last_cycle, record_cycle
+from tasks.history import load_past, record_cycle
 from tasks.inverter import read_inverter
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
@@ -57,13 +58,15 @@ async def balance(
 
 async def _cycle(setup: Site, run: Run) -> _Done | None:
     """Read, decide, push and record; None, and nothing is touched, where a newer one has run."""
-    last = await load_last_cycle(setup.name)
+    past = await load_past(setup.name)
+    last = past.last
     if last is not None and last.scheduled_at >= run.scheduled_at:
         return None
     memory = Memory.model_validate(last.memory) if last else Memory()
     house = await _read_house(setup, night=memory.is_night(run.started_at))
     now = datetime.now(UTC)
-    decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory)
+    boost = await obey_boost(past.boost, now, house.charger) if past.boost else None
+    decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory, boost)
     if decision.push and decision.setpoint is not None:
         try:
             await push_setpoint(setup.charger, decision.setpoint)
@@ -78,7 +81,7 @@ async def _cycle(setup: Site, run: Run) -> _Done | None:
             scheduled_at=run.scheduled_at,
             at=now,
             run_id=str(run.id or "without Prefect"),
-            mode=setup.policy.mode,
+            mode="boost" if boost else setup.policy.mode,
             inverter=house.inverter,
             charger=house.charger,
             decision=decision,

@@ -11,7 +11,7 @@ from housekeeping import FORGOTTEN
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from easee_load_balancer.runs import CYCLE_TAG
+from easee_load_balancer.runs import CYCLE_TAG, RESUMED_TAG
 
 PROJECT = Path(__file__).parents[1]
 TOP_KEYS = {"name", "pull", "definitions", "deployments"}
@@ -32,6 +32,8 @@ def _load() -> dict[str, Any]:
     return project
 
 
+AD_HOC = {"boost"}
+"""Started by hand alone."""
 DEPLOYMENTS = {one["entrypoint"].rpartition(":")[2]: one for one in _load()["deployments"]}
 
 
@@ -40,7 +42,7 @@ def test_top_level_keys() -> None:
 
 
 def test_what_is_deployed() -> None:
-    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping"}
+    assert set(DEPLOYMENTS) == {"balance", "boost", "daily_summary", "housekeeping"}
     assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
     assert [name for name, one in DEPLOYMENTS.items() if CYCLE_TAG in one["tags"]] == ["balance"]
     assert (CYCLE_TAG, *DEPLOYMENTS["housekeeping"]["tags"]) == FORGOTTEN
@@ -57,7 +59,7 @@ def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert flow.validate_parameters(deployment["parameters"])
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", DEPLOYMENTS.keys() - AD_HOC)
 def test_schedule(name: str) -> None:
     (schedule,) = DEPLOYMENTS[name]["schedules"]
     kind = {key: schedule[key] for key in schedule if key not in {"slug", "active"}}
@@ -69,6 +71,14 @@ def test_schedule(name: str) -> None:
         assert IntervalSchedule(**kind).interval.total_seconds() == schedule["interval"]
     assert schedule["active"] is True
     assert schedule["slug"]
+
+
+def test_what_is_started_by_hand_has_no_schedule() -> None:
+    assert {name for name, one in DEPLOYMENTS.items() if not one["schedules"]} == AD_HOC
+
+
+def test_only_boosts_are_taken_up_again() -> None:
+    assert [name for name, one in DEPLOYMENTS.items() if RESUMED_TAG in one["tags"]] == ["boost"]
 
 
 def test_no_flow_file_bears_the_name_of_a_module() -> None:
