@@ -18,11 +18,11 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import ParameterTypeError
 from prefect.states import Cancelling
 
-from easee_load_balancer.alone import alone
 from easee_load_balancer.boost_history import BoostRow
 from easee_load_balancer.history import open_history
 from easee_load_balancer.house.day import Day
 from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.alone import alone
 from tests.flows.home import SITE, Home, a_home
 
 DARK = Day("dark", pv_w=(50.0,) * 1440, load_w=(500.0,) * 1440)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -21,7 +22,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed, Scheduled
 
-from easee_load_balancer.schedule import utc
+from easee_load_balancer.worker.schedule import utc
 
 CYCLE_TAG = "cycle"
 """Marks deployments of whose due runs only the newest counts."""
@@ -90,6 +91,11 @@ def orphaned(run: FlowRun) -> State[Any]:
     if is_cycle(run):
         return superseded("its worker ended before it began")
     return handed_back("its worker ended before it began")
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the server is away or in trouble, rather than refusing what we ask."""
+    return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code >= 500
 
 
 def in_states(*kinds: StateType) -> FlowRunFilter:

@@ -38,9 +38,10 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
-from easee_load_balancer.flow_host import FlowHost
 from easee_load_balancer.lock import PoolLock
-from easee_load_balancer.runs import (
+from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.flow_host import FlowHost
+from easee_load_balancer.worker.runs import (
     CYCLE_TAG,
     UNFINISHED,
     OwedStates,
@@ -49,12 +50,12 @@ from easee_load_balancer.runs import (
     handed_back,
     in_states,
     is_cycle,
+    is_outage,
     is_resumed,
     orphaned,
     superseded,
 )
-from easee_load_balancer.schedule import Plan
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.schedule import Plan
 
 _PATIENCE_S = 4.0
 """A cycle that Prefect has not done so long after it was due is done without Prefect."""
@@ -115,13 +116,10 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def teardown(self, *exc_info: Any) -> None:
         """Let what runs finish, hand back what does not, and close the connections."""
         self._clock.cancel()
-        finishing = []
-        for run_id, task in self._attended.items():
-            run = self._started.get(run_id)
-            if run is None:
-                task.cancel()
-            if run is None or not is_resumed(run):
-                finishing.append(task)
+        for run_id in self._attended.keys() - self._started.keys():
+            self._attended[run_id].cancel()
+        resumed = {run_id for run_id, run in self._started.items() if is_resumed(run)}
+        finishing = [task for run_id, task in self._attended.items() if run_id not in resumed]
         if finishing:
             await asyncio.wait(finishing, timeout=self.finish_s)
         for run_id in self._started:
@@ -149,7 +147,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         try:
             await super().sync_with_backend()
         except httpx.HTTPError as error:
-            if not _is_outage(error):
+            if not is_outage(error):
                 raise
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
@@ -164,7 +162,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             await self._end_what_was_cancelled()
             await self._look_around()
         except (httpx.HTTPError, TimeoutError) as error:
-            if not _is_outage(error):
+            if not is_outage(error):
                 raise
             self._note_reachable(False)
         else:
@@ -398,8 +396,3 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._logger.error("Something is wrong in the worker: %r", error, exc_info=error)
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether the server is away or in trouble, rather than refusing what we ask."""
-    return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code >= 500
