@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from easee_load_balancer.house.charger import Car, CarSpec, Charger, ChargerSpec, Phases
-from easee_load_balancer.house.day import Day
+from easee_load_balancer.house.day import Weather
 
 _KWH_PER_WS = 1 / 3_600_000
 _ASLEEP_AFTER_DARK_S = 600
@@ -108,7 +108,7 @@ class Plant:
     LOAD_SHARE: Phases = (0.45, 0.30, 0.25)
     """How the household's load spreads over the phases of a three-phase house."""
 
-    def __init__(self, day: Day, spec: HouseSpec | None = None, start_s: int = 0) -> None:
+    def __init__(self, day: Weather, spec: HouseSpec | None = None, start_s: int = 0) -> None:
         self.day = day
         self.spec = spec = spec or HouseSpec()
         rng = random.Random(spec.seed)
