@@ -225,7 +225,10 @@ class _Devices:
             has_battery=has_battery,
             pv_w=power.pv_w,
             inverter_ac_w=power.inverter_ac_w,
+            grid_export_phase_w=meter.grid_export_phase_w,
+            grid_current_phase_a=meter.current_a,
             grid_voltage_v=meter.voltage_v,
+            meter_phases=meter.phases,
             exported_kwh=meter.exported_kwh,
             imported_kwh=meter.imported_kwh,
         )
