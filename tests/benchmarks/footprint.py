@@ -2,8 +2,7 @@
 
 `make benchmark-footprint`: some real cycles and a real summary leave their rows in the database of
 a real server. A day is then made by moving everything a day back and by copying those rows until
-the day is full; the product's own housekeeping and the server's own vacuum do the rest. Nothing is
-deleted by the benchmark. The sizes of each day are printed, with and without retention.
+the day is full; then the product's own housekeeping runs. Nothing is deleted by the benchmark.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.demo import save_demo_blocks
 from easee_load_balancer.processes import HOST, PrefectStack, free_port
+from easee_load_balancer.worker.runs import CYCLE_TAG
 from tests.benchmarks.cycle import PROJECT, at_work, ended_cycles, reschedule, row
 
 _TEMPLATES = 30
@@ -36,12 +36,6 @@ _CYCLES_A_DAY = 2880
 _SUMMARIES = 400
 _DAY = timedelta(days=1)
 _TIME = "%Y-%m-%d %H:%M:%S.%f"
-_VACUUM = {
-    "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "10",
-    "PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS": "10",
-}
-"""The server's vacuum looks every 10 s what there is to do; in real life hourly and daily."""
-
 # Which rows belong to a flow run, and by which columns they name each other.
 _OF_A_RUN = {
     "flow_run": "id IN (SELECT id FROM picked)",
@@ -52,14 +46,6 @@ _OF_A_RUN = {
     ),
     "log": "flow_run_id IN (SELECT id FROM picked)",
     "artifact": "flow_run_id IN (SELECT id FROM picked)",
-    "events": (
-        "id IN (SELECT event_id FROM event_resources WHERE resource_id IN "
-        "(SELECT 'prefect.flow-run.' || id FROM picked))"
-    ),
-    "event_resources": (
-        "event_id IN (SELECT event_id FROM event_resources WHERE resource_id IN "
-        "(SELECT 'prefect.flow-run.' || id FROM picked))"
-    ),
 }
 
 
@@ -176,9 +162,6 @@ def _copies(
             return _shifted(old, seconds)
         if column == "idempotency_key":
             return str(uuid4())
-        if column == "resource_id" and "run." in old:
-            kind, _, run = old.rpartition(".")
-            return f"{kind}.{ids[run]}"
         return old
 
     for one in rows.rows:
@@ -202,7 +185,7 @@ async def record_templates() -> tuple[list[UUID], UUID]:
     cycles: list[FlowRun] = []
     while len(cycles) < _TEMPLATES:
         await asyncio.sleep(2)
-        cycles = await ended_cycles(start)
+        cycles = [run for run in await ended_cycles(start) if CYCLE_TAG in run.tags]
     await unschedule()
     summary = await run_to_end("daily_summary/home", site="home", day=str(start.date()))
     return [run.id for run in cycles[:_TEMPLATES]], summary.id
@@ -214,21 +197,6 @@ async def run_to_end(deployment: str, **parameters: str) -> FlowRun:
     if run.state is None or not run.state.is_completed():
         raise RuntimeError(f"{deployment} ended as {run.state}")
     return run
-
-
-async def keep_house(database: Database) -> None:
-    """Housekeeping as it is deployed, and the server's vacuum, until it has caught up."""
-    await run_to_end("housekeeping/server")
-    deadline = time.monotonic() + 600
-    while time.monotonic() < deadline:
-        old = (datetime.now(UTC) - _DAY - timedelta(minutes=1)).strftime(_TIME)
-        if not any(
-            database.count(f"SELECT count(*) FROM {table} WHERE occurred < '{old}'")
-            for table in ("events", "event_resources")
-        ):
-            return
-        await asyncio.sleep(2)
-    raise TimeoutError("the server's vacuum has not caught up")
 
 
 def fill_days(database: Database, days: int) -> list[Size]:
@@ -248,7 +216,7 @@ def fill_days(database: Database, days: int) -> list[Size]:
             database.add_copies(template, (late - each * moment for moment in moments))
         full = database.size()
         start_s = time.monotonic()
-        asyncio.run(keep_house(database))
+        asyncio.run(run_to_end("housekeeping/server"))
         sizes.append(database.size())
         cells = (
             str(day),
@@ -287,19 +255,20 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=PROJECT / "build" / "footprint.png")
     given: Any = parser.parse_args()
     modbus_port, api_port = free_port(), free_port()
-    with tempfile.TemporaryDirectory() as name:
-        stack = PrefectStack(Path(name), PROJECT)
-        stack.env |= _VACUUM
-        with stack, temporary_settings({PREFECT_API_URL: stack.api_url}):
-            stack.start(
-                "house",
-                *("easee_load_balancer.cli", "house"),
-                *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
-            )
-            asyncio.run(save_demo_blocks(f"http://{HOST}:{api_port}", modbus_port))
-            with at_work(stack, "in-process"):
-                database = Database(stack.folder / "prefect" / "prefect.db")
-                draw(fill_days(database, given.days), given.picture)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        PrefectStack(Path(name), PROJECT) as stack,
+        temporary_settings({PREFECT_API_URL: stack.api_url}),
+    ):
+        stack.start(
+            "house",
+            *("easee_load_balancer.cli", "house"),
+            *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
+        )
+        asyncio.run(save_demo_blocks(f"http://{HOST}:{api_port}", modbus_port))
+        with at_work(stack, "in-process"):
+            database = Database(stack.folder / "prefect" / "prefect.db")
+            draw(fill_days(database, given.days), given.picture)
 
 
 if __name__ == "__main__":
