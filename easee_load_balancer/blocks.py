@@ -100,10 +100,7 @@ class Tariff(Prices, Block):
 
         Raises ConfigurationError for one with wrong values.
         """
-        try:
-            return await _load(cls, name)
-        except MissingBlock:
-            return None
+        return await load_if_saved(cls, name)
 
 
 BLOCKS: tuple[type[Block], ...] = (
@@ -150,6 +147,14 @@ class Site:
 
 
 _LOADED: dict[str, Site] = {}
+
+
+async def load_if_saved(block: type[_AnyBlock], name: str) -> _AnyBlock | None:
+    """The block called `name`, or None. Raises ConfigurationError for one with wrong values."""
+    try:
+        return await _load(block, name)
+    except MissingBlock:
+        return None
 
 
 async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.house.cli import house
+from easee_load_balancer.lock import SiteBusy
 from easee_load_balancer.processes import StartError, interrupt_on_signals
+
+ServerPort = Annotated[
+    int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
+]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 
@@ -33,29 +43,107 @@ def demo(
     from easee_load_balancer.demo import run_demo  # Prefect takes seconds to import
 
     interrupt_on_signals()
-    console = Console(highlight=False, soft_wrap=True)
-    try:
-        good = run_demo(Path.cwd(), folder.resolve(), cycles, console)
-    except StartError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/red]")
-        raise typer.Exit(1) from None
+    with _failing(1):
+        good = run_demo(Path.cwd(), folder.resolve(), cycles, _console())
     raise typer.Exit(0 if good else 1)
 
 
 @app.command()
-def up(
-    port: Annotated[
-        int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
-    ] = 4200,
+def setup(
+    user_name: Annotated[
+        str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
+    ] = None,
+    charger: Annotated[
+        str | None, typer.Option(metavar="ID", help="Which charger, where there are several.")
+    ] = None,
+    inverter: Annotated[
+        str | None,
+        typer.Option(metavar="HOST[:PORT]", help="Address of the inverter or its dongle."),
+    ] = None,
+    unit_id: Annotated[
+        int | None, typer.Option(min=0, max=247, help="The inverter's Modbus unit id, if known.")
+    ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Look for the inverter in the local network (/24).")
+    ] = False,
+    asleep: Annotated[
+        bool, typer.Option("--asleep", help="Save an inverter that does not answer in the dark.")
+    ] = False,
+    fuse: Annotated[
+        str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
+    ] = None,
+    api: Annotated[
+        str | None, typer.Option(metavar="URL", help="Easee API of a simulated house.")
+    ] = None,
+    port: ServerPort = 4200,
 ) -> None:
+    """Set up your house: login, charger, inverter, main fuse. Again: Enter keeps what is saved.
+
+    The password is typed, or in the environment variable EASEE_PASSWORD.
+    """
+    from easee_load_balancer.interview import SEARCH, Answers
+    from easee_load_balancer.setup import run_setup
+
+    if search and inverter:
+        raise typer.BadParameter("Give --inverter or --search.")
+    answers = Answers(
+        user_name=user_name,
+        password=os.environ.get("EASEE_PASSWORD"),
+        api=api,
+        charger=charger,
+        inverter=SEARCH if search else inverter,
+        unit_id=unit_id,
+        asleep=asleep,
+        fuse=fuse,
+    )
+    interrupt_on_signals()
+    with _failing(1):
+        run_setup(Path.cwd(), port, answers, _console())
+
+
+@app.command()
+def check(
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 30 s, until Ctrl-C.")] = False,
+    port: ServerPort = 4200,
+) -> None:
+    """Read everything once and say what would be sent and why; nothing is sent.
+
+    Ends with 0 if everything could be read, 1 if not, 2 if nothing has been set up.
+    """
+    from easee_load_balancer.check import run_check
+
+    interrupt_on_signals()
+    with _failing(2):
+        raise typer.Exit(0 if run_check(Path.cwd(), port, watch, _console()) else 1)
+
+
+@app.command()
+def up(port: ServerPort = 4200) -> None:
     """Run it for real: Prefect server, deployments and worker, until Ctrl-C."""
-    from easee_load_balancer.up import run_up  # Prefect takes seconds to import
+    from easee_load_balancer.up import run_up
+
+    with _failing(1):
+        run_up(Path.cwd(), port, _console())
+
+
+def _console(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _failing(code: int) -> Iterator[None]:
+    """End with that code and a sentence instead of a traceback."""
+    from easee_load_balancer.telling import tell_error
 
     try:
-        run_up(Path.cwd(), port, Console(highlight=False, soft_wrap=True))
-    except StartError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/red]")
-        raise typer.Exit(1) from None
+        yield
+    except BalancerError as error:
+        tell_error(_console(stderr=True), error)
+    except (StartError, SiteBusy) as error:
+        _console(stderr=True).print(Text(f"{error}", "red"))
+    else:
+        return
+    raise typer.Exit(code)
 
 
 if __name__ == "__main__":
