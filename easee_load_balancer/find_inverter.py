@@ -53,11 +53,22 @@ class Finding(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a device may take; old dongles need all of it."""
+
+    settle_time_s: float = 1.5
+    timeout_s: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """An inverter that answers."""
 
     address: InverterAddress
     identity: Identity
+
+
+PATIENCE = Patience()
 
 
 class NotFound(InverterNotFound):
@@ -74,16 +85,14 @@ async def find_inverter(
     host: str,
     ports: Mapping[int, Sequence[int]] = PORTS,
     say: Say = lambda _: None,
-    *,
-    settle_time_s: float = 1.5,
-    timeout_s: float = 4.0,
+    patience: Patience = PATIENCE,
 ) -> Found:
     """Try the ports of a host, and on those that are open the unit ids. Raises NotFound."""
     failures: list[tuple[Finding, str, int]] = []
     for port, unit_ids in ports.items():
         finding = await reach(host, port)
         if finding is None:
-            result = await _ask(host, port, unit_ids, say, settle_time_s, timeout_s)
+            result = await _ask(host, port, unit_ids, say, patience)
             if isinstance(result, Found):
                 return result
             finding = result if result is not Finding.SILENT else await look(host, port)
@@ -97,12 +106,7 @@ async def find_inverter(
 
 
 async def _ask(
-    host: str,
-    port: int,
-    unit_ids: Iterable[int],
-    say: Say,
-    settle_time_s: float,
-    timeout_s: float,
+    host: str, port: int, unit_ids: Iterable[int], say: Say, patience: Patience
 ) -> Found | Finding:
     finding = Finding.SILENT
     for unit_id in unit_ids:
@@ -112,8 +116,8 @@ async def _ask(
             host=host,
             port=port,
             unit_id=unit_id,
-            settle_time_s=settle_time_s,
-            timeout_s=timeout_s,
+            settle_time_s=patience.settle_time_s,
+            timeout_s=patience.timeout_s,
         )
         try:
             identity = await _identify(address)
@@ -145,7 +149,7 @@ async def reach(host: str, port: int, within_s: float = _CONNECT_S) -> Finding |
     try:
         async with asyncio.timeout(within_s):
             _, writer = await asyncio.open_connection(host, port)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         return Finding.UNKNOWN_HOST
     except ConnectionRefusedError:
         return Finding.REFUSED
@@ -192,7 +196,10 @@ def own_network() -> IPv4Network | None:
 
 
 async def search(
-    network: IPv4Network, ports: Mapping[int, Sequence[int]] = PORTS, say: Say = lambda _: None
+    network: IPv4Network,
+    ports: Mapping[int, Sequence[int]] = PORTS,
+    say: Say = lambda _: None,
+    patience: Patience = PATIENCE,
 ) -> list[Found]:
     """All inverters in a private network that answer. Raises InverterNotFound if there are none."""
     if not network.is_private:
@@ -210,7 +217,7 @@ async def search(
     for (host, port), is_there in zip(doors, opened, strict=True):
         if is_there and not any(one.address.host == host for one in found):
             try:
-                found.append(await find_inverter(host, {port: ports[port]}, say))
+                found.append(await find_inverter(host, {port: ports[port]}, say, patience))
             except NotFound as nothing:
                 say(str(nothing))
     if not found:

@@ -33,9 +33,11 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.find_inverter import (
     DONGLE_UNITS,
+    PATIENCE,
     PORTS,
     Found,
     NotFound,
+    Patience,
     find_inverter,
     own_network,
     search,
@@ -203,7 +205,10 @@ class Interview:
         )
 
     def _try(self, host: str, port: int | None) -> Found:
-        return asyncio.run(find_inverter(host, self._doors(host, port), self._say))
+        saved, patience = self.saved.inverter, PATIENCE
+        if saved is not None and saved.host == host:
+            patience = Patience(saved.settle_time_s, saved.timeout_s)
+        return asyncio.run(find_inverter(host, self._doors(host, port), self._say, patience))
 
     def _doors(self, host: str, port: int | None) -> Mapping[int, Sequence[int]]:
         """Ports and unit ids to try; what was saved for this host comes first."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import get_client
+from prefect.events.clients import NullEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
@@ -37,6 +39,7 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Serve
 
     Raises StartError when the one at PREFECT_API_URL does not answer, or none can be started.
     """
+    EventsWorker.set_client_override(NullEventsClient)  # they would come when the server is gone
     wanted = PREFECT_API_URL.value()
     url = wanted or f"http://{HOST}:{port}/api"
     with temporary_settings({PREFECT_API_URL: url}):
