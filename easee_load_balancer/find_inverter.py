@@ -29,7 +29,7 @@ PORTS: Mapping[int, Sequence[int]] = {502: DONGLE_UNITS, 6607: (0, 1, 16)}
 _CONNECT_S = 3.0
 _SEARCH_CONNECT_S = 1.0
 _SEARCH_AT_ONCE = 64
-_LISTEN_S = 2.0
+_LISTEN_S = 1.0
 _BUSY_PAUSE_S = 1.0
 _BETWEEN_S = 0.5
 """Between two connections: the device serves one client at a time."""

@@ -30,25 +30,30 @@ from easee_load_balancer.telling import tell_cautions, tell_rows
 def run_setup(project: Path, port: int, answers: Answers, console: Console) -> None:
     """Ask, try, save, deploy. Raises BalancerError or StartError; then nothing has been saved."""
     with prefect_server(project, port, console) as server:
-        saved = asyncio.run(Saved.load(Site.DEFAULT))
-        interview = Interview(answers, console, saved)
-        credentials = interview.log_in()
-        charger = interview.choose_charger(credentials)
-        inverter, identity = interview.find_inverter()
-        policy = interview.ask_fuse(charger)
-        state, controls = interview.look_at(credentials, charger)
-        tell_rows(console, "What was found", _rows(charger, inverter, identity, policy))
-        console.print(Text(cautions.when_unattended(state, policy)))
-        tell_cautions(console, _cautions(charger, state, controls, identity, policy))
-        charger_block = block_with(
-            EaseeCharger, saved.charger, **charger.address.model_dump(), credentials=credentials
-        )
-        with console.status("Saving and deploying ..."):
-            with _uninterrupted():
-                asyncio.run(save_site(Site.DEFAULT, credentials, charger_block, inverter, policy))
+        ask_and_save(answers, console)
+        with console.status("Deploying ..."):
             server.deploy(project)
     console.print("Saved and deployed. `easee-balancer check` shows what the balancer would do,")
     console.print("`easee-balancer up` starts it; if it runs, the next cycle uses the new values.")
+
+
+def ask_and_save(answers: Answers, console: Console) -> None:
+    """Ask, try, show what was found, save. Raises BalancerError; then nothing has been saved."""
+    saved = asyncio.run(Saved.load(Site.DEFAULT))
+    interview = Interview(answers, console, saved)
+    credentials = interview.log_in()
+    charger = interview.choose_charger(credentials)
+    inverter, identity = interview.find_inverter()
+    policy = interview.ask_fuse(charger)
+    state, controls = interview.look_at(credentials, charger)
+    tell_rows(console, "What was found", _rows(charger, inverter, identity, policy))
+    console.print(Text(cautions.when_unattended(state, policy)))
+    tell_cautions(console, _cautions(charger, state, controls, identity, policy))
+    charger_block = block_with(
+        EaseeCharger, saved.charger, **charger.address.model_dump(), credentials=credentials
+    )
+    with _uninterrupted():
+        asyncio.run(save_site(Site.DEFAULT, credentials, charger_block, inverter, policy))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from discover import discover
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from easee_load_balancer.blocks import EaseeCharger
+from easee_load_balancer.blocks import EaseeCharger, load_block
 from easee_load_balancer.house.cloud_documents import CloudSpec
 from tests.flows.home import SITE, a_home, last_run
 
@@ -29,7 +29,7 @@ async def test_chargers_are_listed_with_their_ids_and_nothing_is_saved() -> None
         page = await _page()
         assert "| EH123457 | Simulated house | 54321 | 12345 | 16 A |" in page
         assert r"Garage \| \<b\>left\</b\>" in page
-        assert (await EaseeCharger.aload(SITE)).charger_id == "EH000000"
+        assert (await load_block(EaseeCharger, SITE)).charger_id == "EH000000"
         assert home.house.cloud.writes == 0
 
 
@@ -37,11 +37,11 @@ async def test_a_charger_is_saved_on_request() -> None:
     async with a_home(cloud=TWO, charger_id="EH000000", site_id=1, circuit_id=2):
         state = await discover(SITE, save="EH123457", return_state=True)
         assert (state.message or "").startswith("saved Guest parking (EH123457)")
-        saved = await EaseeCharger.aload(SITE)
+        saved = await load_block(EaseeCharger, SITE)
         assert (saved.charger_id, saved.site_id, saved.circuit_id) == ("EH123457", 54321, 12345)
         state = await discover(SITE, save="EH999999", return_state=True)
         assert state.is_failed()
-        assert (await EaseeCharger.aload(SITE)).charger_id == "EH123457"
+        assert (await load_block(EaseeCharger, SITE)).charger_id == "EH123457"
 
 
 async def test_a_wrong_password_is_a_sentence() -> None:
