@@ -11,7 +11,7 @@ from housekeeping import FORGOTTEN
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from easee_load_balancer.runs import CYCLE_TAG
+from easee_load_balancer.worker.runs import CYCLE_TAG
 
 PROJECT = Path(__file__).parents[1]
 TOP_KEYS = {"name", "pull", "definitions", "deployments"}

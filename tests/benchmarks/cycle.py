@@ -31,12 +31,12 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from easee_load_balancer.alone import alone
 from easee_load_balancer.blocks import Site
 from easee_load_balancer.demo import save_demo_blocks
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.processes import HOST, Child, PoolType, PrefectStack, free_port
-from easee_load_balancer.runs import in_states
+from easee_load_balancer.worker.alone import alone
+from easee_load_balancer.worker.runs import in_states
 
 PROJECT = Path(__file__).parents[2]
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import StateType
 from easee_load_balancer.demo import save_demo_blocks
 from easee_load_balancer.house.run import RunSpec, running_house
 from easee_load_balancer.processes import PrefectStack
-from easee_load_balancer.runs import in_states
+from easee_load_balancer.worker.runs import in_states
 from tests.worker.helpers import PROJECT
 
 UNTOUCHED_A = 40
