@@ -40,7 +40,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path(".demo"),
 ) -> None:
     """Run the whole product against a simulated house; touches no hardware, ends with Ctrl-C."""
-    from easee_load_balancer.demo import run_demo  # Prefect takes seconds to import
+    from easee_load_balancer.commands.demo import run_demo  # Prefect takes seconds to import
 
     interrupt_on_signals()
     with _failing(1):
@@ -81,8 +81,8 @@ def setup(
 
     The password is typed, or in the environment variable EASEE_PASSWORD.
     """
-    from easee_load_balancer.interview import SEARCH, Answers
-    from easee_load_balancer.setup import run_setup
+    from easee_load_balancer.commands.interview import SEARCH, Answers
+    from easee_load_balancer.commands.setup import run_setup
 
     if search and inverter:
         raise typer.BadParameter("Give --inverter or --search.")
@@ -110,7 +110,7 @@ def check(
 
     Ends with 0 if everything could be read, 1 if not, 2 if nothing has been set up.
     """
-    from easee_load_balancer.check import run_check
+    from easee_load_balancer.commands.check import run_check
 
     interrupt_on_signals()
     with _failing(2):
@@ -120,7 +120,7 @@ def check(
 @app.command()
 def up(port: ServerPort = 4200) -> None:
     """Run it for real: Prefect server, deployments and worker, until Ctrl-C."""
-    from easee_load_balancer.up import run_up
+    from easee_load_balancer.commands.up import run_up
 
     with _failing(1):
         run_up(Path.cwd(), port, _console())
@@ -133,7 +133,7 @@ def _console(*, stderr: bool = False) -> Console:
 @contextmanager
 def _failing(code: int) -> Iterator[None]:
     """End with that code and a sentence instead of a traceback."""
-    from easee_load_balancer.telling import tell_error
+    from easee_load_balancer.commands.telling import tell_error
 
     try:
         yield

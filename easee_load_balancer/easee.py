@@ -128,13 +128,11 @@ class Easee:
             },
         )
 
-    async def _observe(
-        self, charger: ChargerAddress, ids: Iterable[int]
-    ) -> tuple[Observation, ...]:
-        path = f"/state/{charger.charger_id}/observations"
+    async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
         asked = {"ids": ",".join(str(number) for number in sorted(ids))}
+        path = f"/state/{address.charger_id}/observations"
         answer = await self._call("GET", path, "observations", params=asked)
-        return self._parse(TypeAdapter(Observations), answer, "observations").observations
+        return list(self._parse(TypeAdapter(Observations), answer, "observations").observations)
 
     async def _call(
         self,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from easee_load_balancer.errors import InverterUnsupported
-from easee_load_balancer.huawei import (
+from easee_load_balancer.huawei import Inverter
+from easee_load_balancer.huawei_registers import (
     BATTERY_UNIT_1,
     METER,
     RATING,
     Block,
-    Inverter,
     decode_meter,
     u16,
     u32,

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from easee_load_balancer.commands.interview import Answers
 from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.house.day import Day
 from easee_load_balancer.house.inverter import InverterSpec
 from easee_load_balancer.house.plant import HouseSpec
 from easee_load_balancer.house.run import House, RunSpec, running_house
-from easee_load_balancer.interview import Answers
 
 SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
 TWO = CloudSpec(second_charger_id="EH123457", rate_limits=False)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from easee_load_balancer import cautions
-from easee_load_balancer.causes import usual_causes
 from easee_load_balancer.chargers import FoundCharger
+from easee_load_balancer.commands import cautions
+from easee_load_balancer.commands.causes import usual_causes
 from easee_load_balancer.easee_models import Controls, Observation, Site, controls
 from easee_load_balancer.errors import (
     BadCredentials,

@@ -23,11 +23,11 @@ from easee_load_balancer.blocks import (
     HuaweiInverter,
 )
 from easee_load_balancer.chargers import FoundCharger
+from easee_load_balancer.commands.interview import Answers, Interview, Saved
 from easee_load_balancer.errors import BadCredentials, ChargerUnknown, ConfigurationError
 from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.house.run import House
 from easee_load_balancer.huawei_identity import Identity
-from easee_load_balancer.interview import Answers, Interview, Saved
 from easee_load_balancer.processes import free_port
 from tests.beside import TWO, a_house_beside, answers
 

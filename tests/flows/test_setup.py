@@ -14,8 +14,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from easee_load_balancer.blocks import BLOCKS, ChargingPolicy, HuaweiInverter, Site, load_if_saved
-from easee_load_balancer.check import run_check
 from easee_load_balancer.cli import app
+from easee_load_balancer.commands.check import run_check
+from easee_load_balancer.commands.setup import ask_and_save
 from easee_load_balancer.control import Decision, Memory
 from easee_load_balancer.history import Cycle, open_history
 from easee_load_balancer.house.charger import ChargerSpec
@@ -25,7 +26,6 @@ from easee_load_balancer.house.run import House
 from easee_load_balancer.lock import PoolLock
 from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.settings import Settings
-from easee_load_balancer.setup import ask_and_save
 from tests.beside import a_house_beside, answers
 from tests.flows.home import SITE
 

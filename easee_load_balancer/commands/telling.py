@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from easee_load_balancer.causes import usual_causes
+from easee_load_balancer.commands.causes import usual_causes
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.find_inverter import NotFound
 

@@ -12,10 +12,12 @@ from typing import TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from easee_load_balancer import cautions
 from easee_load_balancer.blocks import Site
-from easee_load_balancer.causes import CHARGER_OFFLINE, METER_OFFLINE, usual_causes
 from easee_load_balancer.chargers import FoundCharger
+from easee_load_balancer.commands import cautions
+from easee_load_balancer.commands.causes import CHARGER_OFFLINE, METER_OFFLINE, usual_causes
+from easee_load_balancer.commands.server import prefect_server
+from easee_load_balancer.commands.telling import tell_cautions, tell_failure, tell_rows
 from easee_load_balancer.control import TIME_TO_LIVE, Memory, decide
 from easee_load_balancer.easee import Easee
 from easee_load_balancer.easee_models import Controls
@@ -31,9 +33,7 @@ from easee_load_balancer.huawei import Inverter
 from easee_load_balancer.huawei_identity import Identity, identify
 from easee_load_balancer.lock import no_cycle, worker_runs
 from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
-from easee_load_balancer.server import prefect_server
 from easee_load_balancer.settings import Settings
-from easee_load_balancer.telling import tell_cautions, tell_failure, tell_rows
 from easee_load_balancer.wording import charger_rows, inverter_rows
 
 WATCH_EVERY_S = 30.0

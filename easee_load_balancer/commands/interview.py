@@ -23,6 +23,8 @@ from easee_load_balancer.blocks import (
     load_if_saved,
 )
 from easee_load_balancer.chargers import FoundCharger, find_chargers
+from easee_load_balancer.commands.questions import Questions
+from easee_load_balancer.commands.telling import tell_error
 from easee_load_balancer.easee import Easee
 from easee_load_balancer.easee_models import Account, Controls
 from easee_load_balancer.errors import (
@@ -45,10 +47,8 @@ from easee_load_balancer.find_inverter import (
 from easee_load_balancer.huawei import InverterAddress
 from easee_load_balancer.huawei_identity import Identity
 from easee_load_balancer.lock import no_cycle
-from easee_load_balancer.questions import Questions
 from easee_load_balancer.readings import ChargerState
 from easee_load_balancer.settings import Settings
-from easee_load_balancer.telling import tell_error
 
 SEARCH = "search"
 _LONGEST_WAIT_S = 130.0
