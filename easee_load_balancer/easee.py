@@ -107,8 +107,7 @@ class Easee:
 
     async def state_and_controls(self, charger: ChargerAddress) -> tuple[ChargerState, Controls]:
         """The charger's state, and who else decides over it, from one observations call."""
-        ids = (*OBSERVATION_IDS.values(), *CONTROL_IDS.values())
-        observed = await self._observe(charger, ids)
+        observed = await self._observe(charger, (*OBSERVATION_IDS.values(), *CONTROL_IDS.values()))
         return charger_state(observed, datetime.now(UTC)), controls(observed)
 
     async def set_circuit_current(
