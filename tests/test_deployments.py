@@ -24,6 +24,7 @@ DEPLOYMENT_KEYS = {
     "work_pool",
     "schedules",
 }
+ON_REQUEST = {"backtest", "boost", "discover"}
 SCHEDULE_KEYS = {"slug", "timezone", "active"}
 
 
@@ -32,8 +33,6 @@ def _load() -> dict[str, Any]:
     return project
 
 
-AD_HOC = {"boost"}
-"""Started by hand alone."""
 DEPLOYMENTS = {one["entrypoint"].rpartition(":")[2]: one for one in _load()["deployments"]}
 
 
@@ -42,8 +41,9 @@ def test_top_level_keys() -> None:
 
 
 def test_what_is_deployed() -> None:
-    assert set(DEPLOYMENTS) == {"balance", "boost", "daily_summary", "housekeeping"}
+    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping"} | ON_REQUEST
     assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
+    assert {name for name, one in DEPLOYMENTS.items() if "schedules" not in one} == ON_REQUEST
     assert [name for name, one in DEPLOYMENTS.items() if CYCLE_TAG in one["tags"]] == ["balance"]
     assert (CYCLE_TAG, *DEPLOYMENTS["housekeeping"]["tags"]) == FORGOTTEN
 
@@ -51,7 +51,7 @@ def test_what_is_deployed() -> None:
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = DEPLOYMENTS[name]
-    assert set(deployment) == DEPLOYMENT_KEYS
+    assert set(deployment) | {"schedules"} == DEPLOYMENT_KEYS
     assert set(deployment["work_pool"]) == {"name"}
     monkeypatch.chdir(PROJECT)
     flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
@@ -59,7 +59,7 @@ def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert flow.validate_parameters(deployment["parameters"])
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS.keys() - AD_HOC)
+@pytest.mark.parametrize("name", sorted(set(DEPLOYMENTS) - ON_REQUEST))
 def test_schedule(name: str) -> None:
     (schedule,) = DEPLOYMENTS[name]["schedules"]
     kind = {key: schedule[key] for key in schedule if key not in {"slug", "active"}}
@@ -71,10 +71,6 @@ def test_schedule(name: str) -> None:
         assert IntervalSchedule(**kind).interval.total_seconds() == schedule["interval"]
     assert schedule["active"] is True
     assert schedule["slug"]
-
-
-def test_what_is_started_by_hand_has_no_schedule() -> None:
-    assert {name for name, one in DEPLOYMENTS.items() if not one["schedules"]} == AD_HOC
 
 
 def test_only_boosts_are_taken_up_again() -> None:
