@@ -202,9 +202,11 @@ class History:
             session.add_all(cycles)
             session.commit()
 
-    def last_cycle(self, site: str) -> Cycle | None:
-        """The newest cycle of the site."""
+    def last_cycle(self, site: str, before: datetime | None = None) -> Cycle | None:
+        """The newest cycle of the site, or the newest that was due before that moment."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
+        if before is not None:
+            query = query.where(Cycle.scheduled_at < before)
         with self._errors("read"), Session(self._engine) as session:
             return session.scalar(query.limit(1))
 

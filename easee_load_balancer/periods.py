@@ -38,6 +38,19 @@ class Period:
             raise ConfigurationError(f"There is nothing to sum up: {error}.") from None
 
     @classmethod
+    def lately(cls, first: date | None, last: date | None, time_zone: str) -> Period:
+        """From `first` to `last`, by default yesterday and the six days before.
+
+        Raises ConfigurationError.
+        """
+        zone = time_zone_called(time_zone)
+        last = last or max(first or date.min, datetime.now(zone).date() - _DAY)
+        try:
+            return cls.between(first or last - 6 * _DAY, last, zone)
+        except ValueError as error:
+            raise ConfigurationError(f"There is nothing to replay: {error}.") from None
+
+    @classmethod
     def around(cls, day: date, kind: PeriodKind, zone: ZoneInfo) -> Period:
         """The day itself, or the whole month or year that it is in."""
         first = last = day

@@ -49,10 +49,6 @@ class PolicyChange(BaseModel):
             told = "; ".join(one["msg"] for one in error.errors(include_input=False))
             raise ConfigurationError(f"The changed policy cannot work: {told}.") from None
 
-    def differs_from(self, policy: Policy) -> bool:
-        """Whether anything is different."""
-        return any(getattr(policy, name) != value for name, value in self._given.items())
-
     def __str__(self) -> str:
         """The changes for people: phases 3, start delay 30 s."""
         return ", ".join(_said(name, value) for name, value in self._given.items())

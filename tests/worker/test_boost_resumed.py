@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Running
 
 from easee_load_balancer.boost_history import BoostRow
-from easee_load_balancer.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.history import History
 from tests.worker.helpers import PROJECT, deployed, ended, under_way, working
 
