@@ -24,6 +24,8 @@ SILENCE = timedelta(minutes=3)
 """So long without a cycle is worth a word."""
 _JUMP_KWH = 2.0
 """More than flows from one cycle to the next: a counter that makes it from zero was not at zero."""
+_MOST_KWH = 200.0
+_ENERGY = re.compile(r"(\d+(?:[.,]\d+)?)\s*kwh", re.IGNORECASE)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -52,21 +54,25 @@ class Boost(BaseModel):
     """When a cycle last obeyed it."""
 
     @classmethod
-    def asked(
-        cls,
-        current_a: int,
-        until: str | None,
-        energy_kwh: float | None,
-        time_zone: str,
-        now: datetime,
-    ) -> Boost:
-        """The boost that a form asks for. Raises ConfigurationError with what is wrong in it."""
+    def asked(cls, current_a: int, until: str, time_zone: str, now: datetime) -> Boost:
+        """The boost that a form asks for: until "17:30", "10 kWh", "17:30 or 10 kWh", "unplugged".
+
+        Raises ConfigurationError with what is wrong in it.
+        """
         zone = time_zone_called(time_zone)
+        at = energy_kwh = None
+        for end in re.split(r"\s+or\s+", until.strip()):
+            if energy := _ENERGY.fullmatch(end):
+                energy_kwh = float(energy[1].replace(",", "."))
+            elif end and end.lower() != "unplugged":
+                at = moment(end, zone, now)
+        if energy_kwh is not None and not 0 < energy_kwh <= _MOST_KWH:
+            raise ConfigurationError(f"Until: no car takes {energy_kwh:g} kWh.")
         return cls(
             current_a=current_a,
             started_at=now,
             time_zone=time_zone,
-            until=moment(until, zone, now) if until and until.strip() else None,
+            until=at,
             energy_kwh=energy_kwh,
         )
 
@@ -144,15 +150,14 @@ class Boost(BaseModel):
 
     @property
     def _end(self) -> str:
-        if self.until is None:
-            return "until unplugged" if self.energy_kwh is None else f"for {self.energy_kwh:g} kWh"
-        until, start = (
-            at.astimezone(ZoneInfo(self.time_zone)) for at in (self.until, self.started_at)
-        )
-        days = (until.date() - start.date()).days
-        day = "" if not days else f"{until:%a} " if days < 7 else f"{until.day} {until:%b} "
-        energy = "" if self.energy_kwh is None else f" or {self.energy_kwh:g} kWh"
-        return f"until {day}{until:%H:%M}{energy}"
+        ends = [] if self.energy_kwh is None else [f"{self.energy_kwh:g} kWh"]
+        if self.until is not None:
+            zone = ZoneInfo(self.time_zone)
+            until, start = self.until.astimezone(zone), self.started_at.astimezone(zone)
+            days = (until.date() - start.date()).days
+            day = "" if not days else f"{until:%a} " if days < 7 else f"{until.day} {until:%b} "
+            ends.insert(0, f"{day}{until:%H:%M}")
+        return f"until {' or '.join(ends) or 'unplugged'}"
 
 
 def moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
@@ -171,8 +176,8 @@ def moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(
-            f"Until: {text!r} is neither a time such as 17:30 nor a date and time such as "
-            "2026-08-01 17:30."
+            f"Until: {text!r} is no time such as 17:30, no date and time such as 2026-08-01 17:30, "
+            "no energy such as 10 kWh, and not 'unplugged'."
         ) from None
     at = at if at.tzinfo else at.replace(tzinfo=zone)
     if at <= now:

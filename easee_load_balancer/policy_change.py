@@ -20,9 +20,9 @@ def _with_optional(fields_of: type[BaseModel]) -> Callable[[type[_AnyModel]], ty
     def decorate(model: type[_AnyModel]) -> type[_AnyModel]:
         fields: dict[str, Any] = {}
         for name, info in fields_of.model_fields.items():
-            optional = copy(info)
+            optional: Any = copy(info)
             optional.default = None
-            fields[name] = (info.annotation | None, optional)  # type: ignore[operator]
+            fields[name] = (optional.annotation | None, optional)
         return create_model(
             model.__name__,
             __base__=model,
@@ -34,11 +34,19 @@ def _with_optional(fields_of: type[BaseModel]) -> Callable[[type[_AnyModel]], ty
     return decorate
 
 
+def _may_stay_empty(schema: dict[str, Any]) -> None:
+    """Let the form show inputs that may stay empty, not choices between two types."""
+    for name, field in schema["properties"].items():
+        kinds = [kind for kind in field.pop("anyOf") if kind != {"type": "null"}]
+        schema["properties"][name] = field | kinds[0]
+        del schema["properties"][name]["default"]
+
+
 @_with_optional(Policy)
 class PolicyChange(BaseModel):
     """What is different from the policy of the site; what is left empty stays as it is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_may_stay_empty)
 
     def applied_to(self, policy: Policy) -> Policy:
         """The policy with these changes. Raises ConfigurationError where they do not fit."""

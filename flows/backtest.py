@@ -22,10 +22,10 @@ Kwh = Annotated[float | None, Field(gt=0, le=500)]
 
 @flow(name="backtest", flow_run_name="backtest {site}", persist_result=False)
 async def backtest(
-    change: PolicyChange = PolicyChange(),  # noqa: B008 - frozen
+    change: PolicyChange,
     first_day: date | None = None,
     last_day: date | None = None,
-    csv: str | None = None,
+    csv: str = "",
     car_kwh: Kwh = None,
     battery_kwh: Kwh = None,
     site: str = Site.DEFAULT,

@@ -20,21 +20,19 @@ from tasks.run import Run, cancelled, completed, failed
 
 @flow(name="boost", flow_run_name="boost {current_a} A", persist_result=False)
 async def boost(
-    current_a: Annotated[int, Field(title="Current (A)", ge=MIN_CURRENT_A, le=32)] = 16,
-    until: Annotated[str | None, Field(title="Until")] = None,
-    energy_kwh: Annotated[float | None, Field(title="Energy (kWh)", gt=0, le=200)] = None,
+    current_a: Annotated[int, Field(ge=MIN_CURRENT_A, le=32)] = 16,
+    until: str = "unplugged",
     site: str = Site.DEFAULT,
     time_zone: str = "Europe/Stockholm",
 ) -> State[Boost]:
     """Charge now, whatever the sun does. Cancel this run to end it; another boost ends it, too.
 
-    It ends at the time, with the energy or when the car is unplugged, whichever comes first. The
-    policy's limits and the main fuse stay above it.
+    It ends when the car is unplugged, at the latest. The policy's limits and the main fuse stay
+    above it.
 
     Args:
         current_a: What the car gets per phase, within the policy's highest current.
-        until: Local time such as 17:30, or date and time such as 2026-08-01 17:30.
-        energy_kwh: What the car is to get.
+        until: For example: unplugged; 17:30; 2026-08-01 17:30; 10 kWh; 17:30 or 10 kWh.
         site: Name of the blocks that describe the home.
         time_zone: IANA name of the home's time zone.
     """
@@ -42,7 +40,7 @@ async def boost(
     try:
         begun = await find_boost(str(run.id))
         if begun is None:
-            asked = Boost.asked(current_a, until, energy_kwh, time_zone, datetime.now(UTC))
+            asked = Boost.asked(current_a, until, time_zone, datetime.now(UTC))
             asked.check_against((await Site.load(site)).policy)
             begun = await begin_boost(site, str(run.id), asked)
         return await _end(await follow_boost(begun))

@@ -59,15 +59,17 @@ def test_until_is_local_time_when_the_clocks_change() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("half past five", "neither a time such as 17:30"),
-        ("25:00", "neither a time"),
-        ("17.30", "neither a time"),
+        ("half past five", "is no time such as 17:30"),
+        ("25:00", "is no time"),
+        ("17.30", "is no time"),
+        ("0 kWh", "no car takes 0 kWh"),
+        ("17:30 or never", "'never' is no time"),
         ("2026-06-20 12:00", "2026-06-20 12:00 is over already"),
     ],
 )
 def test_what_cannot_be_meant_is_said(text: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
-        Boost.asked(16, text, None, STOCKHOLM.key, NOW)
+        Boost.asked(16, text, STOCKHOLM.key, NOW)
 
 
 def test_more_than_the_policy_allows_is_refused() -> None:
@@ -79,11 +81,12 @@ def test_more_than_the_policy_allows_is_refused() -> None:
 @pytest.mark.parametrize(
     ("boost", "title"),
     [
-        (Boost.asked(16, "", None, STOCKHOLM.key, NOW), "boost 16 A until unplugged"),
-        (Boost.asked(16, "17:30", None, STOCKHOLM.key, NOW), "boost 16 A until 17:30"),
-        (Boost.asked(8, "06:00", 12.5, "UTC", NOW), "boost 8 A until Mon 06:00 or 12.5 kWh"),
-        (Boost.asked(8, "2026-08-01 06:00", None, "UTC", NOW), "boost 8 A until 1 Aug 06:00"),
-        (Boost.asked(6, None, 10, "UTC", NOW), "boost 6 A for 10 kWh"),
+        (Boost.asked(16, "", STOCKHOLM.key, NOW), "boost 16 A until unplugged"),
+        (Boost.asked(16, "Unplugged", STOCKHOLM.key, NOW), "boost 16 A until unplugged"),
+        (Boost.asked(16, "17:30", STOCKHOLM.key, NOW), "boost 16 A until 17:30"),
+        (Boost.asked(8, "06:00 or 12.5 kWh", "UTC", NOW), "boost 8 A until Mon 06:00 or 12.5 kWh"),
+        (Boost.asked(8, "2026-08-01 06:00", "UTC", NOW), "boost 8 A until 1 Aug 06:00"),
+        (Boost.asked(6, "7,5kwh", "UTC", NOW), "boost 6 A until 7.5 kWh"),
     ],
 )
 def test_title(boost: Boost, title: str) -> None:

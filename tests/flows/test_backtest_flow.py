@@ -32,7 +32,8 @@ async def page(key: str) -> str:
 
 async def played(**parameters: Any) -> State[Any]:
     run: Any = backtest
-    state: State[Any] = await run(site=SITE, return_state=True, **parameters)
+    wanted = {"site": SITE, "change": PolicyChange()} | parameters
+    state: State[Any] = await run(**wanted, return_state=True)
     return state
 
 
