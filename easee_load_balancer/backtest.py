@@ -16,6 +16,7 @@ from easee_load_balancer.policy import Policy
 from easee_load_balancer.replay import ENDLESS_KWH, House
 
 _NOTABLE_KWH = 0.05
+_WORTH_TELLING_KWH = 0.5
 _NOTABLE_S = 180.0
 
 
@@ -99,7 +100,7 @@ def headline(test: Backtest) -> str:
         )
     more_kwh = new.car_from_sun_kwh - old.car_from_sun_kwh
     sentence = (
-        f"With {test.change}, {_days(test)} would have given {_more(more_kwh)} of sun in the car "
+        f"With {test.change}, {_days(test)} would have given {_more(more_kwh, 'sun in the car')} "
         f"({as_kwh(new.car_from_sun_kwh)} instead of {as_kwh(old.car_from_sun_kwh)})"
     )
     others = {
@@ -107,9 +108,9 @@ def headline(test: Backtest) -> str:
         "battery": new.car_from_battery_kwh - old.car_from_battery_kwh,
     }
     parts = [
-        f"{_more(kwh)} from the {source}"
+        _more(kwh, f"from the {source}")
         for source, kwh in others.items()
-        if abs(kwh) >= _NOTABLE_KWH
+        if abs(kwh) >= _WORTH_TELLING_KWH
     ]
     return f"{sentence}, {' and '.join(parts)}" if parts else sentence
 
@@ -144,10 +145,10 @@ def _days(test: Backtest) -> str:
     return f"{since} to {until}"
 
 
-def _more(kwh: float) -> str:
+def _more(kwh: float, what: str) -> str:
     if abs(kwh) < _NOTABLE_KWH:
-        return "the same amount"
-    return f"{as_kwh(abs(kwh))} kWh {'more' if kwh > 0 else 'less'}"
+        return f"as much {what}"
+    return f"{as_kwh(abs(kwh))} kWh {'more' if kwh > 0 else 'less'} {what}"
 
 
 def _worth(test: Backtest) -> str:
@@ -207,7 +208,7 @@ def _day_by_day(test: Backtest) -> str:
         if test.change:
             row += [
                 as_kwh(new.car_from_sun_kwh),
-                f"{new.car_from_sun_kwh - old.car_from_sun_kwh:+.1f}",
+                f"{round(new.car_from_sun_kwh - old.car_from_sun_kwh, 1) + 0.0:+.1f}",
                 as_kwh(old.car_from_grid_kwh),
                 as_kwh(new.car_from_grid_kwh),
             ]
@@ -257,17 +258,17 @@ def _troubles(test: Backtest) -> list[str]:
 
 def _assumptions(test: Backtest) -> list[str]:
     house = test.house
-    stays = [stay for one in test.days.values() for stay in one.recorded.day.stays]
-    endless = sum(stay.wants_kwh == ENDLESS_KWH for stay in stays)
+    stays = [one.recorded.day.stays for one in test.days.values() if one.recorded.day.stays]
+    endless = sum(any(stay.wants_kwh == ENDLESS_KWH for stay in day) for day in stays)
+    not_full = f"; on {endless} it was not seen full: there the model's car takes all it can get"
     facts = [
-        f"Cars were plugged in {len(stays)} times. "
-        + (f"{endless} of them were not seen full: the model's car takes all it can get. "
-           if endless else "")
-        + "Each day stands by itself: what a car takes more on one day is not missing on the next.",
+        f"A car was plugged in on {len(stays)} of {len(test.days)} days"
+        + not_full * bool(endless)
+        + ". Each day stands by itself: what a car takes more on one is not missing on the next.",
         f"The car draws on {house.car.phases} phase{'s' * (house.car.phases > 1)}"
         + (f", {house.car.max_current_a:.0f} A at most" if house.car.max_current_a < 32 else "")
         + "; the charger does one phase only." * house.one_phase,
-        "A policy with the same fields as now is taken to have been in force all the time; "
+        "The policy as it is now is taken to have been in force all the time; "
         "limits by charger, circuit or app are not in the history.",
         "How the household's load spreads over the phases is not recorded: the main fuse is "
         "modelled with a usual spread.",

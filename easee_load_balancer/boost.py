@@ -23,7 +23,7 @@ CAR_COMES = timedelta(hours=1)
 SILENCE = timedelta(minutes=3)
 """So long without a cycle is worth a word."""
 _JUMP_KWH = 2.0
-"""More than flows from one cycle to the next: a counter that makes it from zero was not at zero."""
+"""A counter that runs so far ahead of the car's power showed something wrong at the start."""
 _MOST_KWH = 200.0
 _ENERGY = re.compile(r"(\d+(?:[.,]\d+)?)\s*kwh", re.IGNORECASE)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
@@ -45,11 +45,13 @@ class Boost(BaseModel):
     energy_kwh: float | None = None
 
     car: Literal["awaited", "here", "gone"] = "awaited"
-    charged_kwh: float = 0.0
+    counted_kwh: float = 0.0
     """What the charger's counters have counted since the start."""
-    session_from_kwh: float | None = None
-    lifetime_from_kwh: float | None = None
-    """What the counters showed at the start; None until they were read."""
+    bridged_kwh: float = 0.0
+    """What the car has drawn since they last moved, which they do every few minutes."""
+    from_session_kwh: float | None = None
+    from_lifetime_kwh: float | None = None
+    """What the counters showed at the start; None until they moved."""
     seen_at: AwareDatetime | None = None
     """When a cycle last obeyed it."""
 
@@ -107,15 +109,26 @@ class Boost(BaseModel):
             update["car"] = "here"
         elif charger.car_connected is False and self.car == "here":
             update["car"] = "gone"
-        charged_kwh = self.charged_kwh
-        for name in ("session", "lifetime"):
-            counter, start = getattr(charger, f"{name}_kwh"), getattr(self, f"{name}_from_kwh")
-            if counter is None:
+        hours = max(now - (self.seen_at or self.started_at), timedelta()) / timedelta(hours=1)
+        bridged_kwh = self.bridged_kwh + (charger.car_w or 0.0) / 1000 * hours
+        counted_kwh, estimate_kwh = self.counted_kwh, self.counted_kwh + bridged_kwh
+        for name in ("session_kwh", "lifetime_kwh"):
+            counter, observed_at = getattr(charger, name), charger.observed_at.get(name)
+            if counter is None or (observed_at is not None and observed_at < self.started_at):
                 continue
-            if start is None or (start == 0 and not self.charged_kwh and counter > _JUMP_KWH):
-                start = update[f"{name}_from_kwh"] = counter
-            charged_kwh = max(charged_kwh, counter - start)
-        return self.model_copy(update=update | {"charged_kwh": charged_kwh})
+            start = getattr(self, f"from_{name}")
+            if start is None or counter - start > estimate_kwh + _JUMP_KWH:
+                start = update[f"from_{name}"] = counter - estimate_kwh
+            if counter - start > counted_kwh:
+                counted_kwh, bridged_kwh = counter - start, 0.0
+        return self.model_copy(
+            update=update | {"counted_kwh": counted_kwh, "bridged_kwh": bridged_kwh}
+        )
+
+    @property
+    def charged_kwh(self) -> float:
+        """What the car has got."""
+        return self.counted_kwh + self.bridged_kwh
 
     def ended(self, now: datetime) -> str | None:
         """Why it is over; None while it lasts."""

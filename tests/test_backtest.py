@@ -249,7 +249,7 @@ def a_test(days: int = 2, change: str = "phases auto, start delay 30 s") -> Back
     [
         (
             a_test(),
-            "With phases auto, start delay 30 s, 21 to 22 June would have given 5.0 kWh more of "
+            "With phases auto, start delay 30 s, 21 to 22 June would have given 5.0 kWh more "
             "sun in the car (25.0 instead of 20.0), 0.8 kWh more from the grid",
         ),
         (

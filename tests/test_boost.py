@@ -131,17 +131,32 @@ COUNTERS: list[tuple[str, list[tuple[float | None, float | None]], float]] = [
     ("counters", "kwh"), [row[1:] for row in COUNTERS], ids=[row[0] for row in COUNTERS]
 )
 def test_energy(counters: list[tuple[float | None, float | None]], kwh: float) -> None:
-    states = [replace(CAR, session_kwh=one, lifetime_kwh=other) for one, other in counters]
+    idle = replace(CAR, car_w=0.0)
+    states = [replace(idle, session_kwh=one, lifetime_kwh=other) for one, other in counters]
     boost = cycles(a_boost(energy_kwh=0.45), states)
     assert boost.charged_kwh == pytest.approx(kwh)
     assert (boost.ended(NOW) == "the energy is in the car") == (kwh > 0.45)
+
+
+def test_energy_between_two_steps_of_the_counter() -> None:
+    """The counter moves every five minutes; at 12 kW that is 1 kWh, and 0.2 kWh a minute."""
+    drawing = replace(CAR, car_w=12_000.0)
+    seen = []
+    boost = a_boost()
+    for minute in range(1, 13):
+        moved = minute // 5 * 5
+        at = {"session_kwh": NOW + (moved or -3) * MINUTE}
+        state = replace(drawing, session_kwh=40 + 0.2 * moved, observed_at=at)
+        boost = boost.after(NOW + minute * MINUTE, state)
+        seen.append(round(boost.charged_kwh, 3))
+    assert seen == [round(0.2 * minute, 3) for minute in range(1, 13)]
 
 
 def test_progress() -> None:
     boost = a_boost(until=NOW + 3.5 * HOUR)
     assert boost.progress(NOW) == "boost 16 A until 17:30: begins with the next cycle"
     assert cycles(boost, [NO_CAR]).progress(NOW) == "boost 16 A until 17:30: waits for a car"
-    charged = cycles(boost, [replace(CAR, session_kwh=kwh) for kwh in (1.0, 1.2)])
+    charged = cycles(boost, [replace(CAR, car_w=0.0, session_kwh=kwh) for kwh in (1.0, 1.2)])
     assert charged.progress(NOW) == "boost 16 A until 17:30: 0.2 kWh so far"
     assert charged.progress(NOW + HOUR).endswith(": no control cycle since 14:01")
 
@@ -244,7 +259,7 @@ def test_one_boost_is_under_way_at_a_time(history: History) -> None:
 
 
 def test_what_has_ended_stays_ended(history: History) -> None:
-    boosts, came = history.boosts, a_boost(car="here", charged_kwh=1.5)
+    boosts, came = history.boosts, a_boost(car="here", counted_kwh=1.5)
     boosts.begin("home", "one", a_boost())
     boosts.record("one", came)
     boosts.end("one", came, NOW + HOUR, "its time is up")

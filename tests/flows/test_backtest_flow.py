@@ -42,7 +42,7 @@ async def test_phase_switching_on_a_grey_day() -> None:
         state = await played(csv=CSV, change=PolicyChange.model_validate({"phases": "auto"}))
     assert state.is_completed()
     assert (state.message or "").startswith("With phases auto, ")
-    assert "kWh more of sun in the car (" in (state.message or "")
+    assert "kWh more sun in the car (" in (state.message or "")
     text = await page(f"backtest-{SITE}")
     assert text.startswith(f"# {state.message}\n")
     assert text.count("](data:image/png;base64,") == 1
