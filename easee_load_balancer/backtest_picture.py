@@ -92,6 +92,7 @@ def _bars(test: Backtest) -> bytes:
     head(panels[0], "Sun in the car, kWh", 3)
     if test.change:
         _draw_difference(panels[1], places, old, new)
+    panels[-1].set_xlim(-0.6, len(old) - 0.4)
     shown = places[:: max(1, len(old) // 12 + (len(old) > 12))]
     labels = list(old)
     panels[-1].set_xticks(shown, [labels[index] for index in shown])
