@@ -27,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 @app.callback()
 def main() -> None:
     """Charge the car with what the roof has left over."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells its makers of each new user else
 
 
 app.command()(house)
