@@ -128,7 +128,9 @@ def up(port: ServerPort = 4200) -> None:
 
 
 def _console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal  # a log keeps its lines whole
+    return console
 
 
 @contextmanager

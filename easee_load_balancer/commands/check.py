@@ -201,7 +201,7 @@ def _tell_rest(site: Site, seen: _Seen, console: Console) -> None:
     for sentence, causes in seen.failures:
         tell_failure(console, sentence, causes)
     if not seen.failures:
-        console.print(Text("Everything could be read. Nothing was sent.", "green"))
+        console.print(Text("Everything could be read; this check sent nothing.", "green"))
 
 
 def _tell_last(site: Site, last: Cycle, seen: _Seen, console: Console) -> None:
