@@ -16,7 +16,7 @@ def test_a_server_that_was_named_and_does_not_answer_is_an_error(tmp_path: Path)
     named = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
     with (
         temporary_settings(named),
-        pytest.raises(StartError, match="does not answer. Start it, or unset PREFECT_API_URL"),
+        pytest.raises(StartError, match="does not answer"),
         prefect_server(tmp_path, free_port(), Console()),
     ):
         pass
