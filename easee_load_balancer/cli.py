@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 def main() -> None:
     """Charge the car with what the roof has left over."""
     os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells its makers of each new user else
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # our errors say more
 
 
 app.command()(house)

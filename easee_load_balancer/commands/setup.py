@@ -92,6 +92,8 @@ def _cautions(
     return [
         *(cautions.of_inverter(identity) if identity else ()),
         *cautions.of_charger(charger, state, controls),
-        *cautions.of_both(state, identity.meter_phases if identity else None),
+        *cautions.of_both(
+            state, identity.meter_phases if identity and identity.meter_online else None
+        ),
         *cautions.of_fallback(state, policy),
     ]
