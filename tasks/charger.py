@@ -18,9 +18,9 @@ from tasks.step import step
     persist_result=False,
 )
 async def read_charger(charger: EaseeCharger) -> ChargerState:
-    """The charger's state, from one call to the Easee cloud."""
+    """The charger's state, from at most one call to the Easee cloud."""
     cloud = await LINKS.easee(charger.credentials, Settings().folder)
-    return await cloud.state(charger)
+    return await cloud.recent_state(charger)
 
 
 @step(
