@@ -66,7 +66,7 @@ class Easee:
 
     def __init__(self, account: Account, folder: Path, budget_s: float = 10.0) -> None:
         self.account = account
-        self.calls: Counter[Endpoint] = Counter()
+        self.calls: Counter[str] = Counter()
         """How often the cloud was asked, successful or not; who stores that may subtract it."""
         self._last: dict[str, ChargerState] = {}
         self._folder = folder

@@ -298,7 +298,7 @@ class Inverter:
         values += [("phase voltage", volts, 300) for volts in meter.voltage_v]
         phase_w = max(highest_w, _HIGHEST_GRID_W)
         values += [("phase power", watts, phase_w) for watts in meter.grid_export_phase_w]
-        values += [("phase current", amps, phase_w / 200) for amps in meter.current_a]
+        values += [("phase current", amps, phase_w // 200) for amps in meter.current_a]
         for name, value, highest in values:
             if value is not None and abs(value) > highest:
                 raise InverterImplausible(

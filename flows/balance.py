@@ -83,7 +83,8 @@ async def _cycle(setup: Site, run: Run) -> _Done | None:
             charger=house.charger,
             decision=decision,
             failure=failure,
-        )
+        ),
+        setup.charger,
     )
     return _Done(decision, failure, house.inverter.asleep)
 
