@@ -6,7 +6,7 @@ import asyncio
 from asyncio import gather
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import httpx
 from prefect import get_client
@@ -135,6 +135,9 @@ BLOCKS: tuple[type[Block], ...] = (
     ChargingPolicy,
     Tariff,
 )
+
+SiteName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]
+"""A name that a block can have, and that is safe in a file's name."""
 
 _AnyBlock = TypeVar("_AnyBlock", bound=Block)
 

@@ -16,6 +16,7 @@ from easee_load_balancer.house.day import BUILT_IN_DAYS, Day, load_day
 from easee_load_balancer.house.inverter import InverterSpec
 from easee_load_balancer.house.plant import BatterySpec, HouseSpec
 from easee_load_balancer.house.run import RunSpec, run_house
+from easee_load_balancer.privacy import keep_to_oneself
 from easee_load_balancer.processes import StartError, interrupt_on_signals
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -35,6 +36,7 @@ class Phases(Enum):
 @app.callback()
 def main() -> None:
     """Charge the car with what the roof has left over."""
+    keep_to_oneself()
 
 
 def _clock(text: str) -> int:
