@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -35,6 +36,9 @@ from easee_load_balancer.huawei_registers import (
     u32,
 )
 from easee_load_balancer.readings import InverterReading
+
+# It would print whatever a device sends, megabytes if need be; our errors say what is wrong.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 _FIRST_PAUSE_S = 0.5
 _HIGHEST_GRID_W = 60_000
