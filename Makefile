@@ -1,11 +1,12 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
+# make audit            known vulnerabilities of the pinned packages
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark benchmark-cycle clean
+.PHONY: demo test lint audit benchmark benchmark-cycle clean
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
@@ -24,6 +25,13 @@ benchmark: .venv/installed
 benchmark-cycle: .venv/installed
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
 		$(if $(INTERVAL),--interval $(INTERVAL))
+
+# Fails where it cannot learn about a package: no answer is no "none".
+audit:
+	rm -rf .audit && $(PYTHON) -m venv .audit
+	.audit/bin/pip install --quiet pip-audit
+	.audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
+	rm -rf .audit
 
 clean:
 	rm -rf .venv .demo
