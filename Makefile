@@ -1,12 +1,13 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
+# make soak [HOURS=24] [SEED=1]  a simulated day under random faults
 # make audit            known vulnerabilities of the pinned packages
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint audit benchmark benchmark-cycle clean
+.PHONY: demo test lint audit soak benchmark benchmark-cycle clean
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
@@ -25,6 +26,9 @@ benchmark: .venv/installed
 benchmark-cycle: .venv/installed
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
 		$(if $(INTERVAL),--interval $(INTERVAL))
+
+soak: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
 
 # Fails where it cannot learn about a package: no answer is no "none".
 audit:
