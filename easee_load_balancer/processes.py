@@ -143,6 +143,8 @@ class PrefectStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.worker is not None:
+            self.worker.end()  # first: it hands back what it runs to the server
         self._exit.close()
 
     def start(self, name: str, *command: str) -> Child:
