@@ -142,7 +142,9 @@ def demo(
     try:
         good = run_demo(Path.cwd(), folder.resolve(), cycles, console)
     except StartError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/red]")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            str(error), style="red", markup=False
+        )
         raise typer.Exit(1) from None
     raise typer.Exit(0 if good else 1)
 
@@ -159,7 +161,9 @@ def up(
     try:
         run_up(Path.cwd(), port, Console(highlight=False, soft_wrap=True))
     except StartError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/red]")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            str(error), style="red", markup=False
+        )
         raise typer.Exit(1) from None
 
 

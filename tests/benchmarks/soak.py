@@ -100,7 +100,7 @@ class Trouble:
 
     def __init__(self, house: House, tally: Tally, seed: int) -> None:
         self._house, self._tally = house, tally
-        self._rng = random.Random(seed)
+        self._rng, self._fate = random.Random(seed), random.Random(seed)
         self._until: dict[str, int] = {}
         self._load_until = 0
         self._cut_off = False
@@ -175,7 +175,7 @@ class Trouble:
 
     def dies(self) -> bool:
         """Whether the worker is killed before this cycle."""
-        return self._rng.random() < 0.004
+        return self._fate.random() < 0.004
 
 
 class Clock:
