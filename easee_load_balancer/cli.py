@@ -127,6 +127,13 @@ def house(
         raise typer.Exit(1) from None
 
 
+def _not_started(error: StartError) -> typer.Exit:
+    """Say why."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(str(error), style="red", markup=False)
+    return typer.Exit(1)
+
+
 @app.command()
 def demo(
     cycles: Annotated[

@@ -71,6 +71,7 @@ FAULTS: dict[str, Change] = {
 }
 CUTS_OFF = ("cloud 4", "cloud 5", "commands lost", "cloud garbled")
 """Faults in which the charger cannot be told anything, whoever asks."""
+HINDRANCES = ("nothing in the way", "meter unread", "charger out of reach")
 
 
 @dataclass(slots=True)
@@ -83,10 +84,8 @@ class Tally:
     due: list[datetime] = field(default_factory=list)
     """Cycles that ran, by when they were due."""
     crashes: list[str] = field(default_factory=list)
-    over_s: Counter[str] = field(default_factory=Counter)
-    """Seconds above the fuse, by what was in the way."""
-    stretch_s: Counter[str] = field(default_factory=Counter)
-    """The longest of them on end."""
+    over: list[tuple[int, int, str, str]] = field(default_factory=list)
+    """Times above the fuse: when they began, how many s, what was in the way, and all faults."""
     longest_recovery: int = 0
     """Cycles that still failed after the last fault had ended."""
     calls_a_minute: Counter[int] = field(default_factory=Counter)
@@ -118,9 +117,14 @@ class Trouble:
     def hindrance(self) -> str:
         """What keeps the fuse from being seen to."""
         if self._cut_off:
-            return "charger out of reach"
+            return HINDRANCES[2]
         blind = any(name.startswith(("inverter", "meter")) for name in self._until)
-        return "meter unread" if blind else "nothing in the way"
+        return HINDRANCES[1] if blind else HINDRANCES[0]
+
+    @property
+    def names(self) -> str:
+        """The faults that are on."""
+        return ", ".join(self._until) or "no fault"
 
     def all_went_well(self) -> None:
         """A cycle did, so that the charger is in reach again, unless it hears nothing."""
@@ -184,6 +188,7 @@ class Clock:
     def __init__(self, house: House, travel: time_machine.Traveller, trouble: Trouble) -> None:
         self._house, self._travel, self._trouble = house, travel, trouble
         self._stretch = 0
+        self._kinds: set[str] = set()
         self.tally = trouble._tally
 
     def second(self) -> None:
@@ -194,12 +199,14 @@ class Clock:
         self._travel.shift(1)
         if plant.clock_s % 60 == 0:
             self._trouble.minute()
-        over = plant.counters.over_fuse_s > over_before
-        self._stretch = self._stretch + 1 if over else 0
-        if over:
-            kind = self._trouble.hindrance
-            self.tally.over_s[kind] += 1
-            self.tally.stretch_s[kind] = max(self.tally.stretch_s[kind], self._stretch)
+        if plant.counters.over_fuse_s > over_before:
+            self._stretch += 1
+            self._kinds.add(self._trouble.hindrance)
+        elif self._stretch:
+            kind = max(self._kinds, key=HINDRANCES.index)
+            began_s = plant.clock_s - self._stretch
+            self.tally.over.append((began_s, self._stretch, kind, self._trouble.names))
+            self._stretch, self._kinds = 0, set()
 
     async def jump_to(self, clock_s: int) -> None:
         """Let the time until then pass."""
@@ -314,7 +321,7 @@ def progress(due_s: int, tally: Tally) -> None:
     memory, handles, threads = tally.hourly[-1]
     print(
         f"{due_s // 3600:>3} h  {dict(tally.outcomes)}  {memory:.0f} MB, {handles} handles, "
-        f"{threads} threads, {sum(tally.over_s.values())} s above the fuse",
+        f"{threads} threads, {sum(one[1] for one in tally.over)} s above the fuse",
         file=sys.stderr,
         flush=True,
     )
@@ -338,11 +345,9 @@ def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tu
     yield "lost rows", str(len(lost))
     yield "longest gap between rows", f"{gaps.max():.0f} s"
     yield "cycles that failed after faults had ended, at most", str(tally.longest_recovery)
-    for kind in ("nothing in the way", "meter unread", "charger out of reach"):
-        yield (
-            f"above the main fuse, {kind}",
-            f"{tally.over_s[kind]} s, longest {tally.stretch_s[kind]} s on end",
-        )
+    for kind in HINDRANCES:
+        lengths = [length for _, length, what, _ in tally.over if what == kind] or [0]
+        yield f"above the main fuse, {kind}", f"{sum(lengths)} s, longest {max(lengths)} s on end"
     for name, index in (("memory, MB", 0), ("file handles", 1), ("threads", 2)):
         values = [one[index] for one in memory]
         marks = values[:: max(1, len(values) // 6)]
@@ -375,6 +380,8 @@ def main() -> None:
             print(f"| seed {given.seed} | |\n|---|---|")
             for name, value in rows(tally, house, given.hours, took_s):
                 print(f"| {name} | {value} |")
+    for began_s, length, kind, faults in sorted(tally.over, key=lambda one: -one[1])[:10]:
+        print(f"{began_s // 3600:02d}:{began_s // 60 % 60:02d} {length} s above: {kind} ({faults})")
     for crash in tally.crashes[:10]:
         print(crash)
     sys.exit(bool(tally.crashes))
