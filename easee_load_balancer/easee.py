@@ -164,9 +164,10 @@ class Easee:
         if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT):
             await self._remember_refusal(endpoint, answer)
             raise self._error(endpoint, answer)
-        if self._session.blocked_s:
+        if self._session.blocked_s or self._session.refused_s:
             async with self._change() as session:
                 session.blocked_s, session.blocked_until = 0.0, None
+                session.refused_s = 0.0
         return answer.content
 
     async def _send(

@@ -27,7 +27,7 @@ _OBSERVE_NO_CAR_EVERY = timedelta(seconds=60)
 
 _COOL_DOWN_S = 120.0
 _LOGIN_COOL_DOWN_S = 24 * 3600.0
-_REFUSED_COOL_DOWN_S = 60.0
+_FIRST_REFUSED_S, _LONGEST_REFUSED_S = 60.0, 3600.0
 _FIRST_BLOCK_S, _LONGEST_BLOCK_S = 600.0, 24 * 3600.0
 
 
@@ -56,7 +56,8 @@ def note_refusal(
         default_s = _LOGIN_COOL_DOWN_S if endpoint == "login" else _COOL_DOWN_S
         session.cool_down[endpoint] = now + _retry_after(headers, now, default_s)
     elif status == httpx.codes.UNAUTHORIZED:
-        session.cool_down[endpoint] = now + timedelta(seconds=_REFUSED_COOL_DOWN_S)
+        session.refused_s = min(2 * session.refused_s or _FIRST_REFUSED_S, _LONGEST_REFUSED_S)
+        session.cool_down[endpoint] = now + timedelta(seconds=session.refused_s)
     elif "Retry-After" in headers:
         session.cool_down[endpoint] = now + _retry_after(headers, now, _COOL_DOWN_S)
 

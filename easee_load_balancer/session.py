@@ -54,6 +54,8 @@ class Session(BaseModel):
     blocked_until: AwareDatetime | None = None
     blocked_s: float = 0.0
     """How long the last block was waited for; the next wait is longer."""
+    refused_s: float = 0.0
+    """The same, for new tokens that were refused."""
     rejected_at: AwareDatetime | None = None
     """When user name or password were refused: never try these again."""
 

@@ -18,7 +18,12 @@ from pydantic import SecretStr
 
 from easee_load_balancer.easee import Easee
 from easee_load_balancer.easee_models import Account
-from easee_load_balancer.errors import BadCredentials, ChargerUnreachable, RateLimited
+from easee_load_balancer.errors import (
+    BadCredentials,
+    ChargerError,
+    ChargerUnreachable,
+    RateLimited,
+)
 from easee_load_balancer.manners import refrain, too_soon
 from easee_load_balancer.readings import ChargerMode, ChargerState
 from easee_load_balancer.session import Session
@@ -33,6 +38,8 @@ from tests.clouds import (
     a_scripted_cloud,
     account,
     http,
+    store,
+    stored,
 )
 
 NOW = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
@@ -105,6 +112,24 @@ async def test_the_same_password_saved_again_is_tried_once_more(tmp_path: Path) 
                     await easee.state(CHARGER)
             assert cloud.requests.count(LOGIN) == logins
         await easee.close()
+
+
+async def test_new_tokens_that_are_refused_are_asked_for_ever_less_often(tmp_path: Path) -> None:
+    async with a_house() as house:
+        for minutes in (1, 2, 4):
+            house.faults.api_status = 401
+            async with a_client(house.api_url, tmp_path) as easee:
+                with pytest.raises(ChargerError):
+                    await easee.state(CHARGER)
+            session = stored(house.api_url, tmp_path)
+            wait = session.cool_down["observations"] - datetime.now(UTC)
+            assert timedelta(0) < timedelta(minutes=minutes) - wait < timedelta(seconds=5)
+            session.cool_down.clear()
+            store(house.api_url, tmp_path, session)
+        house.faults.api_status = None
+        async with a_client(house.api_url, tmp_path) as easee:
+            await easee.state(CHARGER)
+        assert stored(house.api_url, tmp_path).refused_s == 0
 
 
 def test_a_wait_that_a_wrong_clock_has_left_is_not_waited_for() -> None:

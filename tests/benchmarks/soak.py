@@ -39,9 +39,11 @@ from easee_load_balancer.blocks import (
     Site,
 )
 from easee_load_balancer.history import open_history
+from easee_load_balancer.house.charger import CarSpec
 from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.house.faults import Faults
 from easee_load_balancer.house.inverter import InverterSpec
+from easee_load_balancer.house.plant import HouseSpec
 from easee_load_balancer.house.run import House, RunSpec, running_house
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.settings import Settings
@@ -168,7 +170,7 @@ class Trouble:
         plant = self._house.plant
         car = plant.car
         happenings: list[tuple[str, float, Callable[[], None]]] = [
-            ("car leaves", 0.002 if car.plugged_in else 0, car.unplug),
+            ("car leaves", 0.004 if car.plugged_in else 0, car.unplug),
             ("car arrives", 0 if car.plugged_in else 0.02, plant.charger.plug_in),
             ("charger reboots", 0.001, plant.charger.reboot),
         ]
@@ -269,7 +271,8 @@ async def soak(hours: float, seed: int, travel: time_machine.Traveller) -> tuple
 
     tally, cloud = Tally(), CloudSpec(cloud_delay_s=2, rate_limits=False)
     inverter = InverterSpec(settle_s=0, latency_s=0.002)
-    spec = RunSpec(day="variable", speed=0, start_s=0, cloud=cloud, inverter=inverter)
+    big_car = HouseSpec(car=CarSpec(energy_needed_kwh=1000))
+    spec = RunSpec("variable", 0, 0, house=big_car, cloud=cloud, inverter=inverter)
     async with running_house(spec) as house:
         trouble = Trouble(house, tally, seed)
         clock = Clock(house, travel, trouble)
