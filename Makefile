@@ -1,3 +1,4 @@
+# make install          what it takes to run: .venv
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
@@ -8,7 +9,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint audit soak benchmark benchmark-cycle benchmark-footprint clean
+.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint clean
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))

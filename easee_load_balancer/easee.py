@@ -6,9 +6,10 @@ Endpoints and error codes follow the vendor's public API documentation.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,16 +21,21 @@ import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from easee_load_balancer.easee_models import (
+    CHARGER_ID,
+    CONTROL_IDS,
     OBSERVATION_IDS,
     Account,
     Charger,
     ChargerAddress,
     ChargerConfig,
+    Controls,
+    Observation,
     Observations,
     Problem,
     Site,
     Token,
     charger_state,
+    controls,
 )
 from easee_load_balancer.errors import (
     ChargerError,
@@ -91,21 +97,23 @@ class Easee:
 
     async def site_of(self, charger_id: str) -> Site:
         """The site with the circuits, one of which holds the charger."""
-        answer = await self._call("GET", f"/api/chargers/{charger_id}/site", "site")
+        answer = await self._call("GET", f"/api/chargers/{_known(charger_id)}/site", "site")
         return self._parse(TypeAdapter(Site), answer, "site")
 
     async def config(self, charger_id: str) -> ChargerConfig:
         """The charger's settings."""
-        answer = await self._call("GET", f"/api/chargers/{charger_id}/config", "config")
+        answer = await self._call("GET", f"/api/chargers/{_known(charger_id)}/config", "config")
         return self._parse(TypeAdapter(ChargerConfig), answer, "config")
 
     async def state(self, charger: ChargerAddress) -> ChargerState:
         """The charger's state from one observations call, each value with its own time."""
-        ids = ",".join(str(number) for number in sorted(OBSERVATION_IDS.values()))
-        path = f"/state/{charger.charger_id}/observations"
-        answer = await self._call("GET", path, "observations", params={"ids": ids})
-        observed = self._parse(TypeAdapter(Observations), answer, "observations")
-        return charger_state(observed.observations, datetime.now(UTC))
+        observed = await self._observe(charger, OBSERVATION_IDS.values())
+        return charger_state(observed, datetime.now(UTC))
+
+    async def state_and_controls(self, charger: ChargerAddress) -> tuple[ChargerState, Controls]:
+        """The charger's state, and who else decides over it, from one observations call."""
+        observed = await self._observe(charger, (*OBSERVATION_IDS.values(), *CONTROL_IDS.values()))
+        return charger_state(observed, datetime.now(UTC)), controls(observed)
 
     async def recent_state(self, charger: ChargerAddress) -> ChargerState:
         """The charger's state, the last one again where it is too soon to ask the cloud."""
@@ -130,6 +138,12 @@ class Easee:
                 "timeToLive": max(1, round(time_to_live.total_seconds() / 60)),
             },
         )
+
+    async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
+        asked = {"ids": ",".join(str(number) for number in sorted(ids))}
+        path = f"/state/{address.charger_id}/observations"
+        answer = await self._call("GET", path, "observations", params=asked)
+        return list(self._parse(TypeAdapter(Observations), answer, "observations").observations)
 
     async def _call(
         self,
@@ -317,6 +331,13 @@ class Easee:
     @property
     def _cloud(self) -> str:
         return cloud_of(self.account)
+
+
+def _known(charger_id: str) -> str:
+    """The id, as it is put into a path. Raises ChargerUnknown for what cannot be one."""
+    if not re.fullmatch(CHARGER_ID, charger_id):
+        raise ChargerUnknown(f"'{plain(charger_id)}' cannot be the id of a charger.")
+    return charger_id
 
 
 @cache

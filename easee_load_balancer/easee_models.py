@@ -6,7 +6,9 @@ Ids, units and enumerations follow the API's "Observation IDs" and "Enumerations
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Annotated, Literal, TypeVar
@@ -64,6 +66,13 @@ OBSERVATION_IDS = {
     "highest_temperature_c": 150,
 }
 _NAMES = {number: name for name, number in OBSERVATION_IDS.items()}
+CONTROL_IDS = {
+    "enabled": 31,
+    "authorization_required": 42,
+    "schedule": 62,
+    "equalizer": 65,
+    "smart_charging": 102,
+}
 _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
     0: 0,
     **dict.fromkeys(range(10, 16), 1),
@@ -72,7 +81,7 @@ _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
 }
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
-_ID = r"^[A-Za-z0-9]{4,20}$"
+CHARGER_ID = r"^[A-Za-z0-9]{4,20}$"
 _HIGHEST_W, _HIGHEST_A, _HIGHEST_V, _HIGHEST_KWH = 30_000.0, 500.0, 500.0, 1e8
 """What is beyond cannot be: the value is taken as unknown."""
 
@@ -127,7 +136,7 @@ class ChargerAddress(BaseModel):
     """Which charger, and the circuit on which its current is set."""
 
     charger_id: str = Field(
-        pattern=_ID,
+        pattern=CHARGER_ID,
         title="Charger id",
         description="On the label of the charger and in the Easee app, for example EH123456.",
     )
@@ -156,7 +165,7 @@ class Token(_ApiModel):
 class Charger(_ApiModel):
     """A charger as listed by `/api/chargers`."""
 
-    id: str = Field(pattern=_ID)
+    id: PlainText
     name: PlainText
 
 
@@ -169,6 +178,13 @@ class Circuit(_ApiModel):
     chargers: _List[Charger] = ()
 
 
+class Equalizer(_ApiModel):
+    """The vendor's own load balancer."""
+
+    id: PlainText
+    name: PlainText | None = None
+
+
 class Site(_ApiModel):
     """A home with its circuits; rated current in A."""
 
@@ -176,6 +192,7 @@ class Site(_ApiModel):
     name: PlainText | None = None
     rated_current: float | None = None
     circuits: _List[Circuit] = ()
+    equalizers: _List[Equalizer] = ()
 
     def circuit_of(self, charger_id: str) -> Circuit | None:
         """The circuit on which that charger hangs."""
@@ -224,6 +241,39 @@ class Problem(_ApiModel):
     error_code_name: str | None = None
     title: str | None = None
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Who else decides whether the charger charges; None is unknown."""
+
+    enabled: bool | None
+    authorization_required: bool | None
+    smart_charging: bool | None
+    scheduled: bool
+    equalizer: bool
+
+
+def controls(observations: Iterable[Observation]) -> Controls:
+    """Who else decides, from the charger's observations."""
+    values = {one.id: one for one in observations}
+    known = {name: values.get(number) for name, number in CONTROL_IDS.items()}
+    return Controls(
+        enabled=_boolean(known["enabled"]),
+        authorization_required=_boolean(known["authorization_required"]),
+        smart_charging=_boolean(known["smart_charging"]),
+        scheduled=_is_on(known["schedule"]),
+        equalizer=_is_on(known["equalizer"]),
+    )
+
+
+def _is_on(observation: Observation | None) -> bool:
+    """Whether JSON text describes something that is there and not switched off."""
+    try:
+        content = json.loads(str(observation.value)) if observation else None
+    except (ValueError, RecursionError):
+        return False
+    return bool(content) and not (isinstance(content, dict) and content.get("isEnabled") is False)
 
 
 def charger_state(observations: Iterable[Observation], now: datetime) -> ChargerState:

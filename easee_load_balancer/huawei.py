@@ -128,6 +128,28 @@ class Inverter:
                     return InverterReading.sleeping(datetime.now(UTC))
                 raise
 
+    async def read_blocks(self, *blocks: Block) -> list[Sequence[int] | None]:
+        """These registers, in one attempt; None for those that the device does not know.
+
+        Raises as `read` does.
+        """
+        async with self._lock:
+            good = False
+            try:
+                if self._client is None or not self._client.connected:
+                    await self._connect()
+                answers: list[Sequence[int] | None] = []
+                for block in blocks:
+                    try:
+                        answers.append(await self._read_block(block))
+                    except InverterUnsupported:
+                        answers.append(None)
+                good = True
+                return answers
+            finally:
+                if not good:
+                    self._disconnect()
+
     async def close(self) -> None:
         """Let the next client in; the inverter serves one at a time."""
         async with self._lock:

@@ -29,8 +29,9 @@ from easee_load_balancer.easee_models import (
     Site,
     Token,
     charger_state,
+    controls,
 )
-from easee_load_balancer.errors import ChargerError, InverterError
+from easee_load_balancer.errors import ChargerError, ChargerUnknown, InverterError
 from easee_load_balancer.foreign import plain
 from easee_load_balancer.huawei import Inverter, InverterAddress
 from easee_load_balancer.readings import ChargerState, InverterReading
@@ -88,6 +89,7 @@ def test_observations_are_understood_or_refused(seen: list[Any]) -> None:
     except ValidationError:
         return
     _assert_harmless(charger_state(answer.observations, NOW))
+    assert controls(answer.observations).scheduled in (True, False)
 
 
 def _assert_harmless(state: ChargerState) -> None:
@@ -120,12 +122,21 @@ def test_text_from_outside_is_short_plain_and_on_one_line(text: str) -> None:
     assert plain(cleaned) == cleaned
 
 
-def test_names_from_the_cloud_are_cleaned_and_ids_checked() -> None:
+def test_a_schedule_of_many_layers_is_none() -> None:
+    nested = {"id": 62, "timestamp": "2026-06-21T12:00:00Z", "value": "[" * 100_000}
+    answer = Observations.model_validate({"observations": [nested]})
+    assert not controls(answer.observations).scheduled
+
+
+async def test_names_from_the_cloud_are_cleaned_and_ids_checked(tmp_path: Path) -> None:
     charger = Charger.model_validate({"id": "EH123456", "name": ATTACK})
     assert charger.name == plain(ATTACK)
-    for wrong in ("../../accounts", "EH123456/x", "", "E" * 21, "EH12\n3456"):
-        with pytest.raises(ValidationError):
-            Charger.model_validate({"id": wrong, "name": "x"})
+    async with a_scripted_cloud() as cloud, a_client(cloud.url, tmp_path) as easee:
+        for wrong in ("../../accounts", "EH123456/x", "..", "", "E" * 21, "EH12\n3456", "EH1234\n"):
+            for call in (easee.site_of, easee.config):
+                with pytest.raises(ChargerUnknown):
+                    await call(wrong)
+        assert cloud.requests == []
 
 
 async def test_what_the_cloud_says_of_a_failure_is_cleaned(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.blocks import Site
-from easee_load_balancer.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.processes import HOST, Child, PoolType, PrefectStack, free_port
 from easee_load_balancer.worker.alone import alone

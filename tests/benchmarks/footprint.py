@@ -26,7 +26,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from easee_load_balancer.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.processes import HOST, PrefectStack, free_port
 from easee_load_balancer.worker.runs import CYCLE_TAG
 from tests.benchmarks.cycle import PROJECT, at_work, ended_cycles, reschedule, row
