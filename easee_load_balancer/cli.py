@@ -16,6 +16,7 @@ from rich.text import Text
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.house.cli import house
 from easee_load_balancer.lock import SiteBusy
+from easee_load_balancer.privacy import keep_to_oneself
 from easee_load_balancer.processes import StartError, interrupt_on_signals
 
 ServerPort = Annotated[
@@ -30,6 +31,7 @@ def main() -> None:
     """Charge the car with what the roof has left over."""
     os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells its makers of each new user else
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # our errors say more
+    keep_to_oneself()
 
 
 app.command()(house)
