@@ -88,6 +88,8 @@ class Cycle(_Base):
     battery_charge_w: Mapped[float | None]
     battery_soc_pct: Mapped[float | None]
     car_w: Mapped[float | None]
+    car_age_s: Mapped[float | None]
+    """How long before the reading the charger observed `car_w`."""
     car_phases: Mapped[int | None]
     """Phases on which the charger gives current; 0 while it gives none."""
     charger_mode: Mapped[int | None]
@@ -96,6 +98,8 @@ class Cycle(_Base):
     setpoint_phases: Mapped[int | None]
     exported_kwh: Mapped[float | None]
     imported_kwh: Mapped[float | None]
+    charged_kwh: Mapped[float | None]
+    discharged_kwh: Mapped[float | None]
     session_kwh: Mapped[float | None]
     memory: Mapped[dict[str, Any]] = mapped_column(JSON)
 
@@ -129,6 +133,7 @@ class Cycle(_Base):
             battery_charge_w=inverter.battery_charge_w,
             battery_soc_pct=inverter.battery_soc_pct,
             car_w=charger.car_w,
+            car_age_s=charger.age_s("car_w"),
             car_phases=charger.output_phases,
             charger_mode=charger.mode,
             surplus_w=decision.surplus_w,
@@ -136,6 +141,8 @@ class Cycle(_Base):
             setpoint_phases=setpoint.phases if setpoint else None,
             exported_kwh=inverter.exported_kwh,
             imported_kwh=inverter.imported_kwh,
+            charged_kwh=inverter.charged_kwh,
+            discharged_kwh=inverter.discharged_kwh,
             session_kwh=charger.session_kwh,
             memory=decision.memory.model_dump(mode="json"),
         )
@@ -177,6 +184,14 @@ class DailyEnergy(_Base):
     meter_import_gaps_kwh: Mapped[float | None]
     meter_export_kwh: Mapped[float | None]
     meter_export_gaps_kwh: Mapped[float | None]
+    battery_charged_kwh: Mapped[float | None]
+    battery_charged_gaps_kwh: Mapped[float | None]
+    battery_discharged_kwh: Mapped[float | None]
+    battery_discharged_gaps_kwh: Mapped[float | None]
+    import_sampled_kwh: Mapped[float | None]
+    export_sampled_kwh: Mapped[float | None]
+    charge_sampled_kwh: Mapped[float | None]
+    discharge_sampled_kwh: Mapped[float | None]
     charger_session_kwh: Mapped[float | None]
     charger_session_gaps_kwh: Mapped[float | None]
     import_cost: Mapped[float | None]

@@ -37,7 +37,9 @@ class Block:
 
 RATING = Block(30071, 4)
 POWER = Block(32064, 52)
-BATTERY = Block(37760, 7)
+BATTERY = Block(37760, 24)
+BATTERY_POWER = Block(37760, 7)
+"""The same without the counters, for a firmware that refuses them."""
 BATTERY_UNIT_1 = Block(37000, 5)
 METER = Block(37100, 38)
 
@@ -137,6 +139,9 @@ class Battery:
 
     charge_w: float | None
     soc_pct: float | None
+    charged_kwh: float | None = None
+    """Ever, as the battery counts it."""
+    discharged_kwh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +170,14 @@ def decode_power(registers: Sequence[int]) -> Power:
 
 
 def decode_battery(registers: Sequence[int]) -> Battery:
-    """Registers from 37760 on: state of charge and power of all units together."""
-    return Battery(charge_w=i32(registers, 5), soc_pct=_scaled(u16(registers, 0), 10))
+    """Registers from 37760 on: state of charge, power and counters of all units together."""
+    counters = len(registers) >= BATTERY.count
+    return Battery(
+        charge_w=i32(registers, 5),
+        soc_pct=_scaled(u16(registers, 0), 10),
+        charged_kwh=_scaled(u32(registers, 20), 100) if counters else None,
+        discharged_kwh=_scaled(u32(registers, 22), 100) if counters else None,
+    )
 
 
 def decode_battery_unit_1(registers: Sequence[int]) -> Battery | None:
@@ -224,6 +235,7 @@ class Inverter:
         self._lock = asyncio.Lock()
         self._rated_w = 0
         self._battery_seen = False
+        self._battery_block = BATTERY
 
     async def read(self, *, night: bool = False) -> InverterReading:
         """Power, battery and meter in three block reads, tried again within the time budget.
@@ -294,6 +306,8 @@ class Inverter:
             meter_phases=meter.phases if meter.online else None,
             exported_kwh=meter.exported_kwh,
             imported_kwh=meter.imported_kwh,
+            charged_kwh=battery.charged_kwh if battery else None,
+            discharged_kwh=battery.discharged_kwh if battery else None,
             pv_today_kwh=power.today_kwh,
         )
 
@@ -342,7 +356,7 @@ class Inverter:
         """
         battery: Battery | None = None
         try:
-            battery = decode_battery(await self._read_block(BATTERY))
+            battery = decode_battery(await self._read_battery_block())
             if not battery.soc_pct and not battery.charge_w:
                 battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
         except InverterUnsupported:
@@ -352,6 +366,16 @@ class Inverter:
             return Battery(charge_w=None, soc_pct=None)
         self._battery_seen = battery is not None
         return battery
+
+    async def _read_battery_block(self) -> Sequence[int]:
+        """Power and counters in one request; where that was refused once, power alone."""
+        try:
+            return await self._read_block(self._battery_block)
+        except InverterUnsupported:
+            if self._battery_block is BATTERY_POWER:
+                raise
+            self._battery_block = BATTERY_POWER
+            return await self._read_block(self._battery_block)
 
     async def _read_block(self, block: Block) -> Sequence[int]:
         """One request, or the error that says what is wrong with its answer."""

@@ -6,7 +6,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from easee_load_balancer.energy import LONGEST_STEP_INTERVALS, Energy
+from easee_load_balancer.energy import Energy
+from easee_load_balancer.ledger import LONGEST_STEP_INTERVALS
 from easee_load_balancer.picture import by_bar
 from easee_load_balancer.summary import DayDetail, Summary
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from easee_load_balancer import energy
-from easee_load_balancer.energy import COLUMNS, Energy
+from easee_load_balancer.energy import Energy
 from easee_load_balancer.history import DailyEnergy, History
+from easee_load_balancer.ledger import COLUMNS, gaps, ledger, usual_interval
 from easee_load_balancer.periods import Period, bounds
 from easee_load_balancer.tariff import Prices
 
@@ -43,7 +44,7 @@ class DayDetail:
     start: datetime
     end: datetime
     rows: pd.DataFrame
-    """The ledger of `energy.ledger`."""
+    """The ledger of `ledger.ledger`."""
     cycles: pd.DataFrame
     """All cycles, with every column of the history."""
     gaps: list[tuple[datetime, datetime]]
@@ -93,8 +94,8 @@ def look_into(history: History, site: str, period: Period, now: datetime) -> Day
     start, end = bounds(period.first, period.zone)
     end = min(end, now)
     cycles = history.cycles(site, start - _AROUND, end + _AROUND)
-    rows = energy.ledger(cycles, energy.usual_interval(cycles))
-    return DayDetail(start, end, rows, cycles, energy.gaps(rows, start, end))
+    rows = ledger(cycles, usual_interval(cycles))
+    return DayDetail(start, end, rows, cycles, gaps(rows, start, end))
 
 
 def write_day_csv(detail: DayDetail, period: Period, path: Path) -> None:
@@ -121,5 +122,5 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 def _account(
     cycles: pd.DataFrame, start: datetime, end: datetime, prices: Prices | None, period: Period
 ) -> Energy:
-    interval = energy.usual_interval(cycles)
+    interval = usual_interval(cycles)
     return energy.account(cycles, start, end, interval, prices, period.zone)

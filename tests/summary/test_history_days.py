@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from easee_load_balancer.control import Decision, Memory
-from easee_load_balancer.energy import COLUMNS, Energy
+from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history import Cycle, DailyEnergy, History
+from easee_load_balancer.ledger import COLUMNS
 from easee_load_balancer.periods import Period
 from easee_load_balancer.readings import ChargerState, InverterReading
 from easee_load_balancer.summary import sum_up
