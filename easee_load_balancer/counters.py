@@ -13,6 +13,9 @@ from easee_load_balancer.samples import Bools, Floats
 
 _MOST_KWH = 2.0
 """A counter that grows by more from one cycle to the next is not believed."""
+_UNSEEN_KWH = 0.1
+_UNSEEN_SHARE = 0.5
+"""What samples can miss of a day; a counter that differs by more counts something else."""
 
 
 def believed(counter_kwh: Floats) -> Bools:
@@ -40,6 +43,15 @@ def follow(counter_kwh: Floats, sampled_kwh: Floats, followed: Bools) -> Floats:
         counted = min(max(before + energy[step], lows[step + 1]), highs[step + 1])
         energy[step] = counted - before
     return np.array(energy, dtype=np.float64)
+
+
+def agrees(counter_kwh: Floats, sampled_kwh: Floats, followed: Bools) -> bool:
+    """Whether the counter counts what is sampled, from all that is known of both."""
+    counted, sampled = (
+        float(kwh[followed].sum()) for kwh in (np.diff(counter_kwh, append=np.nan), sampled_kwh)
+    )
+    most = _UNSEEN_KWH + _UNSEEN_SHARE * max(counted, sampled)
+    return abs(counted - sampled) <= most
 
 
 def growth(counter_kwh: Floats, gap: Bools) -> Floats:

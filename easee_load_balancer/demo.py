@@ -18,6 +18,7 @@ from easee_load_balancer.blocks import (
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
+    Tariff,
     save_site,
 )
 from easee_load_balancer.house.cloud_documents import CloudSpec
@@ -134,3 +135,4 @@ async def save_demo_blocks(house_url: str, modbus_port: int) -> None:
         HuaweiInverter(host=HOST, port=modbus_port),
         ChargingPolicy(),
     )
+    await Tariff(currency="EUR", import_price=0.30, export_price=0.08).asave("home", overwrite=True)

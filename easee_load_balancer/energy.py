@@ -83,6 +83,7 @@ class Energy:
     charging_s: float = 0.0
     longest_gap_s: float = 0.0
     starts: int = 0
+    """Charges begun as the samples show them; what began and ended between two is not seen."""
     phase_changes: int = 0
     cycles: int = 0
     cycles_failed: int = 0

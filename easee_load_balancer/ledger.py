@@ -111,9 +111,11 @@ def _followed(
         counter = rows[column].to_numpy(dtype="float64")
         steps = np.zeros(len(rows), dtype=bool)
         steps[:-1] = counters.believed(counter) & (held_s[:-1] > 0)
-        kwh = counters.follow(counter, power_w * hours, steps)
-        flows[f"{name}_w"] = np.divide(kwh, hours, out=power_w.copy(), where=steps)
+        flows[f"{name}_w"] = power_w
         flows[f"{name}_sampled_w"] = np.where(steps, power_w, np.nan)
+        if counters.agrees(counter, power_w * hours, steps):
+            kwh = counters.follow(counter, power_w * hours, steps)
+            flows[f"{name}_w"] = np.divide(kwh, hours, out=power_w.copy(), where=steps)
     return flows
 
 

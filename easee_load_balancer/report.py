@@ -122,12 +122,13 @@ def _car(total: Energy, currency: str | None) -> str:
 
 def _conduct_table(summary: Summary) -> str:
     total, currency = summary.total, summary.currency
+    at_least = "at least " if total.unmeasured_s or total.car_unknown_s else ""
     rows = [
         ("Self-consumption", _pct(total.self_consumption_pct)),
         ("Autarky", _pct(total.autarky_pct)),
         ("Charging", _duration(total.charging_s)),
-        ("Charges begun", str(total.starts)),
-        ("Phase changes", str(total.phase_changes)),
+        ("Charges begun", f"{at_least}{total.starts:,}"),
+        ("Phase changes", f"{at_least}{total.phase_changes:,}"),
         ("Cycles", f"{total.cycles:,}"),
         ("Cycles failed", f"{total.cycles_failed:,}"),
         ("Cycles missed", f"{total.cycles_missed:,}"),
@@ -156,25 +157,29 @@ def _conduct_table(summary: Summary) -> str:
 
 
 def _cross_check(total: Energy) -> str:
+    """What samples and counters say for the same time, and what is in no other figure."""
     checks = [
-        ("Meter, import", total.import_kwh, total.meter_import_kwh, total.meter_import_gaps_kwh),
-        ("Meter, export", total.export_kwh, total.meter_export_kwh, total.meter_export_gaps_kwh),
-        ("Charger", total.car_kwh, total.charger_session_kwh, total.charger_session_gaps_kwh),
+        ("Meter, import", total.import_sampled_kwh, "meter_import"),
+        ("Meter, export", total.export_sampled_kwh, "meter_export"),
+        ("Into the battery", total.charge_sampled_kwh, "battery_charged"),
+        ("Out of the battery", total.discharge_sampled_kwh, "battery_discharged"),
+        ("Charger", total.car_kwh, "charger_session"),
     ]
-    rows = [
-        (
-            name,
-            _kwh(ours, 2),
-            _kwh(theirs, 2),
-            _UNKNOWN if theirs is None else f"{ours - theirs:+.2f}",
-            _kwh(in_gaps, 2),
-        )
-        for name, ours, theirs, in_gaps in checks
-    ]
-    table = _table(("kWh", "here", "there", "differ", "in gaps"), "lrrrr", rows)
+    rows = []
+    for title, sampled, name in checks:
+        counted = getattr(total, f"{name}_kwh")
+        if counted is None:
+            continue
+        differ = _UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
+        unwatched = _kwh(getattr(total, f"{name}_gaps_kwh"), 2)
+        rows.append((title, _kwh(sampled, 2), _kwh(counted, 2), differ, unwatched))
+    if not rows:
+        return "None of them could be read."
+    table = _table(("kWh", "samples", "counter", "differ", "not watched"), "lrrrr", rows)
     return (
-        f"{table}\n\nBoth cover the measured time. What the counters counted in gaps is in the "
-        "last column and in no other figure of this page."
+        f"{table}\n\nSamples and counters cover the same, measured time. Grid and battery follow "
+        "their counters on this page, the car its samples. What was counted while nothing was "
+        "measured is in the last column and in no other figure."
     )
 
 

@@ -244,22 +244,29 @@ def counting(rows: list[dict[str, Any]], **true_w: float) -> list[dict[str, Any]
 
 def test_what_happens_between_the_samples_is_known_from_the_counters() -> None:
     rows = steady(-30, 3660, pv_w=4000, inverter_ac_w=4000, car_w=4000)
-    sums = accounts(counting(rows, imported_kwh=300.0, exported_kwh=200.0, discharged_kwh=100.0))
-    assert sums.import_kwh == pytest.approx(0.3, abs=0.011)
-    assert sums.export_kwh == pytest.approx(0.2, abs=0.011)
-    assert sums.discharge_kwh == pytest.approx(0.1, abs=0.011)
-    assert sums.car_from_grid_kwh == pytest.approx(0.3, abs=0.011)
-    assert sums.car_from_battery_kwh == pytest.approx(0.1, abs=0.011)
+    sums = accounts(counting(rows, imported_kwh=80.0, exported_kwh=60.0, discharged_kwh=70.0))
+    assert sums.import_kwh == sums.car_from_grid_kwh == pytest.approx(0.08, abs=0.011)
+    assert sums.export_kwh == pytest.approx(0.06, abs=0.011)
+    assert sums.discharge_kwh == sums.car_from_battery_kwh == pytest.approx(0.07, abs=0.011)
     assert (sums.import_sampled_kwh, sums.charge_sampled_kwh) == (0.0, None)
 
 
 def test_samples_that_meet_the_same_moment_each_time_are_put_right() -> None:
-    # every other sample meets a kettle, which runs for a tenth of the time
-    rows = steady(-30, 3660, grid_export_w=-200) + steady(-15, 3660, grid_export_w=-2200)
+    # every other sample meets a kettle, which runs for a third of the time
+    rows = steady(-30, 3660, step=60, grid_export_w=-200)
+    rows += steady(0, 3660, step=60, grid_export_w=-1400)
     rows.sort(key=lambda row: row["at"])
-    sums = accounts(counting(rows, imported_kwh=400.0))
-    assert sums.import_sampled_kwh == pytest.approx(1.2)
-    assert sums.import_kwh == sums.house_kwh == pytest.approx(0.4, abs=0.011)
+    sums = accounts(counting(rows, imported_kwh=600.0))
+    assert sums.import_sampled_kwh == pytest.approx(0.8, abs=0.01)
+    assert sums.import_kwh == sums.house_kwh == pytest.approx(0.6, abs=0.011)
+
+
+def test_a_counter_of_something_else_is_shown_but_not_followed() -> None:
+    rows = counting(steady(-30, 3660, grid_export_w=-1000), imported_kwh=4000.0)
+    sums = accounts(rows)
+    assert sums.import_kwh == pytest.approx(1.0)
+    assert sums.import_sampled_kwh == pytest.approx(1.0)
+    assert sums.meter_import_kwh == pytest.approx(4.0, abs=0.05)
 
 
 @pytest.mark.parametrize("readings", [(7.0, 0.0), (0.0, 7.0), (0.0, 65_535.0)])
