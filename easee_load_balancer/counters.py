@@ -32,17 +32,26 @@ def follow(counter_kwh: Floats, sampled_kwh: Floats, followed: Bools) -> Floats:
     `followed` are changed. No energy is ever negative.
     """
     highest = _shown_next(counter_kwh)
-    half_a_step = _resolution(counter_kwh) / 2
-    energy = sampled_kwh.tolist()
-    lows, highs = counter_kwh.tolist(), highest.tolist()
-    last, counted = -2, 0.0
-    for step in np.flatnonzero(followed).tolist():
-        if step != last + 1:
-            counted = min(lows[step] + half_a_step, highs[step])
-        before, last = counted, step
-        counted = min(max(before + energy[step], lows[step + 1]), highs[step + 1])
-        energy[step] = counted - before
-    return np.array(energy, dtype=np.float64)
+    starts = followed & ~np.append(False, followed[:-1])
+    grows = np.append(np.diff(counter_kwh) > 0, False)
+    steps = np.flatnonzero(followed & (starts | grows | (sampled_kwh > 0)))
+    at_start = np.minimum(counter_kwh + _resolution(counter_kwh) / 2, highest)
+    columns = (starts[steps], at_start[steps], sampled_kwh[steps])
+    bounds = (counter_kwh[steps + 1], highest[steps + 1])
+    energy, counted = [], 0.0
+    for begins, anew, kwh, low, high in zip(
+        *(column.tolist() for column in (*columns, *bounds)), strict=True
+    ):
+        before = anew if begins else counted
+        counted = before + kwh
+        if counted > high:
+            counted = high
+        if counted < low:
+            counted = low
+        energy.append(counted - before)
+    result = sampled_kwh.copy()
+    result[steps] = energy
+    return result
 
 
 def agrees(counter_kwh: Floats, sampled_kwh: Floats, followed: Bools) -> bool:

@@ -161,7 +161,8 @@ def account(
     """
     rows = ledger(cycles, interval)
     window = _Window(start, (end - start).total_seconds(), interval.total_seconds())
-    held_s = window.held_s(seconds(rows["at"], start), seconds(rows["until"], start))
+    at_s, until_s = seconds(rows["at"], start), seconds(rows["until"], start)
+    held_s = window.held_s(at_s, until_s)
     kwh = rows[list(_FLOWS.values())].to_numpy() * (held_s / 3.6e6)[:, np.newaxis]
     energy: dict[str, Any] = dict(zip(_FLOWS, kwh.sum(axis=0).tolist(), strict=True))
     if prices is not None and zone is not None:
@@ -169,7 +170,8 @@ def account(
     for name in _SAMPLED:
         energy[name] = _sampled(rows[_SAMPLED[name]].to_numpy(), held_s)
     for name, (column, power) in _COUNTERS.items():
-        energy |= _counted(name, rows, column, power, window)
+        whole_kwh = rows[power].to_numpy() * (until_s - at_s) / 3.6e6
+        energy |= _counted(name, rows[column].to_numpy("float64"), whole_kwh, at_s, window)
     without = gaps(rows, start, end)
     return Energy(
         **energy,
@@ -221,20 +223,17 @@ def _sampled(power_w: _Floats, held_s: _Floats) -> float | None:
 
 
 def _counted(
-    name: str, rows: pd.DataFrame, column: str, power: str, window: _Window
+    name: str, counter: _Floats, accounted: _Floats, at_s: _Floats, window: _Window
 ) -> dict[str, float | None]:
     """What a device's own counter counted in the measured time and in the gaps."""
-    counter = rows[column].to_numpy(dtype="float64")
     known = np.flatnonzero(~np.isnan(counter))
-    at_s, until_s = seconds(rows["at"], window.start), seconds(rows["until"], window.start)
     step_s = np.diff(at_s[known])
     held_s = window.held_s(at_s[known][:-1], at_s[known][1:])
     if not held_s.any():
         return {f"{name}_kwh": None, f"{name}_gaps_kwh": None}
-    so_far = np.append(0.0, np.cumsum(rows[power].to_numpy() * (until_s - at_s) / 3.6e6))
-    here = np.diff(so_far[known])
+    here = np.diff(np.append(0.0, np.cumsum(accounted))[known])
     gap = step_s > LONGEST_STEP_INTERVALS * window.interval_s
-    if column == "session_kwh":
+    if name == "charger_session":
         grown = counters.session_growth(counter[known], here)
     else:
         # the car's energy while the inverter sleeps is accounted without the counter
