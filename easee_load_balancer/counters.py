@@ -13,9 +13,9 @@ from easee_load_balancer.samples import Bools, Floats
 
 _MOST_KWH = 2.0
 """A counter that grows by more from one cycle to the next is not believed."""
-_UNSEEN_KWH = 0.1
+_UNSEEN_W = 5.0
 _UNSEEN_SHARE = 0.5
-"""What samples can miss of a day; a counter that differs by more counts something else."""
+"""What samples can miss; a counter that differs by more counts something else."""
 
 
 def believed(counter_kwh: Floats) -> Bools:
@@ -54,13 +54,12 @@ def follow(counter_kwh: Floats, sampled_kwh: Floats, followed: Bools) -> Floats:
     return result
 
 
-def agrees(counter_kwh: Floats, sampled_kwh: Floats, followed: Bools) -> bool:
+def agrees(counter_kwh: Floats, sampled_kwh: Floats, held_s: Floats, followed: Bools) -> bool:
     """Whether the counter counts what is sampled, from all that is known of both."""
-    counted, sampled = (
-        float(kwh[followed].sum()) for kwh in (np.diff(counter_kwh, append=np.nan), sampled_kwh)
-    )
-    most = _UNSEEN_KWH + _UNSEEN_SHARE * max(counted, sampled)
-    return abs(counted - sampled) <= most
+    counted = float(np.diff(counter_kwh, append=np.nan)[followed].sum())
+    sampled = float(sampled_kwh[followed].sum())
+    unseen = _UNSEEN_W * float(held_s[followed].sum()) / 3.6e6 + 2 * _resolution(counter_kwh)
+    return abs(counted - sampled) <= unseen + _UNSEEN_SHARE * max(counted, sampled)
 
 
 def growth(counter_kwh: Floats, gap: Bools) -> Floats:

@@ -246,6 +246,12 @@ class History:
         with self._errors("read"), Session(self._engine) as session:
             return session.scalar(query.limit(1))
 
+    def began(self, site: str) -> datetime | None:
+        """When the first cycle of the site was."""
+        with self._errors("read"), Session(self._engine) as session:
+            query = select(Cycle.at).where(Cycle.site == site).order_by(Cycle.at)
+            return session.scalar(query.limit(1))
+
     def cycles(
         self, site: str, start: datetime, end: datetime, columns: Sequence[str] | None = None
     ) -> pd.DataFrame:

@@ -113,7 +113,7 @@ def _followed(
         steps[:-1] = counters.believed(counter) & (held_s[:-1] > 0)
         flows[f"{name}_w"] = power_w
         flows[f"{name}_sampled_w"] = np.where(steps, power_w, np.nan)
-        if counters.agrees(counter, power_w * hours, steps):
+        if counters.agrees(counter, power_w * hours, held_s, steps):
             kwh = counters.follow(counter, power_w * hours, steps)
             flows[f"{name}_w"] = np.divide(kwh, hours, out=power_w.copy(), where=steps)
     return flows

@@ -122,13 +122,12 @@ def _car(total: Energy, currency: str | None) -> str:
 
 def _conduct_table(summary: Summary) -> str:
     total, currency = summary.total, summary.currency
-    at_least = "at least " if total.unmeasured_s or total.car_unknown_s else ""
     rows = [
         ("Self-consumption", _pct(total.self_consumption_pct)),
         ("Autarky", _pct(total.autarky_pct)),
         ("Charging", _duration(total.charging_s)),
-        ("Charges begun", f"{at_least}{total.starts:,}"),
-        ("Phase changes", f"{at_least}{total.phase_changes:,}"),
+        ("Charges begun", _seen(total.starts, total)),
+        ("Phase changes", _seen(total.phase_changes, total)),
         ("Cycles", f"{total.cycles:,}"),
         ("Cycles failed", f"{total.cycles_failed:,}"),
         ("Cycles missed", f"{total.cycles_missed:,}"),
@@ -156,13 +155,20 @@ def _conduct_table(summary: Summary) -> str:
     return f"{_table(('', summary.period.kind), 'lr', rows)}\n\n{' '.join(notes)}"
 
 
+def _seen(count: int, total: Energy) -> str:
+    """A count of which gaps may hide a part."""
+    if not total.unmeasured_s and not total.car_unknown_s:
+        return f"{count:,}"
+    return f"at least {count:,}" if count else "none seen"
+
+
 def _cross_check(total: Energy) -> str:
     """What samples and counters say for the same time, and what is in no other figure."""
     checks = [
         ("Meter, import", total.import_sampled_kwh, "meter_import"),
         ("Meter, export", total.export_sampled_kwh, "meter_export"),
-        ("Into the battery", total.charge_sampled_kwh, "battery_charged"),
-        ("Out of the battery", total.discharge_sampled_kwh, "battery_discharged"),
+        ("Battery, in", total.charge_sampled_kwh, "battery_charged"),
+        ("Battery, out", total.discharge_sampled_kwh, "battery_discharged"),
         ("Charger", total.car_kwh, "charger_session"),
     ]
     rows = []
@@ -171,15 +177,16 @@ def _cross_check(total: Energy) -> str:
         if counted is None:
             continue
         differ = _UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
-        unwatched = _kwh(getattr(total, f"{name}_gaps_kwh"), 2)
-        rows.append((title, _kwh(sampled, 2), _kwh(counted, 2), differ, unwatched))
+        in_gaps = _kwh(getattr(total, f"{name}_gaps_kwh"), 2)
+        rows.append((title, _kwh(counted, 2), differ, in_gaps))
     if not rows:
         return "None of them could be read."
-    table = _table(("kWh", "samples", "counter", "differ", "not watched"), "lrrrr", rows)
+    table = _table(("kWh", "counted", "differ", "gaps"), "lrrr", rows)
     return (
-        f"{table}\n\nSamples and counters cover the same, measured time. Grid and battery follow "
-        "their counters on this page, the car its samples. What was counted while nothing was "
-        "measured is in the last column and in no other figure."
+        f"{table}\n\nCounted in the measured time; by how much the samples alone differ from it; "
+        "and counted while nothing was measured, which is in no other figure. On this page grid "
+        "and battery follow their counters, unless these count something else; the car follows "
+        "its samples."
     )
 
 

@@ -23,7 +23,7 @@ _AROUND = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Summary:
-    """The accounts of a period, day by day; days before the first cycle are left out."""
+    """The accounts of a period, day by day; the time before the first cycle is left out."""
 
     site: str
     period: Period
@@ -61,8 +61,9 @@ def sum_up(
     days: dict[date, Energy] = {}
     complete: list[date] = []
     currency = prices.currency if prices else None
+    began = history.began(site)
     for day in period.days:
-        start, end = bounds(day, period.zone)
+        start, end = _since(began, *bounds(day, period.zone))
         if start >= now:
             break
         cycles = history.cycles(site, start - _AROUND, end + _AROUND, COLUMNS)
@@ -91,7 +92,7 @@ def sum_up(
 
 def look_into(history: History, site: str, period: Period, now: datetime) -> DayDetail:
     """The first day of the period cycle by cycle. Raises HistoryError."""
-    start, end = bounds(period.first, period.zone)
+    start, end = _since(history.began(site), *bounds(period.first, period.zone))
     end = min(end, now)
     cycles = history.cycles(site, start - _AROUND, end + _AROUND)
     rows = ledger(cycles, usual_interval(cycles))
@@ -117,6 +118,11 @@ def write_days_csv(summary: Summary, path: Path) -> None:
 def _write(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     table.to_csv(path, index=False)
+
+
+def _since(began: datetime | None, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The day, or on the first day of all what is left of it: before, there was nothing to miss."""
+    return (began if began is not None and start < began < end else start), end
 
 
 def _account(

@@ -244,10 +244,10 @@ def counting(rows: list[dict[str, Any]], **true_w: float) -> list[dict[str, Any]
 
 def test_what_happens_between_the_samples_is_known_from_the_counters() -> None:
     rows = steady(-30, 3660, pv_w=4000, inverter_ac_w=4000, car_w=4000)
-    sums = accounts(counting(rows, imported_kwh=80.0, exported_kwh=60.0, discharged_kwh=70.0))
-    assert sums.import_kwh == sums.car_from_grid_kwh == pytest.approx(0.08, abs=0.011)
-    assert sums.export_kwh == pytest.approx(0.06, abs=0.011)
-    assert sums.discharge_kwh == sums.car_from_battery_kwh == pytest.approx(0.07, abs=0.011)
+    sums = accounts(counting(rows, imported_kwh=22.0, exported_kwh=20.0, discharged_kwh=24.0))
+    assert sums.import_kwh == sums.car_from_grid_kwh == pytest.approx(0.022, abs=0.01)
+    assert sums.export_kwh == pytest.approx(0.02, abs=0.01)
+    assert sums.discharge_kwh == sums.car_from_battery_kwh == pytest.approx(0.024, abs=0.01)
     assert (sums.import_sampled_kwh, sums.charge_sampled_kwh) == (0.0, None)
 
 
