@@ -1,17 +1,22 @@
+# make install          what it takes to run: .venv
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
+# make benchmark-footprint  what stays in Prefect's database after 20,000 cycles
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark benchmark-cycle clean
+.PHONY: install demo test lint benchmark benchmark-cycle benchmark-footprint clean
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
 
+# Two at a time: most tests wait for processes. A file stays together, its server is shared.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -21,9 +26,12 @@ lint: .venv/installed-dev
 benchmark: .venv/installed
 	$(BIN)/python tests/benchmarks/control.py $(DAYS)
 
-benchmark-cycle: .venv/installed
+benchmark-cycle: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
 		$(if $(INTERVAL),--interval $(INTERVAL))
+
+benchmark-footprint: .venv/installed
+	$(BIN)/python -m tests.benchmarks.footprint
 
 clean:
 	rm -rf .venv .demo

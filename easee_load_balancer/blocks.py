@@ -100,10 +100,7 @@ class Tariff(Prices, Block):
 
         Raises ConfigurationError for one with wrong values.
         """
-        try:
-            return await _load(cls, name)
-        except MissingBlock:
-            return None
+        return await load_if_saved(cls, name)
 
 
 BLOCKS: tuple[type[Block], ...] = (
@@ -132,7 +129,9 @@ class Site:
     async def load(cls, name: str) -> Site:
         """Load the blocks called `name`. Raises ConfigurationError for a missing or wrong one."""
         inverter, charger, policy = await gather(
-            _load(HuaweiInverter, name), _load(EaseeCharger, name), _load(ChargingPolicy, name)
+            load_block(HuaweiInverter, name),
+            load_block(EaseeCharger, name),
+            load_block(ChargingPolicy, name),
         )
         site = _LOADED[name] = cls(name, inverter, charger, policy)
         return site
@@ -152,7 +151,16 @@ class Site:
 _LOADED: dict[str, Site] = {}
 
 
-async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:
+async def load_if_saved(block: type[_AnyBlock], name: str) -> _AnyBlock | None:
+    """The block called `name`, or None. Raises ConfigurationError for one with wrong values."""
+    try:
+        return await load_block(block, name)
+    except MissingBlock:
+        return None
+
+
+async def load_block(block: type[_AnyBlock], name: str) -> _AnyBlock:
+    """The block called `name`. Raises ConfigurationError for a missing one or wrong values."""
     title = block.get_block_type_name()
     try:
         return await block.aload(name)

@@ -9,7 +9,7 @@ import asyncio
 import math
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,16 +22,20 @@ import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from easee_load_balancer.easee_models import (
+    CONTROL_IDS,
     OBSERVATION_IDS,
     Account,
     Charger,
     ChargerAddress,
     ChargerConfig,
+    Controls,
+    Observation,
     Observations,
     Problem,
     Site,
     Token,
     charger_state,
+    controls,
 )
 from easee_load_balancer.errors import (
     BadCredentials,
@@ -98,11 +102,13 @@ class Easee:
 
     async def state(self, charger: ChargerAddress) -> ChargerState:
         """The charger's state from one observations call, each value with its own time."""
-        ids = ",".join(str(number) for number in sorted(OBSERVATION_IDS.values()))
-        path = f"/state/{charger.charger_id}/observations"
-        answer = await self._call("GET", path, "observations", params={"ids": ids})
-        observed = self._parse(TypeAdapter(Observations), answer, "observations")
-        return charger_state(observed.observations, datetime.now(UTC))
+        observed = await self._observe(charger, OBSERVATION_IDS.values())
+        return charger_state(observed, datetime.now(UTC))
+
+    async def state_and_controls(self, charger: ChargerAddress) -> tuple[ChargerState, Controls]:
+        """The charger's state, and who else decides over it, from one observations call."""
+        observed = await self._observe(charger, (*OBSERVATION_IDS.values(), *CONTROL_IDS.values()))
+        return charger_state(observed, datetime.now(UTC)), controls(observed)
 
     async def set_circuit_current(
         self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
@@ -120,6 +126,12 @@ class Easee:
                 "timeToLive": max(1, round(time_to_live.total_seconds() / 60)),
             },
         )
+
+    async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
+        asked = {"ids": ",".join(str(number) for number in sorted(ids))}
+        path = f"/state/{address.charger_id}/observations"
+        answer = await self._call("GET", path, "observations", params=asked)
+        return list(self._parse(TypeAdapter(Observations), answer, "observations").observations)
 
     async def _call(
         self,

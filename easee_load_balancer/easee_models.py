@@ -6,14 +6,17 @@ Ids, units and enumerations follow the API's "Observation IDs" and "Enumerations
 from __future__ import annotations
 
 import ipaddress
+import json
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     AliasGenerator,
     BaseModel,
     BeforeValidator,
@@ -64,6 +67,13 @@ OBSERVATION_IDS = {
     "highest_temperature_c": 150,
 }
 _NAMES = {number: name for name, number in OBSERVATION_IDS.items()}
+CONTROL_IDS = {
+    "enabled": 31,
+    "authorization_required": 42,
+    "schedule": 62,
+    "equalizer": 65,
+    "smart_charging": 102,
+}
 _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
     0: 0,
     **dict.fromkeys(range(10, 16), 1),
@@ -75,6 +85,10 @@ _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 _Item = TypeVar("_Item")
 _List = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
 """A list, for which the API sends null when it is empty."""
+_Name = Annotated[
+    str, AfterValidator(lambda text: "".join(char for char in text if char.isprintable()))
+]
+"""What somebody called something; shown at terminals, so without control characters."""
 
 
 class Account(BaseModel):
@@ -148,8 +162,8 @@ class Token(_ApiModel):
 class Charger(_ApiModel):
     """A charger as listed by `/api/chargers`."""
 
-    id: str
-    name: str
+    id: _Name
+    name: _Name
 
 
 class Circuit(_ApiModel):
@@ -161,13 +175,21 @@ class Circuit(_ApiModel):
     chargers: _List[Charger] = ()
 
 
+class Equalizer(_ApiModel):
+    """The vendor's own load balancer."""
+
+    id: _Name
+    name: _Name | None = None
+
+
 class Site(_ApiModel):
     """A home with its circuits; rated current in A."""
 
     id: int
-    name: str | None = None
+    name: _Name | None = None
     rated_current: float | None = None
     circuits: _List[Circuit] = ()
+    equalizers: _List[Equalizer] = ()
 
     def circuit_of(self, charger_id: str) -> Circuit | None:
         """The circuit on which that charger hangs."""
@@ -216,6 +238,39 @@ class Problem(_ApiModel):
     error_code_name: str | None = None
     title: str | None = None
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Who else decides whether the charger charges; None is unknown."""
+
+    enabled: bool | None
+    authorization_required: bool | None
+    smart_charging: bool | None
+    scheduled: bool
+    equalizer: bool
+
+
+def controls(observations: Iterable[Observation]) -> Controls:
+    """Who else decides, from the charger's observations."""
+    values = {one.id: one for one in observations}
+    known = {name: values.get(number) for name, number in CONTROL_IDS.items()}
+    return Controls(
+        enabled=_boolean(known["enabled"]),
+        authorization_required=_boolean(known["authorization_required"]),
+        smart_charging=_boolean(known["smart_charging"]),
+        scheduled=_is_on(known["schedule"]),
+        equalizer=_is_on(known["equalizer"]),
+    )
+
+
+def _is_on(observation: Observation | None) -> bool:
+    """Whether JSON text describes something that is there and not switched off."""
+    try:
+        content = json.loads(str(observation.value)) if observation else None
+    except ValueError:
+        return False
+    return bool(content) and not (isinstance(content, dict) and content.get("isEnabled") is False)
 
 
 def charger_state(observations: Iterable[Observation], now: datetime) -> ChargerState:

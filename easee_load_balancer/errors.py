@@ -8,6 +8,7 @@ BalancerError
 |  +- InverterBusy
 |  +- InverterUnsupported
 |  +- InverterImplausible
+|  +- InverterNotFound
 +- ChargerError
 |  +- ChargerUnreachable
 |  +- ChargerUnknown
@@ -53,6 +54,10 @@ class InverterUnsupported(InverterError):
 
 class InverterImplausible(InverterError):
     """The answer cannot be true: wrong length or impossible values."""
+
+
+class InverterNotFound(InverterError):
+    """No SUN2000 answers at an address, or in a network."""
 
 
 class ChargerError(BalancerError):

@@ -96,6 +96,37 @@ class Child:
             return
 
 
+def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
+    """Run a `prefect` command to its end. Raises StartError with what it said if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        env=dict(env),
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SERVER_START_S,
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip()
+        raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
+
+
+def deploy(
+    project: Path, env: Mapping[str, str], pool: str = "home", pool_type: PoolType = "in-process"
+) -> None:
+    """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands.
+
+    `env` names the server. Raises StartError when a step fails.
+    """
+    for arguments in (
+        ("block", "register", "--module", "easee_load_balancer.blocks"),
+        ("work-pool", "create", pool, "--type", pool_type, "--overwrite"),
+        ("--no-prompt", "deploy", "--all"),
+    ):
+        run_prefect(project, env, *arguments)
+
+
 class PrefectStack:
     """A Prefect server with this project's deployments and a worker, in a folder of its own.
 
@@ -142,6 +173,8 @@ class PrefectStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.worker is not None:
+            self.worker.end()  # first: it hands back what it runs to the server
         self._exit.close()
 
     def start(self, name: str, *command: str) -> Child:
@@ -151,26 +184,9 @@ class PrefectStack:
         self._exit.callback(child.end)
         return child
 
-    def prefect(self, *arguments: str) -> None:
-        """Run a `prefect` command to its end. Raises StartError with what it said if it fails."""
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
-            env=self.env,
-            cwd=self.project,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SERVER_START_S,
-        )
-        if done.returncode:
-            said = (done.stdout + done.stderr).strip()
-            raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
-
     def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
         """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands."""
-        self.prefect("block", "register", "--module", "easee_load_balancer.blocks")
-        self.prefect("work-pool", "create", pool, "--type", pool_type, "--overwrite")
-        self.prefect("--no-prompt", "deploy", "--all")
+        deploy(self.project, self.env, pool, pool_type)
 
     def start_worker(self, pool: str = "home", pool_type: PoolType = "in-process") -> Child:
         """Start a worker for the pool."""

@@ -11,7 +11,7 @@ from housekeeping import FORGOTTEN
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from easee_load_balancer.runs import CYCLE_TAG
+from easee_load_balancer.worker.runs import CYCLE_TAG
 
 PROJECT = Path(__file__).parents[1]
 TOP_KEYS = {"name", "pull", "definitions", "deployments"}
@@ -24,6 +24,7 @@ DEPLOYMENT_KEYS = {
     "work_pool",
     "schedules",
 }
+ON_REQUEST = {"discover"}
 SCHEDULE_KEYS = {"slug", "timezone", "active"}
 
 
@@ -40,8 +41,9 @@ def test_top_level_keys() -> None:
 
 
 def test_what_is_deployed() -> None:
-    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping"}
+    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping", "discover"}
     assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
+    assert {name for name, one in DEPLOYMENTS.items() if "schedules" not in one} == ON_REQUEST
     assert [name for name, one in DEPLOYMENTS.items() if CYCLE_TAG in one["tags"]] == ["balance"]
     assert (CYCLE_TAG, *DEPLOYMENTS["housekeeping"]["tags"]) == FORGOTTEN
 
@@ -49,7 +51,7 @@ def test_what_is_deployed() -> None:
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = DEPLOYMENTS[name]
-    assert set(deployment) == DEPLOYMENT_KEYS
+    assert set(deployment) | {"schedules"} == DEPLOYMENT_KEYS
     assert set(deployment["work_pool"]) == {"name"}
     monkeypatch.chdir(PROJECT)
     flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
@@ -57,7 +59,7 @@ def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert flow.validate_parameters(deployment["parameters"])
 
 
-@pytest.mark.parametrize("name", DEPLOYMENTS)
+@pytest.mark.parametrize("name", sorted(set(DEPLOYMENTS) - ON_REQUEST))
 def test_schedule(name: str) -> None:
     (schedule,) = DEPLOYMENTS[name]["schedules"]
     kind = {key: schedule[key] for key in schedule if key not in {"slug", "active"}}

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from easee_load_balancer import huawei
 from easee_load_balancer.errors import (
     InverterBusy,
     InverterError,
@@ -28,7 +27,17 @@ from easee_load_balancer.house.faults import Faults, ModbusFault
 from easee_load_balancer.house.inverter import InverterServer, InverterSpec
 from easee_load_balancer.house.plant import HouseSpec, Plant
 from easee_load_balancer.house.registers import CHARGED_BEFORE_KWH, DISCHARGED_BEFORE_KWH
-from easee_load_balancer.huawei import Inverter, InverterAddress, i32, u16, u32
+from easee_load_balancer.huawei import Inverter, InverterAddress
+from easee_load_balancer.huawei_registers import (
+    Battery,
+    decode_battery,
+    decode_battery_unit_1,
+    decode_meter,
+    decode_power,
+    i32,
+    u16,
+    u32,
+)
 
 NOON_S = 12 * 3600
 
@@ -42,7 +51,7 @@ def captures(shared_data: Path) -> dict[str, Any]:
 
 def test_meter_dump(captures: dict[str, Any]) -> None:
     dump = captures["M1"]
-    meter, expected = huawei.decode_meter(dump["registers"]), dump["expected"]
+    meter, expected = decode_meter(dump["registers"]), dump["expected"]
     assert meter.online
     assert meter.phases == 3
     assert meter.grid_export_w == expected["grid_power_w"]
@@ -55,7 +64,7 @@ def test_meter_dump(captures: dict[str, Any]) -> None:
 
 def test_power_dump(captures: dict[str, Any]) -> None:
     dump = captures["I1"]
-    power, expected = huawei.decode_power(dump["registers"]), dump["expected"]
+    power, expected = decode_power(dump["registers"]), dump["expected"]
     assert power.pv_w == expected["pv_input_w"]
     assert power.inverter_ac_w == expected["active_power_w"]
     assert power.status == expected["device_status"]
@@ -65,11 +74,11 @@ def test_power_dump(captures: dict[str, Any]) -> None:
 
 def test_battery_dump(captures: dict[str, Any]) -> None:
     dump = captures["B1"]
-    battery, expected = huawei.decode_battery(dump["registers"]), dump["expected"]
+    battery, expected = decode_battery(dump["registers"]), dump["expected"]
     assert battery.soc_pct == expected["state_of_charge_pct"]
     assert battery.charge_w == expected["battery_power_w"]
     assert (battery.charged_kwh, battery.discharged_kwh) == (4648.64, 4511.90)
-    assert huawei.decode_battery(dump["registers"][:7]) == replace(
+    assert decode_battery(dump["registers"][:7]) == replace(
         battery, charged_kwh=None, discharged_kwh=None
     )
 
@@ -94,7 +103,7 @@ def test_not_available_and_signs(
 
 
 def test_offline_meter_is_unknown_not_zero() -> None:
-    meter = huawei.decode_meter([0] * 38)
+    meter = decode_meter([0] * 38)
     assert meter.grid_export_w is None
     assert meter.voltage_v == (None, None, None)
 
@@ -103,13 +112,13 @@ def test_offline_meter_is_unknown_not_zero() -> None:
     ("registers", "expected"),
     [
         pytest.param([0, 0, 0, 0, 0], None, id="no battery"),
-        pytest.param([0, 0, 0, 0, 500], huawei.Battery(None, None), id="battery offline"),
-        pytest.param([2, 0xFFFF, 0xFC18, 0, 805], huawei.Battery(-1000, 80.5), id="discharging"),
-        pytest.param([1, 0, 0, 0, 0], huawei.Battery(0, 0.0), id="empty and idle"),
+        pytest.param([0, 0, 0, 0, 500], Battery(None, None), id="battery offline"),
+        pytest.param([2, 0xFFFF, 0xFC18, 0, 805], Battery(-1000, 80.5), id="discharging"),
+        pytest.param([1, 0, 0, 0, 0], Battery(0, 0.0), id="empty and idle"),
     ],
 )
-def test_battery_unit_1(registers: list[int], expected: huawei.Battery | None) -> None:
-    assert huawei.decode_battery_unit_1(registers) == expected
+def test_battery_unit_1(registers: list[int], expected: Battery | None) -> None:
+    assert decode_battery_unit_1(registers) == expected
 
 
 @pytest.mark.parametrize(

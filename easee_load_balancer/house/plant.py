@@ -26,6 +26,8 @@ class BatterySpec:
     max_power_w: float = 5_000.0
     start_soc_pct: float = 50.0
     lowest_soc_pct: float = 5.0
+    offline: bool = False
+    """It is installed, and does not talk to the inverter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,12 @@ class HouseSpec:
     rated_w: float = 10_000.0
     """AC rating of the inverter."""
     phases: int = 3
-    """1 = one-phase house, inverter and meter: everything is on L1."""
+    """1 = one-phase house and inverter: everything is on L1."""
+    meter_phases: int | None = None
+    """Phases that the meter measures, L1 first; None = those of the house, 0 = no meter.
+
+    Its energy counters are those of the whole house in any case.
+    """
     main_fuse_a: float = 25.0
     meter_refresh_s: int = 1
     """How often the meter takes a new sample."""
@@ -117,7 +124,8 @@ class Plant:
         rng = random.Random(spec.seed)
         self.clock_s = start_s
         """Seconds since the midnight on which the simulation began; goes on after 86 400."""
-        self.battery = Battery(spec.battery) if spec.battery else None
+        works = spec.battery is not None and not spec.battery.offline
+        self.battery = Battery(spec.battery) if spec.battery and works else None
         self.car = Car(spec.car, rng)
         self.charger = Charger(spec.charger, self.car, rng)
         self.counters = Counters()
@@ -148,7 +156,7 @@ class Plant:
     @property
     def asleep(self) -> bool:
         """A plant without battery stops answering after ten dark minutes."""
-        return self.battery is None and self._dark_s >= _ASLEEP_AFTER_DARK_S
+        return self.spec.battery is None and self._dark_s >= _ASLEEP_AFTER_DARK_S
 
     def step(self) -> None:
         """Advance by one second."""

@@ -20,7 +20,7 @@ from easee_load_balancer.house import registers
 from easee_load_balancer.house.day import Day, load_day
 from easee_load_balancer.house.observations import ObservationStore, observe
 from easee_load_balancer.house.plant import BatterySpec, Counters, HouseSpec, Plant
-from easee_load_balancer.huawei import (
+from easee_load_balancer.huawei_registers import (
     BATTERY,
     METER,
     POWER,

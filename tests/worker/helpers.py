@@ -17,7 +17,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.types._datetime import DateTime
 
-from easee_load_balancer.worker import InProcessWorker
+from easee_load_balancer.worker.in_process import InProcessWorker
 
 PROJECT = Path(__file__).parents[2]
 FLOWS = PROJECT / "tests" / "worker" / "some_flows.py"

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
 
-from easee_load_balancer.alone import due_alone
+from easee_load_balancer.worker.alone import due_alone
 
 
 @flow

@@ -14,7 +14,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
 
 from easee_load_balancer.processes import PrefectStack
-from easee_load_balancer.runs import in_states
+from easee_load_balancer.worker.runs import in_states
 from tests.worker.helpers import PROJECT, deployed, working
 
 INTERVAL_S = 3

@@ -10,10 +10,10 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import StateType
 
-from easee_load_balancer.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.house.run import RunSpec, running_house
 from easee_load_balancer.processes import PrefectStack
-from easee_load_balancer.runs import in_states
+from easee_load_balancer.worker.runs import in_states
 from tests.worker.helpers import PROJECT
 
 UNTOUCHED_A = 40

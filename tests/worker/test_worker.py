@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling, Running, Scheduled
 from prefect.workers.base import BaseWorker
 
-from easee_load_balancer.worker import InProcessWorker
+from easee_load_balancer.worker.in_process import InProcessWorker
 from tests.worker.helpers import deployed, ended, under_way, working
 
 

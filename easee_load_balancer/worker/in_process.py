@@ -38,9 +38,10 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
-from easee_load_balancer.flow_host import FlowHost
 from easee_load_balancer.lock import PoolLock
-from easee_load_balancer.runs import (
+from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.flow_host import FlowHost
+from easee_load_balancer.worker.runs import (
     CYCLE_TAG,
     UNFINISHED,
     OwedStates,
@@ -52,8 +53,7 @@ from easee_load_balancer.runs import (
     orphaned,
     superseded,
 )
-from easee_load_balancer.schedule import Plan
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.schedule import Plan
 
 _PATIENCE_S = 4.0
 """A cycle that Prefect has not done so long after it was due is done without Prefect."""

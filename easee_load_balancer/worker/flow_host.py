@@ -25,10 +25,10 @@ from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_flow_run
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
-from easee_load_balancer.alone import alone
 from easee_load_balancer.links import LINKS
-from easee_load_balancer.runs import cancelled
-from easee_load_balancer.schedule import Plan
+from easee_load_balancer.worker.alone import alone
+from easee_load_balancer.worker.runs import cancelled
+from easee_load_balancer.worker.schedule import Plan
 
 _Any = TypeVar("_Any")
 AnyFlow = Flow[..., Any]

@@ -21,7 +21,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed, Scheduled
 
-from easee_load_balancer.schedule import utc
+from easee_load_balancer.worker.schedule import utc
 
 CYCLE_TAG = "cycle"
 """Marks deployments of whose due runs only the newest counts."""
