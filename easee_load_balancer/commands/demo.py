@@ -50,10 +50,7 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
         stack.deploy()
         worker = stack.start_worker()
         console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
-        console.print(
-            "A cycle every 30 s; Ctrl-C ends everything. The house lives four times as fast, and "
-            "so do its energy counters.\n"
-        )
+        console.print("A cycle every 30 s; Ctrl-C ends everything.\n")
         before = _charger(house_url)
         watch = _Watch(stack.api_url, console)
         try:
