@@ -157,6 +157,7 @@ class PrefectStack:
             "PREFECT_CLI_PROMPT": "false",
             "EASEE_BALANCER_DATA_FOLDER": str(self.data_folder),
             "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",  # else each thread that comes and goes leaves memory behind
         }
         self._exit = ExitStack()
 

@@ -107,6 +107,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._began = datetime.now(UTC)
         self._polled_s = self._learned_s = float("-inf")
         self._reachable, self._backlog = True, False
+        self._pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         self._lock = PoolLock(Settings().folder, self._work_pool_name)
         self._orphans_possible = self._lock.alone
         self._host.start()
@@ -343,7 +344,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
     async def _learn(self) -> None:
         deployments = await self.client.read_deployments(
-            work_pool_filter=self._this_pool(),
+            work_pool_filter=self._pool,
             deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[CYCLE_TAG])),
         )
         self._plans = {one.id: Plan.of(one) for one in deployments}
@@ -352,7 +353,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def _adopt_orphans(self) -> None:
         """Give a final state to what a worker that was killed has left."""
         runs = await self.client.read_flow_runs(
-            work_pool_filter=self._this_pool(),
+            work_pool_filter=self._pool,
             flow_run_filter=in_states(StateType.RUNNING, StateType.PENDING, StateType.CANCELLING),
             limit=_BATCH,
         )
@@ -381,9 +382,6 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                 self._logger.info("The Prefect server can be reached again.")
             else:
                 self._logger.warning("The Prefect server does not answer: going on without it.")
-
-    def _this_pool(self) -> WorkPoolFilter:
-        return WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)
