@@ -199,7 +199,8 @@ async def load_block(block: type[_AnyBlock], name: str) -> _AnyBlock:
         ) from None
     except ValueError as error:
         raise MissingBlock(
-            f"There is no block '{title}' named '{name}': create it under Blocks."
+            f"There is no block '{title}' named '{name}': run `easee-balancer setup`, or create it "
+            "under Blocks."
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 @app.callback()
 def main() -> None:
     """Charge the car with what the roof has left over."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells its makers of each new user else
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # our errors say more
     keep_to_oneself()
 
 
@@ -129,7 +132,9 @@ def up(port: ServerPort = 4200) -> None:
 
 
 def _console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal  # a log keeps its lines whole
+    return console
 
 
 @contextmanager

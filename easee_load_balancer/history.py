@@ -83,6 +83,8 @@ class Cycle(Base):
     battery_charge_w: Mapped[float | None]
     battery_soc_pct: Mapped[float | None]
     car_w: Mapped[float | None]
+    car_age_s: Mapped[float | None]
+    """How long before the reading the charger observed `car_w`."""
     car_phases: Mapped[int | None]
     """Phases on which the charger gives current; 0 while it gives none."""
     charger_mode: Mapped[int | None]
@@ -91,6 +93,8 @@ class Cycle(Base):
     setpoint_phases: Mapped[int | None]
     exported_kwh: Mapped[float | None]
     imported_kwh: Mapped[float | None]
+    charged_kwh: Mapped[float | None]
+    discharged_kwh: Mapped[float | None]
     session_kwh: Mapped[float | None]
     memory: Mapped[dict[str, Any]] = mapped_column(JSON)
 
@@ -124,6 +128,7 @@ class Cycle(Base):
             battery_charge_w=inverter.battery_charge_w,
             battery_soc_pct=inverter.battery_soc_pct,
             car_w=charger.car_w,
+            car_age_s=charger.age_s("car_w"),
             car_phases=charger.output_phases,
             charger_mode=charger.mode,
             surplus_w=decision.surplus_w,
@@ -131,6 +136,8 @@ class Cycle(Base):
             setpoint_phases=setpoint.phases if setpoint else None,
             exported_kwh=inverter.exported_kwh,
             imported_kwh=inverter.imported_kwh,
+            charged_kwh=inverter.charged_kwh,
+            discharged_kwh=inverter.discharged_kwh,
             session_kwh=charger.session_kwh,
             memory=decision.memory.model_dump(mode="json"),
         )
@@ -172,6 +179,14 @@ class DailyEnergy(Base):
     meter_import_gaps_kwh: Mapped[float | None]
     meter_export_kwh: Mapped[float | None]
     meter_export_gaps_kwh: Mapped[float | None]
+    battery_charged_kwh: Mapped[float | None]
+    battery_charged_gaps_kwh: Mapped[float | None]
+    battery_discharged_kwh: Mapped[float | None]
+    battery_discharged_gaps_kwh: Mapped[float | None]
+    import_sampled_kwh: Mapped[float | None]
+    export_sampled_kwh: Mapped[float | None]
+    charge_sampled_kwh: Mapped[float | None]
+    discharge_sampled_kwh: Mapped[float | None]
     charger_session_kwh: Mapped[float | None]
     charger_session_gaps_kwh: Mapped[float | None]
     import_cost: Mapped[float | None]
@@ -248,6 +263,12 @@ class History:
         """The newest cycle of the site."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
         with self._errors("read"), Session(self._engine) as session:
+            return session.scalar(query.limit(1))
+
+    def began(self, site: str) -> datetime | None:
+        """When the first cycle of the site was."""
+        with self._errors("read"), Session(self._engine) as session:
+            query = select(Cycle.at).where(Cycle.site == site).order_by(Cycle.at)
             return session.scalar(query.limit(1))
 
     def cycles(

@@ -21,6 +21,7 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.huawei_registers import (
     BATTERY,
+    BATTERY_POWER,
     BATTERY_UNIT_1,
     METER,
     POWER,
@@ -112,6 +113,7 @@ class Inverter:
         self._lock = asyncio.Lock()
         self._rated_w = 0
         self._battery_seen = False
+        self._battery_block = BATTERY
 
     async def read(self, *, night: bool = False) -> InverterReading:
         """Power, battery and meter in three block reads, tried again within the time budget.
@@ -204,6 +206,8 @@ class Inverter:
             meter_phases=meter.phases if meter.online else None,
             exported_kwh=meter.exported_kwh,
             imported_kwh=meter.imported_kwh,
+            charged_kwh=battery.charged_kwh if battery else None,
+            discharged_kwh=battery.discharged_kwh if battery else None,
             pv_today_kwh=power.today_kwh,
         )
 
@@ -252,7 +256,7 @@ class Inverter:
         """
         battery: Battery | None = None
         try:
-            battery = decode_battery(await self._read_block(BATTERY))
+            battery = decode_battery(await self._read_battery_block())
             if not battery.soc_pct and not battery.charge_w:
                 battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
         except InverterUnsupported:
@@ -262,6 +266,16 @@ class Inverter:
             return Battery(charge_w=None, soc_pct=None)
         self._battery_seen = battery is not None
         return battery
+
+    async def _read_battery_block(self) -> Sequence[int]:
+        """Power and counters in one request; where that was refused once, power alone."""
+        try:
+            return await self._read_block(self._battery_block)
+        except InverterUnsupported:
+            if self._battery_block is BATTERY_POWER:
+                raise
+            self._battery_block = BATTERY_POWER
+            return await self._read_block(self._battery_block)
 
     async def _read_block(self, block: Block) -> Sequence[int]:
         """One request, or the error that says what is wrong with its answer."""

@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from easee_load_balancer import energy
-from easee_load_balancer.energy import COLUMNS, Energy
+from easee_load_balancer.energy import Energy
 from easee_load_balancer.history import DailyEnergy, History
+from easee_load_balancer.ledger import COLUMNS, gaps, ledger, usual_interval
 from easee_load_balancer.periods import Period, bounds
 from easee_load_balancer.tariff import Prices
 
@@ -22,7 +23,7 @@ _AROUND = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Summary:
-    """The accounts of a period, day by day; days before the first cycle are left out."""
+    """The accounts of a period, day by day; the time before the first cycle is left out."""
 
     site: str
     period: Period
@@ -45,7 +46,7 @@ class DayDetail:
     start: datetime
     end: datetime
     rows: pd.DataFrame
-    """The ledger of `energy.ledger`."""
+    """The ledger of `ledger.ledger`."""
     cycles: pd.DataFrame
     """All cycles, with every column of the history."""
     gaps: list[tuple[datetime, datetime]]
@@ -62,8 +63,9 @@ def sum_up(
     days: dict[date, Energy] = {}
     complete: list[date] = []
     currency = prices.currency if prices else None
+    began = history.began(site)
     for day in period.days:
-        start, end = bounds(day, period.zone)
+        start, end = _since(began, *bounds(day, period.zone))
         if start >= now:
             break
         cycles = history.cycles(site, start - _AROUND, end + _AROUND, COLUMNS)
@@ -93,11 +95,11 @@ def sum_up(
 
 def look_into(history: History, site: str, period: Period, now: datetime) -> DayDetail:
     """The first day of the period cycle by cycle. Raises HistoryError."""
-    start, end = bounds(period.first, period.zone)
+    start, end = _since(history.began(site), *bounds(period.first, period.zone))
     end = min(end, now)
     cycles = history.cycles(site, start - _AROUND, end + _AROUND)
-    rows = energy.ledger(cycles, energy.usual_interval(cycles))
-    return DayDetail(start, end, rows, cycles, energy.gaps(rows, start, end))
+    rows = ledger(cycles, usual_interval(cycles))
+    return DayDetail(start, end, rows, cycles, gaps(rows, start, end))
 
 
 def write_day_csv(detail: DayDetail, period: Period, path: Path) -> None:
@@ -121,8 +123,13 @@ def _write(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False)
 
 
+def _since(began: datetime | None, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The day, or on the first day of all what is left of it: before, there was nothing to miss."""
+    return (began if began is not None and start < began < end else start), end
+
+
 def _account(
     cycles: pd.DataFrame, start: datetime, end: datetime, prices: Prices | None, period: Period
 ) -> Energy:
-    interval = energy.usual_interval(cycles)
+    interval = usual_interval(cycles)
     return energy.account(cycles, start, end, interval, prices, period.zone)

@@ -66,7 +66,10 @@ class MeterSample:
 
 @dataclass(slots=True)
 class Counters:
-    """Energy since the start in kWh, and seconds above the main fuse; the truth for tests."""
+    """Energy since the start in kWh, and seconds above the main fuse; the truth for tests.
+
+    In each second the car takes what is imported, then what the battery gives, then sun.
+    """
 
     pv_kwh: float = 0.0
     load_kwh: float = 0.0
@@ -215,9 +218,8 @@ class Plant:
             counters.charged_kwh += charge * _KWH_PER_WS
         else:
             counters.discharged_kwh -= charge * _KWH_PER_WS
-            car_deficit_w = self.car_w - max(0.0, self.inverter_ac_w + charge - self.load_w)
-            from_battery_w = min(-charge, car_deficit_w - max(0.0, -net))
-            counters.car_from_battery_kwh += max(0.0, from_battery_w) * _KWH_PER_WS
+            not_from_grid_w = self.car_w - min(max(0.0, -net), self.car_w)
+            counters.car_from_battery_kwh += min(-charge, not_from_grid_w) * _KWH_PER_WS
         if -min(e1, e2, e3) > self.spec.main_fuse_a * 230.0:
             counters.over_fuse_s += 1
 
