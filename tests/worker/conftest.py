@@ -26,8 +26,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_SERVER_API_AUTH_STRING", AUTH)
         patch.setenv("PREFECT_API_AUTH_STRING", AUTH)
-        with PrefectStack(tmp_path_factory.mktemp("prefect"), PROJECT) as stack:
-            yield stack
+        stack = PrefectStack(tmp_path_factory.mktemp("prefect"), PROJECT)
+    with stack:
+        yield stack
 
 
 @pytest.fixture

@@ -58,9 +58,7 @@ def test_a_page_of_another_site_is_told_nothing(stack: PrefectStack) -> None:
 
 
 async def test_a_worker_writes_no_core_file(client: PrefectClient) -> None:
-    async with working("nothing to do"):
-        async with asyncio.timeout(10):
-            while True:
-                if resource.getrlimit(resource.RLIMIT_CORE) == (0, 0):
-                    return
-                await asyncio.sleep(0.05)
+    async with working("nothing to do") as worker, asyncio.timeout(30):
+        while not worker.is_setup:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
