@@ -85,6 +85,8 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
     due: list[datetime] = field(default_factory=list)
     """Cycles that ran, by when they were due."""
+    lost: int = 0
+    """Cycles of which the history has no row."""
     crashes: list[str] = field(default_factory=list)
     over: list[tuple[int, int, str, str]] = field(default_factory=list)
     """Times above the fuse: when they began, how many s, what was in the way, and all faults."""
@@ -301,6 +303,7 @@ async def soak(hours: float, seed: int, travel: time_machine.Traveller) -> tuple
                     if trouble.dies():
                         tally.events["worker killed"] += 1
                         break
+        tally.hourly.append(footprint())
     return tally, house
 
 
@@ -335,7 +338,7 @@ def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tu
     history = open_history(Settings().database_url)
     end = MIDNIGHT + timedelta(hours=hours + 1)
     stored = history.cycles(Site.DEFAULT, MIDNIGHT, end, ("scheduled_at", "at"))
-    lost = set(tally.due) - {at.to_pydatetime() for at in stored["scheduled_at"]}
+    tally.lost = len(set(tally.due) - {at.to_pydatetime() for at in stored["scheduled_at"]})
     gaps = stored["at"].diff().dt.total_seconds().dropna()
     calls = history.cloud_calls(Site.DEFAULT, MIDNIGHT, end)
     counters, memory = house.plant.counters, tally.hourly
@@ -345,7 +348,7 @@ def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tu
     yield "crashes", str(len(tally.crashes))
     yield "faults injected", f"{tally.faults.total()}, {len(tally.faults)} of {len(FAULTS)} kinds"
     yield "also", ", ".join(f"{name} {n}" for name, n in tally.events.most_common())
-    yield "lost rows", str(len(lost))
+    yield "lost rows", str(tally.lost)
     yield "longest gap between rows", f"{gaps.max():.0f} s"
     yield "cycles that failed after faults had ended, at most", str(tally.longest_recovery)
     for kind in HINDRANCES:
@@ -367,7 +370,7 @@ def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tu
 
 
 def main() -> None:
-    """Run and print; ends with 1 if something was lost, crashed or leaked."""
+    """Run and print; ends with 1 if a row was lost or a cycle crashed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--seed", type=int, default=1)
@@ -387,7 +390,7 @@ def main() -> None:
         print(f"{began_s // 3600:02d}:{began_s // 60 % 60:02d} {length} s above: {kind} ({faults})")
     for crash in tally.crashes[:10]:
         print(crash)
-    sys.exit(bool(tally.crashes))
+    sys.exit(bool(tally.crashes or tally.lost))
 
 
 if __name__ == "__main__":
