@@ -5,11 +5,12 @@
 # make soak [HOURS=24] [SEED=1]  a simulated day under random faults
 # make audit            known vulnerabilities of the pinned packages
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
+# make screenshots      pictures of the UI for the README
 # make benchmark-footprint  what stays in Prefect's database after 20,000 cycles
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint clean
+.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint screenshots clean
 
 install: .venv/installed
 
@@ -44,6 +45,10 @@ audit:
 
 benchmark-footprint: .venv/installed
 	$(BIN)/python -m tests.benchmarks.footprint
+
+# Needs Debian's chromium and chromium-driver.
+screenshots: .venv/installed-dev
+	$(BIN)/python -m tests.screenshots
 
 clean:
 	rm -rf .venv .demo

@@ -71,8 +71,8 @@ def main() -> None:
             stack.start_worker()
             run = asyncio.run(fill(str(DAY)))
             with browser(Path(name)) as window:
-                take(window, f"{stack.ui_url}/runs", "surplus", "runs")
-                take(window, f"{stack.ui_url}/runs/flow-run/{run}", "read inverter", "run")
+                take(window, f"{stack.ui_url}/runs", "surplus", "runs", height=1500)
+                take(window, f"{stack.ui_url}/runs/flow-run/{run}", "surplus", "run")
                 take(window, f"{stack.ui_url}/deployments", "daily_summary", "deployments")
                 page = f"{stack.ui_url}/artifacts/key/energy-home"
                 take(window, page, f"{DAY:%A}", "summary", height=1700)
