@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.types import JSON
 
 from easee_load_balancer.boost import Boost
-from easee_load_balancer.tables import Base, UtcDateTime
+from easee_load_balancer.schema import Base, UtcDateTime
 
 SUPERSEDED = "another boost began"
 CANCELLED = "cancelled"

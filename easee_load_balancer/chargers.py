@@ -74,10 +74,5 @@ def chargers_page(chargers: Sequence[FoundCharger]) -> str:
             "" if rated_a is None else f"{rated_a:g} A",
             ", ".join(f"{other.name} ({other.id})" for other in one.others),
         )
-        rows.append(f"| {' | '.join(_plain(cell) for cell in cells)} |")
+        rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows)
-
-
-def _plain(cell: object) -> str:
-    """Text that cannot end its cell, whatever the owner called things."""
-    return "".join(f"\\{char}" if char in "\\|<>[]`*_" else char for char in str(cell))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from easee_load_balancer.errors import InverterUnsupported
+from easee_load_balancer.foreign import plain
 from easee_load_balancer.huawei import Inverter
 from easee_load_balancer.huawei_registers import (
     BATTERY_UNIT_1,
@@ -96,4 +97,4 @@ def decode_identity(
 def _text(registers: Sequence[int]) -> str:
     """Text up to the first NUL: behind it is another field."""
     raw = b"".join(word.to_bytes(2, "big") for word in registers).partition(b"\0")[0]
-    return "".join(char for char in raw.decode("ascii", "replace") if char.isprintable()).strip()
+    return plain(raw.decode("ascii", "replace"))

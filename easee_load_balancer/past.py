@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from easee_load_balancer import energy
+from easee_load_balancer import energy, ledger
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.house.charger import CarSpec
@@ -25,7 +25,7 @@ from easee_load_balancer.replay import STEP_S, House, PastDay, Samples, Stay
 from easee_load_balancer.surplus import DRAWING_W, GAP_A, NOMINAL_VOLTAGE_V
 
 COLUMNS = (
-    *energy.COLUMNS,
+    *ledger.COLUMNS,
     *("battery_soc_pct", "charger_mode", "setpoint_a", "setpoint_phases", "mode"),
 )
 """What is needed of each cycle."""
@@ -66,8 +66,8 @@ def recorded_day(
     `car_kwh` is what a car wants that was not seen to get full.
     """
     start, end = bounds(day, zone)
-    interval = energy.usual_interval(cycles)
-    rows = energy.ledger(cycles, interval)
+    interval = ledger.usual_interval(cycles)
+    rows = ledger.ledger(cycles, interval)
     if not rows["at"].between(start, end, inclusive="left").any():
         return None
     length_s = int((end - start).total_seconds())
@@ -98,7 +98,8 @@ def _samples(rows: pd.DataFrame, day: date, start: datetime, length_s: int) -> S
     """
     grid = np.arange(0, length_s, STEP_S, dtype=np.float64)
     at_s = _seconds(rows["at"], start)
-    pv_w = np.interp(grid, at_s, np.maximum(rows["pv_w"].to_numpy(), 0.0))
+    middle_s = (at_s + _seconds(rows["until"], start)) / 2
+    pv_w = np.interp(grid, middle_s, np.maximum(rows["pv_w"].to_numpy(), 0.0))
     changes = np.abs(np.diff(rows["car_w"].to_numpy(), prepend=np.nan)) > DRAWING_W
     unsettled = changes | np.append(changes[1:], False)
     known = (rows["grid_known"] & rows["car_known"]).to_numpy() & ~unsettled

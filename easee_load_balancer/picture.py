@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.dates import DateFormatter, HourLocator, date2num
+from matplotlib.dates import AutoDateLocator, DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
 
 from easee_load_balancer.control import NOMINAL_VOLTAGE_V
@@ -32,7 +32,9 @@ from easee_load_balancer.energy import Energy
 from easee_load_balancer.periods import Period
 from easee_load_balancer.summary import DayDetail, Summary
 
-_BIN = timedelta(minutes=5)
+_BIN, _SHORT_BIN = timedelta(minutes=5), timedelta(minutes=1)
+_SHORT = timedelta(hours=6)
+"""A first day may be so short."""
 
 
 def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
@@ -49,10 +51,10 @@ def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
         _draw_car(panels[1], power, detail.cycles)
         _draw_grid(panels[2], power, has_battery=bool(len(soc)))
         if len(soc):
-            _draw_state_of_charge(panels[3], soc)
+            _draw_state_of_charge(panels[3], soc, _bin(detail))
         for panel in panels:
             for since, until in detail.gaps:
-                if until - since > _BIN:
+                if until - since > _bin(detail):
                     x = date2num([since, until])
                     panel.axvspan(x[0], x[1], facecolor="none", hatch="///", linewidth=0)
         _clock(panels[-1], detail, zone)
@@ -163,8 +165,8 @@ def _draw_grid(panel: Axes, power: pd.DataFrame, *, has_battery: bool) -> None:
     head(panel, "Grid, kW", 3)
 
 
-def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame) -> None:
-    binned = soc.set_index("at")["battery_soc_pct"].resample(_BIN).mean()
+def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame, length: timedelta) -> None:
+    binned = soc.set_index("at")["battery_soc_pct"].resample(length).mean()
     panel.plot(date2num(binned.index), binned, color=BATTERY, linewidth=2.2)
     panel.set_ylim(0, 100)
     head(panel, "Battery, %", 0)
@@ -174,16 +176,12 @@ def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame) -> None:
 def _binned(detail: DayDetail) -> pd.DataFrame:
     """Mean powers of a few minutes each; unknown where nothing was measured."""
     rows = detail.rows.set_index("at").drop(columns=["until", "grid_known", "car_known"])
-    binned = rows.resample(_BIN).mean()
+    binned = rows.resample(_bin(detail)).mean()
     return binned.set_axis(date2num(binned.index), axis=0)
 
 
-def _clock(panel: Axes, detail: DayDetail, zone: ZoneInfo) -> None:
-    first, last = date2num([detail.start, detail.end])
-    panel.set_xlim(first, last)
-    panel.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3), tz=zone))
-    panel.xaxis.set_major_formatter(DateFormatter("%H", tz=zone))
-    panel.set_xlabel("hour of the day")
+def _bin(detail: DayDetail) -> timedelta:
+    return _BIN if detail.end - detail.start > _SHORT else _SHORT_BIN
 
 
 def _stack(
@@ -195,3 +193,15 @@ def _stack(
             list(range(len(bars))), height, bottom=bottom, color=color, label=label, width=0.8
         )
         bottom += np.array(height)
+
+
+def _clock(panel: Axes, detail: DayDetail, zone: ZoneInfo) -> None:
+    first, last = date2num([detail.start, detail.end])
+    panel.set_xlim(first, last)
+    if detail.end - detail.start > _SHORT:
+        panel.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3), tz=zone))
+        panel.xaxis.set_major_formatter(DateFormatter("%H", tz=zone))
+        panel.set_xlabel("hour of the day")
+    else:
+        panel.xaxis.set_major_locator(AutoDateLocator(tz=zone, maxticks=6))
+        panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=zone))

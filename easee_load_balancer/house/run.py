@@ -94,7 +94,7 @@ async def run_house(spec: RunSpec, console: Console) -> None:
 @asynccontextmanager
 async def _started(spec: RunSpec) -> AsyncIterator[tuple[House, list[asyncio.Task[None]]]]:
     day = load_day(spec.day) if isinstance(spec.day, str) else spec.day
-    plant, faults = Plant(day, spec.house, spec.start_s), Faults()
+    plant, faults = Plant(day, spec.house, spec.start_s, spec.speed or 1), Faults()
     cloud = Cloud(plant, spec.cloud, faults, spec.speed)
     inverter = InverterServer(plant, spec.inverter, faults)
     admin = admin_routes(plant, faults, inverter, cloud.counts, spec.speed)

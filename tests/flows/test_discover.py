@@ -28,7 +28,7 @@ async def test_chargers_are_listed_with_their_ids_and_nothing_is_saved() -> None
         assert "EH123456" in (await last_run()).name
         page = await _page()
         assert "| EH123457 | Simulated house | 54321 | 12345 | 16 A |" in page
-        assert r"Garage \| \<b\>left\</b\>" in page
+        assert "| Garage b left /b | EH123456 |" in page
         assert (await load_block(EaseeCharger, SITE)).charger_id == "EH000000"
         assert home.house.cloud.writes == 0
 
