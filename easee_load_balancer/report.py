@@ -172,7 +172,7 @@ def _cross_check(total: Energy) -> str:
     ]
     rows = []
     for title, sampled, name in checks:
-        counted = getattr(total, f"{name}as_kwh")
+        counted = getattr(total, f"{name}_kwh")
         if counted is None:
             continue
         differ = UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"

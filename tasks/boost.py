@@ -28,13 +28,25 @@ _SERVER_S = 3.0
 """How long a cycle waits for the server's word on whether a boost was cancelled."""
 
 
-@task(name="find boost", task_run_name="find boost", tags=["history"], timeout_seconds=15)
+@task(
+    name="find boost",
+    task_run_name="find boost",
+    tags=["history"],
+    timeout_seconds=15,
+    persist_result=False,
+)
 async def find_boost(run_id: str) -> BoostRow | None:
     """The boost that this run began before its worker ended."""
     return await asyncio.to_thread(lambda: _boosts().of_run(run_id))
 
 
-@task(name="begin boost", task_run_name="begin {boost}", tags=["history"], timeout_seconds=15)
+@task(
+    name="begin boost",
+    task_run_name="begin {boost}",
+    tags=["history"],
+    timeout_seconds=15,
+    persist_result=False,
+)
 async def begin_boost(site: str, run_id: str, boost: Boost) -> BoostRow:
     """Store the boost for the next cycle; it ends the one under way."""
     return await asyncio.to_thread(lambda: _boosts().begin(site, run_id, boost))
@@ -59,7 +71,13 @@ async def follow_boost(begun: BoostRow) -> BoostRow:
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-@step(name="obey boost", task_run_name="obey {row.boost}", tags=["history"], timeout_seconds=15)
+@step(
+    name="obey boost",
+    task_run_name="obey {row.boost}",
+    tags=["history"],
+    timeout_seconds=15,
+    persist_result=False,
+)
 async def obey_boost(row: BoostRow, now: datetime, charger: ChargerState) -> Boost | None:
     """Count what the car has got; None, and stored as ended, once the boost is over."""
     boost = row.boost.after(now, charger)
