@@ -2,12 +2,14 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
+# make soak [HOURS=24] [SEED=1]  a simulated day under random faults
+# make audit            known vulnerabilities of the pinned packages
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 # make benchmark-footprint  what stays in Prefect's database after 20,000 cycles
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint benchmark benchmark-cycle benchmark-footprint clean
+.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint clean
 
 install: .venv/installed
 
@@ -29,6 +31,16 @@ benchmark: .venv/installed
 benchmark-cycle: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
 		$(if $(INTERVAL),--interval $(INTERVAL))
+
+soak: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
+
+# Fails where it cannot learn about a package: no answer is no "none".
+audit:
+	rm -rf .audit && $(PYTHON) -m venv .audit
+	.audit/bin/pip install --quiet pip-audit
+	.audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
+	rm -rf .audit
 
 benchmark-footprint: .venv/installed
 	$(BIN)/python -m tests.benchmarks.footprint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from rich.text import Text
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.house.cli import house
 from easee_load_balancer.lock import SiteBusy
+from easee_load_balancer.privacy import keep_to_oneself
 from easee_load_balancer.processes import StartError, interrupt_on_signals
 
 ServerPort = Annotated[
@@ -27,6 +29,9 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 @app.callback()
 def main() -> None:
     """Charge the car with what the roof has left over."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells its makers of each new user else
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # our errors say more
+    keep_to_oneself()
 
 
 app.command()(house)
@@ -127,7 +132,9 @@ def up(port: ServerPort = 4200) -> None:
 
 
 def _console(*, stderr: bool = False) -> Console:
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal  # a log keeps its lines whole
+    return console
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,6 @@ from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     AliasGenerator,
     BaseModel,
     BeforeValidator,
@@ -27,6 +25,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from easee_load_balancer.foreign import PlainText
 from easee_load_balancer.readings import ChargerMode, ChargerState, PhaseValues
 
 DEFAULT_BASE_URL = "https://api.easee.com"
@@ -82,13 +81,13 @@ _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
 }
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 
+CHARGER_ID = r"^[A-Za-z0-9]{4,20}$"
+_HIGHEST_W, _HIGHEST_A, _HIGHEST_V, _HIGHEST_KWH = 30_000.0, 500.0, 500.0, 1e8
+"""What is beyond cannot be: the value is taken as unknown."""
+
 _Item = TypeVar("_Item")
 _List = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
 """A list, for which the API sends null when it is empty."""
-_Name = Annotated[
-    str, AfterValidator(lambda text: "".join(char for char in text if char.isprintable()))
-]
-"""What somebody called something; shown at terminals, so without control characters."""
 
 
 class Account(BaseModel):
@@ -112,6 +111,10 @@ class Account(BaseModel):
         description="Leave as it is; only a simulated house has another one.",
     )
 
+    async def saved_at(self) -> datetime | None:
+        """When a person last saved these credentials, if anybody knows."""
+        return None
+
     @field_validator("base_url")
     @classmethod
     def _encrypted_or_local(cls, url: str) -> str:
@@ -133,7 +136,7 @@ class ChargerAddress(BaseModel):
     """Which charger, and the circuit on which its current is set."""
 
     charger_id: str = Field(
-        pattern=r"^[A-Za-z0-9]{4,20}$",
+        pattern=CHARGER_ID,
         title="Charger id",
         description="On the label of the charger and in the Easee app, for example EH123456.",
     )
@@ -162,8 +165,8 @@ class Token(_ApiModel):
 class Charger(_ApiModel):
     """A charger as listed by `/api/chargers`."""
 
-    id: _Name
-    name: _Name
+    id: PlainText
+    name: PlainText
 
 
 class Circuit(_ApiModel):
@@ -178,15 +181,15 @@ class Circuit(_ApiModel):
 class Equalizer(_ApiModel):
     """The vendor's own load balancer."""
 
-    id: _Name
-    name: _Name | None = None
+    id: PlainText
+    name: PlainText | None = None
 
 
 class Site(_ApiModel):
     """A home with its circuits; rated current in A."""
 
     id: int
-    name: _Name | None = None
+    name: PlainText | None = None
     rated_current: float | None = None
     circuits: _List[Circuit] = ()
     equalizers: _List[Equalizer] = ()
@@ -268,7 +271,7 @@ def _is_on(observation: Observation | None) -> bool:
     """Whether JSON text describes something that is there and not switched off."""
     try:
         content = json.loads(str(observation.value)) if observation else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return bool(content) and not (isinstance(content, dict) and content.get("isEnabled") is False)
 
@@ -283,33 +286,35 @@ def charger_state(observations: Iterable[Observation], now: datetime) -> Charger
         taken_at=now,
         online=connected is not False and newest is not None and now - newest <= STALE_AFTER,
         mode=_mode(_number(known.get("mode"))),
-        car_w=_number(known.get("car_w"), scale=1000),
-        output_current_a=_number(known.get("output_current_a")),
+        car_w=_number(known.get("car_w"), _HIGHEST_W, scale=1000),
+        output_current_a=_number(known.get("output_current_a"), _HIGHEST_A),
         output_phases=_OUTPUT_PHASES.get(_number(known.get("output_phases"))),
         car_current_a=_per_phase(known, "car_current"),
-        voltage_v=_per_phase(known, "voltage", unit="v"),
+        voltage_v=_per_phase(known, "voltage", _HIGHEST_V, unit="v"),
         circuit_current_a=_per_phase(known, "circuit_current"),
         circuit_max_current_a=_per_phase(known, "circuit_max_current"),
         offline_current_a=_per_phase(known, "offline_current"),
-        charger_current_a=_number(known.get("charger_current_a")),
-        charger_max_current_a=_number(known.get("charger_max_current_a")),
+        charger_current_a=_number(known.get("charger_current_a"), _HIGHEST_A),
+        charger_max_current_a=_number(known.get("charger_max_current_a"), _HIGHEST_A),
         phase_mode=_integer(known.get("phase_mode")),
         grid_type=_integer(known.get("grid_type")),
         reason_for_no_current=_integer(known.get("reason_for_no_current")),
-        session_kwh=_number(known.get("session_kwh")),
-        lifetime_kwh=_number(known.get("lifetime_kwh")),
+        session_kwh=_number(known.get("session_kwh"), _HIGHEST_KWH),
+        lifetime_kwh=_number(known.get("lifetime_kwh"), _HIGHEST_KWH),
         observed_at={name: one.observed_at for name, one in known.items()},
     )
 
 
-def _number(observation: Observation | None, scale: float = 1) -> float | None:
+def _number(
+    observation: Observation | None, highest: float = 1e4, scale: float = 1
+) -> float | None:
     if observation is None or isinstance(observation.value, bool | None):
         return None
     try:
         number = float(observation.value) * scale
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= highest else None
 
 
 def _integer(observation: Observation | None) -> int | None:
@@ -328,8 +333,10 @@ def _mode(number: float | None) -> ChargerMode | None:
     return ChargerMode(int(number)) if number in list(ChargerMode) else None
 
 
-def _per_phase(known: dict[str, Observation], name: str, unit: str = "a") -> PhaseValues:
-    l1, l2, l3 = (_number(known.get(f"{name}_l{phase}_{unit}")) for phase in (1, 2, 3))
+def _per_phase(
+    known: dict[str, Observation], name: str, highest: float = _HIGHEST_A, unit: str = "a"
+) -> PhaseValues:
+    l1, l2, l3 = (_number(known.get(f"{name}_l{phase}_{unit}"), highest) for phase in (1, 2, 3))
     return (l1, l2, l3)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, date, datetime
@@ -16,7 +16,6 @@ import pandas as pd
 from sqlalchemy import (
     URL,
     ColumnElement,
-    Connection,
     DateTime,
     Dialect,
     Engine,
@@ -24,20 +23,20 @@ from sqlalchemy import (
     String,
     create_engine,
     event,
-    inspect,
+    func,
     make_url,
     select,
-    text,
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.types import JSON, TypeDecorator
 
 from easee_load_balancer.control import Decision
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
+from easee_load_balancer.schema import Base, bring_up_to_date
 
 _SQLITE_BUSY_S = 10
 
@@ -62,11 +61,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class _Base(DeclarativeBase):
-    pass
-
-
-class Cycle(_Base):
+class Cycle(Base):
     """One control cycle; NULL is unknown. Signs and units as in the readings."""
 
     __tablename__ = "cycles"
@@ -148,7 +143,7 @@ class Cycle(_Base):
         )
 
 
-class DailyEnergy(_Base):
+class DailyEnergy(Base):
     """The accounts of one local day; NULL is unknown. Columns and units as in `Energy`."""
 
     __tablename__ = "daily_energy"
@@ -205,6 +200,20 @@ class DailyEnergy(_Base):
         return Energy(**{field.name: getattr(self, field.name) for field in fields(Energy)})
 
 
+class CloudCalls(Base):
+    """How often an endpoint of the Easee cloud was called in a quarter of an hour.
+
+    Every time zone's days begin with one.
+    """
+
+    __tablename__ = "cloud_calls"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    endpoint: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int]
+
+
 def _outcome(inverter: InverterReading, decision: Decision) -> str:
     if inverter.asleep:
         return "asleep"
@@ -218,20 +227,30 @@ class History:
         self._where, self._engine = _engine(url)
         with self._errors("opened"), self._engine.connect() as connection:
             try:
-                _bring_up_to_date(connection)
+                bring_up_to_date(connection, self._where)
             except DBAPIError:  # another process has just done the same
                 connection.rollback()
-                _bring_up_to_date(connection)
+                bring_up_to_date(connection, self._where)
             connection.commit()
 
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
 
-    def record(self, cycle: Cycle) -> None:
-        """Store a cycle; storing the same one again replaces it."""
+    def record(self, cycle: Cycle, calls: Mapping[str, int] | None = None) -> None:
+        """Store a cycle, and the calls to the cloud since the one before.
+
+        Storing the same cycle again replaces it; the calls add up.
+        """
+        site, since = cycle.site, _quarter(cycle.at)
         with self._errors("written"), Session(self._engine) as session:
             session.merge(cycle)
+            for endpoint, count in (calls or {}).items():
+                known = session.get(CloudCalls, (site, since, endpoint))
+                before = known.calls if known else 0
+                session.merge(
+                    CloudCalls(site=site, since=since, endpoint=endpoint, calls=before + count)
+                )
             session.commit()
 
     def record_all(self, cycles: Iterable[Cycle]) -> None:
@@ -286,11 +305,22 @@ class History:
         with self._errors("read"), Session(self._engine) as session:
             return session.get(DailyEnergy, (site, day, time_zone))
 
+    def cloud_calls(self, site: str, start: datetime, end: datetime) -> dict[str, int]:
+        """Calls to the Easee cloud with start <= time < end, by endpoint."""
+        query = (
+            select(CloudCalls.endpoint, func.sum(CloudCalls.calls))
+            .where(CloudCalls.site == site, CloudCalls.since >= start, CloudCalls.since < end)
+            .group_by(CloudCalls.endpoint)
+            .order_by(CloudCalls.endpoint)
+        )
+        with self._errors("read"), self._engine.connect() as connection:
+            return {endpoint: int(calls) for endpoint, calls in connection.execute(query)}
+
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+        except (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise _failure(self._where, verb, getattr(error, "orig", None) or error) from error
 
 
@@ -300,17 +330,10 @@ def open_history(url: str) -> History:
     return History(url)
 
 
-def _bring_up_to_date(connection: Connection) -> None:
-    """Create what is missing: tables, and columns and indexes of an earlier version's tables."""
-    _Base.metadata.create_all(connection)
-    for table in _Base.metadata.sorted_tables:
-        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in known:
-                kind = column.type.compile(connection.dialect)
-                connection.execute(text(f"ALTER TABLE {table.name} ADD {column.name} {kind}"))
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
+def _quarter(moment: datetime) -> datetime:
+    """The beginning of the quarter of an hour, in UTC."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
 def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -36,6 +37,9 @@ from easee_load_balancer.huawei_registers import (
     u32,
 )
 from easee_load_balancer.readings import InverterReading
+
+# It would print whatever a device sends, megabytes if need be; our errors say what is wrong.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 _FIRST_PAUSE_S = 0.5
 _HIGHEST_GRID_W = 60_000
@@ -332,6 +336,9 @@ class Inverter:
             values += [("battery power", battery.charge_w, highest_w)]
             values += [("state of charge", battery.soc_pct, 100)]
         values += [("phase voltage", volts, 300) for volts in meter.voltage_v]
+        phase_w = max(highest_w, _HIGHEST_GRID_W)
+        values += [("phase power", watts, phase_w) for watts in meter.grid_export_phase_w]
+        values += [("phase current", amps, phase_w // 200) for amps in meter.current_a]
         for name, value, highest in values:
             if value is not None and abs(value) > highest:
                 raise InverterImplausible(

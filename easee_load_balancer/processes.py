@@ -152,6 +152,7 @@ class PrefectStack:
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_UI_API_URL": self.api_url,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{self.ui_url},http://localhost:{self.port}",
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
             "PREFECT_CLI_PROMPT": "false",
             "EASEE_BALANCER_DATA_FOLDER": str(self.data_folder),

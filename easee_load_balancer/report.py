@@ -60,6 +60,8 @@ def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None =
     if len(summary.days) > 1:
         parts += ["## Piece by piece", _parts(summary)]
     parts += ["## Against the devices' own counters", _cross_check(total)]
+    if summary.cloud_calls:
+        parts += ["## Calls to the Easee cloud", _cloud_calls(summary)]
     if detail is not None:
         parts += _gap_list(detail, summary)
     return "\n\n".join(parts) + "\n"
@@ -214,6 +216,11 @@ def _parts(summary: Summary) -> str:
     names = ("", "sun", "house", "car", "car from sun", "bought", "sold")
     saved = f"saved {summary.currency}" if summary.currency else "saved"
     return _table((*names, saved, "not measured"), "lrrrrrrrr", rows)
+
+
+def _cloud_calls(summary: Summary) -> str:
+    rows = [(endpoint, f"{calls:,}") for endpoint, calls in summary.cloud_calls.items()]
+    return _table(("", summary.period.kind), "lr", rows)
 
 
 def _gap_list(detail: DayDetail, summary: Summary) -> list[str]:

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,8 +54,17 @@ class Session(BaseModel):
     blocked_until: AwareDatetime | None = None
     blocked_s: float = 0.0
     """How long the last block was waited for; the next wait is longer."""
-    rejected: bool = False
-    """User name or password was refused: never try these again."""
+    refused_s: float = 0.0
+    """The same, for new tokens that were refused."""
+    rejected_at: AwareDatetime | None = None
+    """When user name or password were refused: never try these again."""
+
+    def usable(self, refused: SecretStr | None = None) -> SecretStr | None:
+        """The access token, unless it is about to expire or the refused one."""
+        tokens = self.tokens
+        if tokens is None or tokens.access == refused or not tokens.valid_at(datetime.now(UTC)):
+            return None
+        return tokens.access
 
     def to_json(self) -> str:
         """Everything, secrets in the clear: for the encrypted file only."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,8 @@ class Summary:
     days: Mapping[date, Energy]
     currency: str | None
     """None without a tariff."""
+    cloud_calls: Mapping[str, int] = field(default_factory=dict)
+    """How often the Easee cloud was called, by endpoint."""
 
     @cached_property
     def total(self) -> Energy:
@@ -87,7 +89,8 @@ def sum_up(
         )
         for day in complete
     )
-    return Summary(site, period, days, currency)
+    start, end = bounds(period.first, period.zone)[0], bounds(period.last, period.zone)[1]
+    return Summary(site, period, days, currency, history.cloud_calls(site, start, end))
 
 
 def look_into(history: History, site: str, period: Period, now: datetime) -> DayDetail:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from easee_load_balancer.blocks import EaseeCredentials, Site, load_block
+from easee_load_balancer.blocks import EaseeCredentials, Site, SiteName, load_block
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.links import LINKS
 from tasks.discovery import list_chargers, publish_chargers, save_charger
@@ -13,7 +13,7 @@ from tasks.run import completed, failed
 
 
 @flow(name="discover", flow_run_name="discover {site}", timeout_seconds=120, persist_result=False)
-async def discover(site: str = Site.DEFAULT, save: str | None = None) -> State[int]:
+async def discover(site: SiteName = Site.DEFAULT, save: str | None = None) -> State[int]:
     """List the chargers of the Easee account with their sites and circuits.
 
     Args:

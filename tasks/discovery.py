@@ -23,7 +23,12 @@ async def list_chargers(credentials: EaseeCredentials) -> tuple[FoundCharger, ..
     return await find_chargers(await LINKS.easee(credentials, Settings().folder))
 
 
-@task(name="publish chargers", task_run_name="publish chargers", timeout_seconds=60)
+@task(
+    name="publish chargers",
+    task_run_name="publish chargers",
+    timeout_seconds=60,
+    persist_result=False,
+)
 async def publish_chargers(chargers: tuple[FoundCharger, ...]) -> None:
     """Show them in the Prefect UI."""
     await acreate_markdown_artifact(

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from housekeeping import FORGOTTEN
+from prefect import Task
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.exceptions import ParameterTypeError
 from prefect.flows import Flow, load_flow_from_entrypoint
 
 from easee_load_balancer.worker.runs import CYCLE_TAG
@@ -57,6 +59,24 @@ def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
     assert flow.name == name
     assert flow.validate_parameters(deployment["parameters"])
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_results_are_never_pickled_to_disk(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+    steps: list[Any] = [one for one in flow.fn.__globals__.values() if isinstance(one, Task)]
+    assert steps
+    assert [one.persist_result for one in [flow, *steps]] == [False] * (1 + len(steps))
+
+
+@pytest.mark.parametrize("site", ["../../etc/cron", "home.csv", "", "Home", "a" * 61, "a\nb"])
+def test_a_site_is_the_name_of_a_block(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    for name in ("balance", "daily_summary", "discover"):
+        flow: Flow[..., Any] = load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+        with pytest.raises(ParameterTypeError):
+            flow.validate_parameters({"site": site})
 
 
 @pytest.mark.parametrize("name", sorted(set(DEPLOYMENTS) - ON_REQUEST))

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 from rich.text import Text
@@ -20,7 +19,7 @@ from easee_load_balancer.commands.server import prefect_server
 from easee_load_balancer.commands.telling import tell_cautions, tell_failure, tell_rows
 from easee_load_balancer.control import TIME_TO_LIVE, Memory, decide
 from easee_load_balancer.easee import Easee
-from easee_load_balancer.easee_models import Controls
+from easee_load_balancer.easee_models import ChargerAddress, Controls
 from easee_load_balancer.errors import (
     BalancerError,
     ChargerUnknown,
@@ -40,8 +39,6 @@ WATCH_EVERY_S = 30.0
 _POOL = "home"
 _RECENT = timedelta(minutes=2)
 """A last cycle that is younger shows what the balancer does."""
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True)
@@ -64,34 +61,57 @@ def run_check(project: Path, port: int, watch: bool, console: Console) -> bool:
     """
     with prefect_server(project, port, console):
         site = asyncio.run(Site.load(Site.DEFAULT))
-    folder = Settings().folder
-    memory: Memory | None = None
-    while True:
-        last = _last_cycle(site.name)
-        if worker_runs(folder, _POOL) and _shows_all(last):
-            assert last is not None
-            good = _tell_last(site, last, folder, console)
-        else:
-            if memory is None:
-                memory = Memory.model_validate(last.memory) if last else Memory()
-            with no_cycle(folder, site.name), console.status("Reading inverter and charger ..."):
-                seen = asyncio.run(_look(site, memory, folder))
-            memory = _tell(site, seen, memory, console)
-            good = not seen.failures
+    good = True
+    rounds = _Rounds(site, console)
+    try:
+        while True:
+            good = rounds.look_once()
+            if not watch:
+                return good
+            time.sleep(WATCH_EVERY_S)
+            console.print()
+    except KeyboardInterrupt:
         if not watch:
-            return good
-        time.sleep(WATCH_EVERY_S)
-        console.print()
+            raise
+    return good
 
 
-async def _look(site: Site, memory: Memory, folder: Path) -> _Seen:
+class _Rounds:
+    """Looks at the house, each of which knows what the one before has brought."""
+
+    def __init__(self, site: Site, console: Console) -> None:
+        self._site = site
+        self._console = console
+        self._folder = Settings().folder
+        self._memory: Memory | None = None
+        self._found: FoundCharger | None = None
+
+    def look_once(self) -> bool:
+        """Look, decide and tell; whether all could be read."""
+        site, seen = self._site, _Seen(found=self._found)
+        last = _last_cycle(site.name)
+        if last is not None and worker_runs(self._folder, _POOL) and _shows_all(last):
+            asyncio.run(_look_at_charger(site, self._folder, seen))
+            _tell_last(site, last, seen, self._console)
+        else:
+            if self._memory is None:
+                self._memory = Memory.model_validate(last.memory) if last else Memory()
+            with (
+                no_cycle(self._folder, site.name),
+                self._console.status("Reading inverter and charger ..."),
+            ):
+                asyncio.run(_look(site, self._memory, self._folder, seen))
+            self._memory = _tell(site, seen, self._memory, self._console)
+        self._found = seen.found
+        return not seen.failures
+
+
+async def _look(site: Site, memory: Memory, folder: Path, seen: _Seen) -> None:
     """Inverter and charger at the same time."""
-    seen = _Seen()
     await asyncio.gather(
         _look_at_inverter(site, seen, night=memory.is_night(datetime.now(UTC))),
         _look_at_charger(site, folder, seen),
     )
-    return seen
 
 
 async def _look_at_inverter(site: Site, seen: _Seen, *, night: bool) -> None:
@@ -116,24 +136,28 @@ async def _look_at_inverter(site: Site, seen: _Seen, *, night: bool) -> None:
 
 async def _look_at_charger(site: Site, folder: Path, seen: _Seen) -> None:
     easee = Easee(site.charger.credentials, folder)
-    charger = site.charger
     try:
-        seen.charger, seen.controls = await easee.state_and_controls(charger)
-        place = await easee.site_of(charger.charger_id)
-        circuit = place.circuit_of(charger.charger_id)
-        if circuit is None or (place.id, circuit.id) != (charger.site_id, charger.circuit_id):
-            raise ChargerUnknown(
-                f"The charger {charger.charger_id} is no longer on site {charger.site_id}, circuit "
-                f"{charger.circuit_id}."
-            )
-        name = next(one.name for one in circuit.chargers if one.id == charger.charger_id)
-        seen.found = FoundCharger(charger.charger_id, name, place, circuit)
+        seen.charger, seen.controls = await easee.state_and_controls(site.charger)
+        seen.found = seen.found or await _place_of(easee, site.charger)
         if not seen.charger.online:
             seen.failures.append(("The charger is offline.", CHARGER_OFFLINE))
     except BalancerError as error:
         seen.failures.append((str(error), usual_causes(error)))
     finally:
         await easee.close()
+
+
+async def _place_of(easee: Easee, charger: ChargerAddress) -> FoundCharger:
+    """Where the charger is. Raises a ChargerError, also where that is not what was saved."""
+    place = await easee.site_of(charger.charger_id)
+    circuit = place.circuit_of(charger.charger_id)
+    if circuit is None or (place.id, circuit.id) != (charger.site_id, charger.circuit_id):
+        raise ChargerUnknown(
+            f"The charger {charger.charger_id} is no longer on site {charger.site_id}, circuit "
+            f"{charger.circuit_id}."
+        )
+    name = next(one.name for one in circuit.chargers if one.id == charger.charger_id)
+    return FoundCharger(charger.charger_id, name, place, circuit)
 
 
 def _tell(site: Site, seen: _Seen, memory: Memory, console: Console) -> Memory:
@@ -177,13 +201,11 @@ def _tell_rest(site: Site, seen: _Seen, console: Console) -> None:
     for sentence, causes in seen.failures:
         tell_failure(console, sentence, causes)
     if not seen.failures:
-        console.print(Text("Everything could be read. Nothing was sent.", "green"))
+        console.print(Text("Everything could be read; this check sent nothing.", "green"))
 
 
-def _tell_last(site: Site, last: Cycle, folder: Path, console: Console) -> bool:
+def _tell_last(site: Site, last: Cycle, seen: _Seen, console: Console) -> None:
     """What the balancer that runs here did last: the inverter serves nobody beside it."""
-    seen = _Seen()
-    asyncio.run(_look_at_charger(site, folder, seen))
     now = datetime.now(UTC)
     setpoint = None
     if last.setpoint_a is not None:
@@ -206,7 +228,6 @@ def _tell_last(site: Site, last: Cycle, folder: Path, console: Console) -> bool:
         ],
     )
     _tell_rest(site, seen, console)
-    return not seen.failures
 
 
 def _reading(last: Cycle) -> InverterReading:
@@ -230,9 +251,9 @@ def _last_cycle(site: str) -> Cycle | None:
     return open_history(settings.database_url).last_cycle(site)
 
 
-def _shows_all(last: Cycle | None) -> bool:
+def _shows_all(last: Cycle) -> bool:
     """Whether the last cycle is recent and read everything; else the house itself is looked at."""
-    return last is not None and last.outcome != "failed" and datetime.now(UTC) - last.at < _RECENT
+    return last.outcome != "failed" and datetime.now(UTC) - last.at < _RECENT
 
 
 def _command(setpoint: Setpoint | None, push: bool) -> str:

@@ -12,6 +12,7 @@ import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 from rich.console import Console
+from rich.markup import escape
 
 from easee_load_balancer.blocks import (
     ChargingPolicy,
@@ -105,7 +106,7 @@ class _Watch:
         began = datetime.fromisoformat(run["start_time"] or run["expected_start_time"])
         self._console.print(
             f"[dim]{began.astimezone():%H:%M:%S}[/dim] "
-            f"[{_COLOURS[kind]}]{run['state_name']:<10}[/] {run['name']} "
+            f"[{_COLOURS[kind]}]{run['state_name']:<10}[/] {escape(run['name'])} "
             f"[dim]({run['total_run_time']:.1f} s)[/dim]"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -62,7 +62,7 @@ class Answers:
     """What flags and environment have answered already; None = to be asked."""
 
     user_name: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     api: str | None = None
     charger: str | None = None
     inverter: str | None = None
@@ -158,7 +158,7 @@ class Interview:
             )
             try:
                 with no_cycle(self._folder, Site.DEFAULT):
-                    found = self._search() if place == (SEARCH, None) else self._try(*place)
+                    found = self._search() if place == (SEARCH, None) else [self._try(*place)]
             except InverterNotFound as error:
                 tell_error(self._console, error)
                 address = self._keep_untested(place[0], error)
@@ -167,8 +167,9 @@ class Interview:
                 if answers.inverter is not None or not self._questions.possible:
                     raise ConfigurationError("Nothing was saved.") from None
                 continue
-            self._console.print(Text(f"Inverter at {found.address}: {found.identity}"))
-            return block_with(HuaweiInverter, saved, **_where(found.address)), found.identity
+            one = self._choose(found)
+            self._console.print(Text(f"Inverter at {one.address}: {one.identity}"))
+            return block_with(HuaweiInverter, saved, **_where(one.address)), one.identity
 
     def ask_fuse(self, charger: FoundCharger) -> ChargingPolicy:
         """The main fuse; everything else of the policy stays."""
@@ -186,14 +187,16 @@ class Interview:
         """The charger's state, and who else decides over it. Raises a ChargerError."""
         return self._ask_easee(account, lambda easee: easee.state_and_controls(charger.address))
 
-    def _search(self) -> Found:
+    def _search(self) -> list[Found]:
         network = own_network()
         if network is None:
             raise ConfigurationError(
                 "This machine has no private address whose network could be searched: give the "
                 "inverter's address."
             )
-        found = asyncio.run(search(network, say=self._say))
+        return asyncio.run(search(network, say=self._say))
+
+    def _choose(self, found: Sequence[Found]) -> Found:
         if len(found) == 1:
             return found[0]
         for number, one in enumerate(found, 1):

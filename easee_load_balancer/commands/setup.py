@@ -58,12 +58,14 @@ def ask_and_save(answers: Answers, console: Console) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits for what must not be half done."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ctrl-C and SIGTERM wait for what must not be half done."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _rows(
@@ -90,6 +92,8 @@ def _cautions(
     return [
         *(cautions.of_inverter(identity) if identity else ()),
         *cautions.of_charger(charger, state, controls),
-        *cautions.of_both(state, identity.meter_phases if identity else None),
+        *cautions.of_both(
+            state, identity.meter_phases if identity and identity.meter_online else None
+        ),
         *cautions.of_fallback(state, policy),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +26,7 @@ def tell_rows(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> 
 def tell_cautions(console: Console, sentences: Sequence[str]) -> None:
     """What the owner should know."""
     for sentence in sentences:
-        console.print(Padding(Text.assemble(("! ", "bold yellow"), sentence), (0, 0, 0, 0)))
+        console.print(Text.assemble(("! ", "bold yellow"), sentence))
 
 
 def tell_failure(console: Console, sentence: str, causes: Sequence[str]) -> None:
@@ -36,7 +35,7 @@ def tell_failure(console: Console, sentence: str, causes: Sequence[str]) -> None
     if causes:
         console.print(Text("Usual causes:"))
     for cause in causes:
-        console.print(Padding(Text(f"- {cause}"), (0, 0, 0, 2)))
+        console.print(Text(f"  - {cause}"))
 
 
 def tell_error(console: Console, error: BalancerError) -> None:

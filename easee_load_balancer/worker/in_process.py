@@ -39,6 +39,7 @@ from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
 from easee_load_balancer.lock import PoolLock
+from easee_load_balancer.privacy import keep_to_oneself
 from easee_load_balancer.settings import Settings
 from easee_load_balancer.worker.flow_host import FlowHost
 from easee_load_balancer.worker.runs import (
@@ -90,6 +91,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
     async def setup(self) -> None:
         """Connect to the server, if it is there, and start the flow thread and the clock."""
+        keep_to_oneself()
         self._host = FlowHost()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attended: dict[UUID, asyncio.Task[None]] = {}

@@ -159,7 +159,9 @@ def test_check_names_usual_causes() -> None:
 
 def test_check_without_a_meter_or_with_a_charger_that_moved_is_not_content() -> None:
     with a_house_beside(HouseSpec(battery=None, meter_phases=0)) as house:
-        set_up(house)
+        said = set_up(house)
+        assert "No grid meter answers" in said
+        assert "guarded on that phase alone" not in said
         house.cloud.spec = CloudSpec(circuit_id=777, rate_limits=False)
         good, said = check()
         assert not good
