@@ -19,10 +19,11 @@ from sqlalchemy.types import TypeDecorator
 
 from easee_load_balancer.errors import HistoryError
 
-VERSION = 2
+VERSION = 3
 """Goes up with every change of the schema.
 
-1: cycles and daily energies, without a number. 2: calls to the cloud, boosts, and this number.
+1: cycles and daily energies, without a number. 2: calls to the cloud, and this number. 3: the
+battery's counters, the age of the car's power, what samples alone say, and boosts.
 """
 
 STEPS: Mapping[int, Callable[[Connection], None]] = {}
