@@ -123,7 +123,7 @@ FAULTS: list[tuple[dict[str, Any], type[ChargerError], str]] = [
     ({"api_status": 500}, ChargerUnreachable, "answers 500 to 'observations'.*passes"),
     ({"api_status": 503}, ChargerUnreachable, "answers 503 to 'observations'.*passes"),
     ({"api_status": 504}, ChargerUnreachable, "answers 504 to 'observations'.*passes"),
-    ({"api_malformed": True}, InvalidAnswer, "unexpected to 'observations'.*next cycle"),
+    ({"api_body": "truncated"}, InvalidAnswer, "unexpected to 'observations'.*next cycle"),
     ({"api_delay_s": 5}, ChargerUnreachable, "did not answer in time"),
 ]
 

@@ -350,7 +350,7 @@ async def test_secrets_are_nowhere_to_be_read(
             shown += [repr(things), str(things)]
         shown.append(session.model_dump_json())
         for fault, value in (
-            *(("api_malformed", True), ("api_delay_s", 1.0), ("api_delay_s", 0.0)),
+            *(("api_body", "truncated"), ("api_delay_s", 1.0), ("api_delay_s", 0.0)),
             *(("api_status", 500), ("api_status", 401), ("api_status", 429), ("api_status", 403)),
         ):
             setattr(house.faults, fault, value)
