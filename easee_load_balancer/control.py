@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from easee_load_balancer.memory import Choice, Memory, after_push
+from easee_load_balancer.hands import disobeyed, notice_other_hands, other_limit
+from easee_load_balancer.memory import TIME_TO_LIVE, Choice, Memory, after_push
 from easee_load_balancer.policy import Policy
 from easee_load_balancer.readings import (
     CAR_CURRENTS_OBSERVED,
@@ -44,8 +45,6 @@ __all__ = [
     "decide",
 ]
 
-TIME_TO_LIVE = timedelta(minutes=30)
-"""How long the charger keeps a setpoint that nobody renews."""
 RENEW_AFTER = timedelta(minutes=25)
 RAISE_AFTER = timedelta(seconds=20)
 """Increases are at least so far apart."""
@@ -80,6 +79,11 @@ class Decision:
             return self
         return replace(self, memory=after_push(self.memory, self.setpoint, now))
 
+    def in_doubt(self, setpoint: Setpoint) -> Decision:
+        """This decision when nobody knows whether the charger has taken the setpoint."""
+        asked = {"asked_a": setpoint.current_a, "asked_phases": setpoint.phases}
+        return replace(self, memory=self.memory.model_copy(update=asked))
+
 
 def decide(
     now: datetime,
@@ -89,9 +93,9 @@ def decide(
     memory: Memory,
 ) -> Decision:
     """The setpoint for the present readings, with the reason and the memory for the next cycle."""
-    memory = _remember(now, inverter, charger, memory)
+    memory = notice_other_hands(charger, _remember(now, inverter, charger, memory))
     missing = _missing(now, inverter, charger, policy)
-    unknown_since = (memory.unknown_since or now) if missing else None
+    unknown_since = min(memory.unknown_since or now, now) if missing else None
     memory = memory.model_copy(update={"unknown_since": unknown_since})
     for rule in HANDS_OFF:
         if decision := rule(now, inverter, charger, policy, memory):
@@ -101,11 +105,13 @@ def decide(
     for choose in RULES:
         wish = choose(case, wish)
     setpoint = Setpoint(wish.current_a, wish.phases)
+    shown_a = disobeyed(now, setpoint, charger, memory) if setpoint == memory.setpoint else None
+    told_again = None if shown_a is None else f"the charger shows {shown_a:.0f} A and is told again"
     why = f"{wish.why}; " if wish.why else ""
     return Decision(
         setpoint,
         push=_needs_push(now, setpoint, charger, memory),
-        reason=f"{setpoint}: {why}{case.equation}",
+        reason=f"{setpoint}: {why}{told_again or case.equation}",
         memory=case.memory,
         surplus_w=case.surplus.middle_w if case.surplus else None,
     )
@@ -260,11 +266,17 @@ def hold_against_flapping(case: Situation, wish: Wish) -> Wish:
 def respect_limits(case: Situation, wish: Wish) -> Wish:
     """Never more than policy, charger, circuit and other hands on the charger allow."""
     limit_a, whose = case.limit(wish.phases)
-    if wish.current_a <= limit_a:
-        return wish
-    if limit_a < case.policy.min_current_a:
-        return replace(wish, current_a=0, why=f"{whose} allows {limit_a} A")
-    return replace(wish, current_a=limit_a, why=f"{whose} allows {limit_a} A")
+    allowed_a = limit_a if limit_a >= case.policy.min_current_a else 0
+    binds = wish.current_a == allowed_a < case.policy.max_current_a and wish.why in ("", "fast")
+    if wish.current_a > allowed_a or binds:
+        return replace(wish, current_a=allowed_a, why=f"{whose} allows {limit_a} A")
+    return wish
+
+
+def name_other_hands(case: Situation, wish: Wish) -> Wish:
+    """Say who gives the car less than we do; nothing is done about it."""
+    why = other_limit(case.charger, case.held)
+    return replace(wish, why=why) if why and wish.why in ("", "fast") else wish
 
 
 def protect_main_fuse(case: Situation, wish: Wish) -> Wish:
@@ -292,6 +304,7 @@ RULES: tuple[Callable[[Situation, Wish], Wish], ...] = (
     leave_idle_car,
     hold_against_flapping,
     respect_limits,
+    name_other_hands,
     protect_main_fuse,
 )
 
@@ -354,13 +367,8 @@ def _missing(
 
 def _needs_push(now: datetime, setpoint: Setpoint, charger: ChargerState, memory: Memory) -> bool:
     held, age = memory.setpoint, memory.since(memory.pushed_at, now)
-    if held is None or age >= RENEW_AFTER:
+    if held is None or memory.asked is not None or age >= RENEW_AFTER:
         return True
     if held != setpoint and (held.current_a or setpoint.current_a):
         return True
-    shown = charger.circuit_current_a
-    not_obeyed = any(
-        amps is not None and amps > allowed
-        for amps, allowed in zip(shown, setpoint.circuit_current_a, strict=True)
-    )
-    return not_obeyed and age >= CLOUD_SETTLES
+    return disobeyed(now, setpoint, charger, memory) is not None

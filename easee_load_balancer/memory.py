@@ -9,6 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from easee_load_balancer.readings import Setpoint
 
+TIME_TO_LIVE = timedelta(minutes=30)
+"""How long the charger keeps a setpoint that nobody renews."""
 DARK_W = 150.0
 LONGEST_NIGHT = timedelta(hours=20)
 
@@ -26,6 +28,11 @@ class Memory(BaseModel):
     """Last current pushed; None = never."""
     phases: Phases = 3
     pushed_at: AwareDatetime | None = None
+    asked_a: int | None = None
+    """Current of a push of which it is not known whether the charger took it; None = all is."""
+    asked_phases: Phases = 3
+    elsewhere_a: tuple[float, float, float] | None = None
+    """What somebody else allows on L1, L2, L3 of the circuit; None = nobody does."""
     before_a: int = 0
     """Current before the last change."""
     before_phases: Phases = 3
@@ -54,6 +61,12 @@ class Memory(BaseModel):
     car_phases: Literal[1, 2, 3] | None = None
     """Phases that the present car used when it was offered three."""
 
+    @classmethod
+    def lost(cls, now: datetime) -> Memory:
+        """The memory of a cycle that cannot know what was before: as if just raised, so that it
+        raises nothing."""
+        return cls(raised_at=now)
+
     def is_night(self, now: datetime) -> bool:
         """Whether an inverter that does not answer is asleep rather than broken.
 
@@ -69,6 +82,11 @@ class Memory(BaseModel):
         """The last setpoint pushed; None = never."""
         return None if self.setpoint_a is None else Setpoint(self.setpoint_a, self.phases)
 
+    @property
+    def asked(self) -> Setpoint | None:
+        """A setpoint that was sent and may have been taken."""
+        return None if self.asked_a is None else Setpoint(self.asked_a, self.asked_phases)
+
     def since(self, moment: datetime | None, now: datetime) -> timedelta:
         """Time since a moment; for ever when it never was, or the clock was set back meanwhile."""
         return timedelta.max if moment is None or moment > now else now - moment
@@ -81,6 +99,7 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
         "setpoint_a": setpoint.current_a,
         "phases": setpoint.phases,
         "pushed_at": now,
+        "asked_a": None,
     }
     if before != setpoint:
         update |= {

@@ -66,8 +66,16 @@ def car_range(now: datetime, charger: ChargerState, memory: Memory, volts: float
     """What the car drew when the meter was read.
 
     A command that the readings cannot show yet leaves two possibilities, the draw before and the
-    draw after it; the law acts only where both agree.
+    draw after it; the law acts only where both agree. So does a command in doubt.
     """
+    car = _after_commands(now, charger, memory, volts)
+    if memory.asked is None:
+        return car
+    asked_w = _expected_w(memory.asked, memory, volts)
+    return Range(min(car.low_w, asked_w), max(car.high_w, asked_w))
+
+
+def _after_commands(now: datetime, charger: ChargerState, memory: Memory, volts: float) -> Range:
     offer = memory.setpoint
     age = memory.since(memory.changed_at, now)
     car_w = charger.car_w

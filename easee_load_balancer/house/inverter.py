@@ -131,6 +131,8 @@ class InverterServer:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
             self._watcher = None
+        if self._rival is not None:
+            self._rival.close()
         if self._server is not None:
             self._server.close()
             self._server = None

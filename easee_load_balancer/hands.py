@@ -1,0 +1,98 @@
+"""Whether the charger does what it was told, or what somebody else told it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from easee_load_balancer.memory import TIME_TO_LIVE, Memory, Phases
+from easee_load_balancer.readings import (
+    CIRCUIT_CURRENTS_OBSERVED,
+    MIN_CURRENT_A,
+    ChargerMode,
+    ChargerState,
+    Setpoint,
+)
+from easee_load_balancer.surplus import CAR_STARTS, CLOUD_SETTLES
+
+_TAKEN = timedelta(seconds=10)
+"""From a command until the charger has taken it."""
+_OTHERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a schedule"}
+"""Reasons for less current that are other hands."""
+
+
+def notice_other_hands(charger: ChargerState, memory: Memory) -> Memory:
+    """The memory with what somebody else has set on the circuit since our last command.
+
+    A current below ours is a limit from then on, and what the charger holds. It ends when the
+    charger shows more, or with the car's visit.
+    """
+    held, before, shown = memory.setpoint, memory.elsewhere_a, charger.circuit_current_a
+    if charger.online and charger.mode is ChargerMode.DISCONNECTED:
+        return memory.model_copy(update={"elsewhere_a": None})
+    l1, l2, l3 = shown
+    if held is None or l1 is None or l2 is None or l3 is None:
+        return memory
+    now_a = (l1, l2, l3)
+    if before is not None and any(
+        amps > limit_a for amps, limit_a in zip(now_a, before, strict=True)
+    ):
+        memory = memory.model_copy(update={"elsewhere_a": None})
+    if not _less(charger, held) or not _by_somebody_else(charger, memory):
+        return memory
+    phases: Phases = 1 if l1 >= MIN_CURRENT_A and not l2 and not l3 else held.phases
+    current_a = int(min(now_a[:phases]))
+    return memory.model_copy(
+        update={
+            "elsewhere_a": now_a,
+            "setpoint_a": current_a if current_a >= MIN_CURRENT_A else 0,
+            "phases": phases,
+            "before_a": held.current_a,
+            "before_phases": held.phases,
+            "changed_at": _seen_at(charger),
+            "missed_step_wh": 0.0,
+        }
+    )
+
+
+def disobeyed(
+    now: datetime, setpoint: Setpoint, charger: ChargerState, memory: Memory
+) -> float | None:
+    """The circuit current in A that the charger shows long after another was commanded."""
+    age, seen_at = memory.since(memory.pushed_at, now), _seen_at(charger)
+    told = setpoint.circuit_current_a
+    if age >= CLOUD_SETTLES:
+        for amps, allowed in zip(charger.circuit_current_a, told, strict=True):
+            if amps is not None and amps > allowed:
+                return amps
+    unmoved = seen_at is not None and memory.pushed_at is not None and seen_at < memory.pushed_at
+    if age >= CAR_STARTS and unmoved and _less(charger, setpoint):
+        return min(amps for amps in charger.circuit_current_a if amps is not None)
+    return None
+
+
+def other_limit(charger: ChargerState, held: Setpoint) -> str:
+    """Who gives the car less than the setpoint, and how much; empty where nobody does."""
+    who = _OTHERS.get(charger.reason_for_no_current or 0)
+    given_a = charger.output_current_a
+    if who is None or given_a is None or given_a >= held.current_a:
+        return ""
+    return f"{who} allows {given_a:.0f} A"
+
+
+def _less(charger: ChargerState, told: Setpoint) -> bool:
+    pairs = zip(charger.circuit_current_a, told.circuit_current_a, strict=True)
+    return any(amps is not None and int(amps) < wanted for amps, wanted in pairs)
+
+
+def _by_somebody_else(charger: ChargerState, memory: Memory) -> bool:
+    """Whether the charger's value came neither of our last command nor of its end."""
+    seen_at, pushed_at = _seen_at(charger), memory.pushed_at
+    if seen_at is None or pushed_at is None or memory.asked is not None:
+        return False
+    return _TAKEN <= seen_at - pushed_at < TIME_TO_LIVE - timedelta(minutes=1)
+
+
+def _seen_at(charger: ChargerState) -> datetime | None:
+    """When the charger observed its circuit current."""
+    times = [charger.observed_at.get(name) for name in CIRCUIT_CURRENTS_OBSERVED]
+    return max((at for at in times if at is not None), default=None)
