@@ -6,14 +6,12 @@ Endpoints and error codes follow the vendor's public API documentation.
 from __future__ import annotations
 
 import asyncio
-import math
+import logging
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,6 +19,7 @@ from typing import Any, Literal, TypeVar
 import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
+from easee_load_balancer.easee_answer import Answer, clock_ahead, note_refusal, problem_of
 from easee_load_balancer.easee_models import (
     OBSERVATION_IDS,
     Account,
@@ -28,7 +27,6 @@ from easee_load_balancer.easee_models import (
     ChargerAddress,
     ChargerConfig,
     Observations,
-    Problem,
     Site,
     Token,
     charger_state,
@@ -47,10 +45,8 @@ from easee_load_balancer.session import Session, SessionFile, Tokens
 
 _LARGEST_ANSWER = 1_000_000
 _LONGEST_TOKEN_S = 7 * 24 * 3600.0
-_COOL_DOWN_S = 120.0
-_LOGIN_COOL_DOWN_S = 24 * 3600.0
-_REFUSED_COOL_DOWN_S = 60.0
-_FIRST_BLOCK_S, _LONGEST_BLOCK_S = 600.0, 24 * 3600.0
+
+logger = logging.getLogger(__name__)
 
 _Method = Literal["GET", "POST"]
 _Model = TypeVar("_Model")
@@ -70,6 +66,9 @@ class Easee:
         self._budget_s = budget_s
         self._file = SessionFile(folder, account)
         self._session = Session()
+        self._unsaved = False
+        self._ahead = timedelta()
+        """How far our clock is ahead of the cloud's."""
         self._http = httpx.AsyncClient(
             base_url=account.base_url,
             timeout=httpx.Timeout(0.8 * budget_s, connect=0.4 * budget_s),
@@ -102,14 +101,14 @@ class Easee:
         path = f"/state/{charger.charger_id}/observations"
         answer = await self._call("GET", path, "observations", params={"ids": ids})
         observed = self._parse(TypeAdapter(Observations), answer, "observations")
-        return charger_state(observed.observations, datetime.now(UTC))
+        return charger_state(observed.by_our_clock(self._ahead), datetime.now(UTC))
 
     async def set_circuit_current(
         self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
     ) -> None:
         """Set the circuit's dynamic current (volatile: no flash wear); accepted is not yet done."""
         l1, l2, l3 = setpoint.circuit_current_a
-        await self._call(
+        answer = await self._call(
             "POST",
             f"/api/sites/{charger.site_id}/circuits/{charger.circuit_id}/dynamicCurrent",
             "dynamicCurrent",
@@ -120,6 +119,8 @@ class Easee:
                 "timeToLive": max(1, round(time_to_live.total_seconds() / 60)),
             },
         )
+        if answer.strip():  # a page of something in between is no acceptance
+            self._parse(TypeAdapter(Any), answer, "dynamicCurrent")
 
     async def _call(
         self,
@@ -166,7 +167,7 @@ class Easee:
         token: SecretStr | None = None,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> _Answer:
+    ) -> Answer:
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         content = bytearray()
         try:
@@ -186,16 +187,19 @@ class Easee:
                 f"{self._cloud} cannot be reached ({type(error).__name__}): is the internet "
                 "connection up?"
             ) from error
-        return _Answer(response.status_code, response.headers, bytes(content))
+        self._ahead = clock_ahead(response.headers)
+        return Answer(response.status_code, response.headers, bytes(content))
 
     async def _token(self, refused: SecretStr | None = None) -> SecretStr:
         """A valid access token, other than the refused one; one log-in or refresh at a time."""
-        token = _usable(self._session, refused)
+        token, fresh = _usable(self._session, refused), self._session.tokens is None
         if token is not None:
             return token
         async with self._change() as session:
             token = _usable(session, refused)  # another process may have been faster
             if token is None:
+                if fresh:  # or each process to come would log in as well
+                    self._file.save(session)
                 session.tokens = await self._refresh(session) or await self._log_in(session)
                 token = session.tokens.access
         return token
@@ -213,7 +217,7 @@ class Easee:
         if answer.status == httpx.codes.OK:
             return self._tokens(answer.content, "refresh")
         if answer.turns_us_away:
-            _note_refusal(session, "refresh", answer)
+            note_refusal(session, "refresh", answer)
             raise self._error("refresh", answer)
         return None
 
@@ -229,30 +233,48 @@ class Easee:
         if answer.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
             session.rejected = True
             self._refrain("login")
-        _note_refusal(session, "login", answer)
+        note_refusal(session, "login", answer)
         raise self._error("login", answer)
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[Session]:
-        """The stored session, saved with what is changed in it, also when that ends in an error."""
+        """The stored session, saved with what is changed in it, also when that ends in an error.
+
+        Where it cannot be saved, this process goes on with what it has.
+        """
         try:
             async with self._file.locked():
-                self._session = session = self._file.load()
+                if not self._unsaved:
+                    self._session = self._file.load()
+                session = self._session
                 before = session.to_json()
                 try:
                     yield session
                 finally:
-                    if session.to_json() != before:
-                        self._file.save(session)
+                    if self._unsaved or session.to_json() != before:
+                        self._save(session)
         except OSError as error:
             raise ChargerError(
                 f"The Easee session in {self._folder} cannot be used ({error.strerror}). "
                 "Is the disk full, or the folder somebody else's?"
             ) from error
 
-    async def _remember_refusal(self, endpoint: str, answer: _Answer) -> None:
+    def _save(self, session: Session) -> None:
+        try:
+            self._file.save(session)
+        except OSError as error:
+            self._unsaved = True
+            logger.warning(
+                "The Easee session in %s cannot be saved (%s): it ends with this process.",
+                self._folder,
+                error.strerror,
+            )
+        else:
+            self._unsaved = False
+
+    async def _remember_refusal(self, endpoint: str, answer: Answer) -> None:
         async with self._change() as session:
-            _note_refusal(session, endpoint, answer)
+            note_refusal(session, endpoint, answer)
 
     def _refrain(self, endpoint: str) -> None:
         """Raise instead of asking, as long as the cloud told us not to."""
@@ -262,28 +284,28 @@ class Easee:
                 f"{self._cloud} refused the user name or password of {self.account.user_name}. "
                 "Correct them in the block 'Easee credentials'; nothing is tried until then."
             )
-        if session.blocked_until and now < session.blocked_until:
+        if session.blocked_until and session.keeps_away("all", session.blocked_until, now):
             raise Blocked(
                 f"{self._cloud} blocks this account or address (403). Nothing is sent before "
                 f"{_clock(session.blocked_until)}.",
                 session.blocked_until,
             )
         until = session.cool_down.get(endpoint)
-        if until and now < until:
+        if until and session.keeps_away(endpoint, until, now):
             raise RateLimited(
                 f"{self._cloud} is not to be asked for '{endpoint}' for now. Nothing is sent there "
                 f"before {_clock(until)}.",
                 until,
             )
 
-    def _error(self, endpoint: str, answer: _Answer) -> ChargerError:
+    def _error(self, endpoint: str, answer: Answer) -> ChargerError:
         """The error for an answer that is not a success."""
         if answer.turns_us_away:
             try:
                 self._refrain(endpoint)
             except ChargerError as error:
                 return error
-        problem = _problem(answer.content)
+        problem = problem_of(answer.content)
         said = " ".join(text for text in (problem.title, problem.detail) if text)
         said = re.sub(r"[^\w .,:;()'/-]", "", said)[:200] or "no explanation"
         answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({said})."
@@ -327,61 +349,11 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: httpx.Headers
-    content: bytes = field(repr=False)
-
-    @property
-    def turns_us_away(self) -> bool:
-        """Blocked (a block answers 403, or redirects to a black hole), or asked too often."""
-        codes = (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS)
-        return self.status in codes or httpx.codes.is_redirect(self.status)
-
-
 def _usable(session: Session, refused: SecretStr | None) -> SecretStr | None:
     tokens = session.tokens
     if tokens is None or tokens.access == refused or not tokens.valid_at(datetime.now(UTC)):
         return None
     return tokens.access
-
-
-def _note_refusal(session: Session, endpoint: str, answer: _Answer) -> None:
-    """Write down for how long a refusal keeps us away."""
-    now = datetime.now(UTC)
-    if answer.status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(answer.status):
-        session.blocked_s = min(2 * session.blocked_s or _FIRST_BLOCK_S, _LONGEST_BLOCK_S)
-        session.blocked_until = now + timedelta(seconds=session.blocked_s)
-    elif answer.status == httpx.codes.TOO_MANY_REQUESTS:
-        default_s = _LOGIN_COOL_DOWN_S if endpoint == "login" else _COOL_DOWN_S
-        session.cool_down[endpoint] = now + _retry_after(answer.headers, now, default_s)
-    elif answer.status == httpx.codes.UNAUTHORIZED:
-        session.cool_down[endpoint] = now + timedelta(seconds=_REFUSED_COOL_DOWN_S)
-    elif "Retry-After" in answer.headers:
-        session.cool_down[endpoint] = now + _retry_after(answer.headers, now, _COOL_DOWN_S)
-
-
-def _retry_after(headers: httpx.Headers, now: datetime, default_s: float) -> timedelta:
-    """`Retry-After` in seconds or as a date, bounded to a day."""
-    text = headers.get("Retry-After", "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(text) - now).total_seconds()
-        except (ValueError, TypeError):
-            seconds = default_s
-    if math.isnan(seconds):
-        seconds = default_s
-    return timedelta(seconds=min(max(seconds, 1.0), _LOGIN_COOL_DOWN_S))
-
-
-def _problem(content: bytes) -> Problem:
-    try:
-        return Problem.model_validate_json(content)
-    except ValidationError:
-        return Problem()
 
 
 def _clock(moment: datetime) -> str:

@@ -58,13 +58,15 @@ def disobeyed(
     now: datetime, setpoint: Setpoint, charger: ChargerState, memory: Memory
 ) -> float | None:
     """The circuit current in A that the charger shows long after another was commanded."""
+    if memory.pushed_at is None:
+        return None
     age, seen_at = memory.since(memory.pushed_at, now), _seen_at(charger)
     told = setpoint.circuit_current_a
     if age >= CLOUD_SETTLES:
         for amps, allowed in zip(charger.circuit_current_a, told, strict=True):
             if amps is not None and amps > allowed:
                 return amps
-    unmoved = seen_at is not None and memory.pushed_at is not None and seen_at < memory.pushed_at
+    unmoved = seen_at is not None and seen_at < memory.pushed_at
     if age >= CAR_STARTS and unmoved and _less(charger, setpoint):
         return min(amps for amps in charger.circuit_current_a if amps is not None)
     return None

@@ -39,7 +39,8 @@ from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
 
-_SQLITE_BUSY_S = 10
+_SQLITE_BUSY_S = 5
+"""How long to wait for a database that another process has locked; the charger waits for us."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -64,6 +65,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 class _Base(DeclarativeBase):
     pass
+
+
+class _LastCycle(_Base):
+    """Which cycle of a site ran last: by its time alone that could be one from before the clock
+    was set back."""
+
+    __tablename__ = "last_cycles"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Cycle(_Base):
@@ -98,6 +109,13 @@ class Cycle(_Base):
     imported_kwh: Mapped[float | None]
     session_kwh: Mapped[float | None]
     memory: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    def replaces(self, scheduled_at: datetime, started_at: datetime) -> bool:
+        """Whether a cycle that was due then, and starts now, is not needed after this one.
+
+        One from the future replaces nothing: the clock has been set back since.
+        """
+        return scheduled_at <= self.scheduled_at <= started_at
 
     @classmethod
     def of(
@@ -213,10 +231,12 @@ class History:
         """Give the connections back."""
         self._engine.dispose()
 
-    def record(self, cycle: Cycle) -> None:
-        """Store a cycle; storing the same one again replaces it."""
+    def record(self, *cycles: Cycle) -> None:
+        """Store cycles in the order in which they ran; storing the same one again replaces it."""
         with self._errors("written"), Session(self._engine) as session:
-            session.merge(cycle)
+            for cycle in cycles:
+                session.merge(cycle)
+                session.merge(_LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
             session.commit()
 
     def record_all(self, cycles: Iterable[Cycle]) -> None:
@@ -226,10 +246,12 @@ class History:
             session.commit()
 
     def last_cycle(self, site: str) -> Cycle | None:
-        """The newest cycle of the site."""
+        """The cycle of the site that ran last, also when the clock was set back since."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
         with self._errors("read"), Session(self._engine) as session:
-            return session.scalar(query.limit(1))
+            last = session.get(_LastCycle, site)
+            cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
+            return cycle or session.scalar(query.limit(1))
 
     def cycles(
         self, site: str, start: datetime, end: datetime, columns: Sequence[str] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -67,6 +68,13 @@ class Memory(BaseModel):
         raises nothing."""
         return cls(raised_at=now)
 
+    def after_crash(self, word: str) -> Memory:
+        """This memory when a cycle after it was killed, and left `word` of what it was sending."""
+        try:
+            return Memory.model_validate(self.model_dump() | json.loads(word))
+        except (ValueError, TypeError):
+            return self
+
     def is_night(self, now: datetime) -> bool:
         """Whether an inverter that does not answer is asleep rather than broken.
 
@@ -86,6 +94,11 @@ class Memory(BaseModel):
     def asked(self) -> Setpoint | None:
         """A setpoint that was sent and may have been taken."""
         return None if self.asked_a is None else Setpoint(self.asked_a, self.asked_phases)
+
+    @staticmethod
+    def word_of(setpoint: Setpoint) -> str:
+        """The word to leave for `after_crash` before that setpoint is sent."""
+        return json.dumps({"asked_a": setpoint.current_a, "asked_phases": setpoint.phases})
 
     def since(self, moment: datetime | None, now: datetime) -> timedelta:
         """Time since a moment; for ever when it never was, or the clock was set back meanwhile."""

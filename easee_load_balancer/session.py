@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from easee_load_balancer.easee_models import Account
+from easee_load_balancer.lock import open_lock
 
 _RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
 _SALT_BYTES = 16
@@ -51,11 +52,17 @@ class Session(BaseModel):
     tokens: Tokens | None = None
     cool_down: dict[str, AwareDatetime] = Field(default_factory=dict)
     """Endpoint -> when it may be asked again."""
+    noted_at: dict[str, AwareDatetime] = Field(default_factory=dict)
+    """Endpoint -> when its last refusal was noted; `all` for any endpoint."""
     blocked_until: AwareDatetime | None = None
     blocked_s: float = 0.0
     """How long the last block was waited for; the next wait is longer."""
     rejected: bool = False
     """User name or password was refused: never try these again."""
+
+    def keeps_away(self, endpoint: str, until: datetime, now: datetime) -> bool:
+        """Whether a refusal still holds; one from the future does not: the clock was set back."""
+        return self.noted_at.get(endpoint, now) <= now < until
 
     def to_json(self) -> str:
         """Everything, secrets in the clear: for the encrypted file only."""
@@ -105,7 +112,7 @@ class SessionFile:
     async def locked(self) -> AsyncIterator[None]:
         """Hold the account's lock, which ends with its holder even if that is killed."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = open_lock(self._lock_path)
         try:
             while True:
                 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ A_MINUTE_AGO = NOW - timedelta(minutes=1)
 
 
 def shows(
-    circuit_a: PhaseValues, seconds_ago: float = 60, drawn_a: float = 9.7, **other: object
+    circuit_a: PhaseValues, seconds_ago: float = 60, drawn_a: float = 9.7, **other: Any
 ) -> ChargerState:
     """A charger whose circuit current was observed then."""
     seen_at = NOW - timedelta(seconds=seconds_ago)
