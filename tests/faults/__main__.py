@@ -1,0 +1,74 @@
+"""The long form: `make faults`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from prefect.testing.utilities import prefect_test_harness
+from rich.console import Console
+
+from tests.faults.cases import FAULTS, try_out
+from tests.faults.scene import a_scene, small_disk
+from tests.faults.table import Row, markdown
+from tests.flows.home import UNUSED_SERVICES
+
+_CONSOLE = Console(highlight=False, soft_wrap=True)
+
+
+def _show(row: Row) -> Row:
+    colour = "red" if row.wrong else "green"
+    _CONSOLE.print(
+        f"[{colour}]{row.fault}, {row.moment}[/]: {' | '.join(row.cells[2:])}", markup=True
+    )
+    return row
+
+
+async def _matrix(folder: Path, only: str) -> list[Row]:
+    rows = []
+    with ExitStack() as stack:
+        disk = True
+        try:
+            stack.enter_context(small_disk(folder))
+        except PermissionError as error:
+            _CONSOLE.print(f"[red]Without a full and a read-only disk: {error}.[/]")
+            disk = False
+        async with a_scene(folder) as scene:
+            for fault in FAULTS:
+                if only not in fault.name or (fault.needs_small_disk and not disk):
+                    continue
+                for moment in fault.moments:
+                    rows.append(_show(await try_out(scene, fault, moment)))
+    return rows
+
+
+def main() -> None:
+    """Run the campaign and write the table."""
+    parser = argparse.ArgumentParser(prog="make faults")
+    parser.add_argument("--out", type=Path, default=Path(".faults/table.md"))
+    parser.add_argument("--only", default="", help="faults with this in their name")
+    arguments = parser.parse_args()
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
+        os.environ["EASEE_BALANCER_DATA_FOLDER"] = f"{name}/data"
+        os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+        for service in UNUSED_SERVICES:
+            os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
+        stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+        rows = asyncio.run(_matrix(Path(name) / "data", arguments.only))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(markdown(rows))
+    red = sum(bool(row.wrong) for row in rows)
+    took_s = time.monotonic() - began_s
+    _CONSOLE.print(f"{len(rows)} rows, {red} red, in {took_s:.0f} s; the table is {arguments.out}")
+    sys.exit(1 if red else 0)
+
+
+if __name__ == "__main__":
+    main()
