@@ -79,10 +79,11 @@ class Decision:
             return self
         return replace(self, memory=after_push(self.memory, self.setpoint, now))
 
-    def in_doubt(self, setpoint: Setpoint) -> Decision:
-        """This decision when nobody knows whether the charger has taken the setpoint."""
-        asked = {"asked_a": setpoint.current_a, "asked_phases": setpoint.phases}
-        return replace(self, memory=self.memory.model_copy(update=asked))
+    def in_doubt(self, now: datetime) -> Decision:
+        """This decision when nobody knows whether the charger has taken its setpoint."""
+        if self.setpoint is None:
+            return self
+        return replace(self, memory=self.memory.with_doubt(self.setpoint, now))
 
 
 def decide(
@@ -367,7 +368,7 @@ def _missing(
 
 def _needs_push(now: datetime, setpoint: Setpoint, charger: ChargerState, memory: Memory) -> bool:
     held, age = memory.setpoint, memory.since(memory.pushed_at, now)
-    if held is None or memory.asked is not None or age >= RENEW_AFTER:
+    if held is None or memory.in_doubt or age >= RENEW_AFTER:
         return True
     if held != setpoint and (held.current_a or setpoint.current_a):
         return True

@@ -16,6 +16,8 @@ from easee_load_balancer.surplus import CAR_STARTS, CLOUD_SETTLES
 
 _TAKEN = timedelta(seconds=10)
 """From a command until the charger has taken it."""
+_LATE = timedelta(minutes=10)
+"""A command in doubt is not taken any more after so long."""
 _OTHERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a schedule"}
 """Reasons for less current that are other hands."""
 
@@ -67,7 +69,8 @@ def disobeyed(
             if amps is not None and amps > allowed:
                 return amps
     unmoved = seen_at is not None and seen_at < memory.pushed_at
-    if age >= CAR_STARTS and unmoved and _less(charger, setpoint):
+    ours = unmoved or _taken_late(charger, memory)
+    if age >= CAR_STARTS and ours and _less(charger, setpoint):
         return min(amps for amps in charger.circuit_current_a if amps is not None)
     return None
 
@@ -89,9 +92,19 @@ def _less(charger: ChargerState, told: Setpoint) -> bool:
 def _by_somebody_else(charger: ChargerState, memory: Memory) -> bool:
     """Whether the charger's value came neither of our last command nor of its end."""
     seen_at, pushed_at = _seen_at(charger), memory.pushed_at
-    if seen_at is None or pushed_at is None or memory.asked is not None:
+    if seen_at is None or pushed_at is None or memory.in_doubt or _taken_late(charger, memory):
         return False
     return _TAKEN <= seen_at - pushed_at < TIME_TO_LIVE - timedelta(minutes=1)
+
+
+def _taken_late(charger: ChargerState, memory: Memory) -> bool:
+    """Whether the charger shows a command of ours that was in doubt before the last one."""
+    seen_at, asked_at = _seen_at(charger), memory.asked_at
+    if seen_at is None or asked_at is None or memory.asked is None:
+        return False
+    return charger.circuit_current_a == memory.asked.circuit_current_a and (
+        timedelta() <= seen_at - asked_at < _LATE
+    )
 
 
 def _seen_at(charger: ChargerState) -> datetime | None:

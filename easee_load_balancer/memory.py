@@ -30,8 +30,9 @@ class Memory(BaseModel):
     phases: Phases = 3
     pushed_at: AwareDatetime | None = None
     asked_a: int | None = None
-    """Current of a push of which it is not known whether the charger took it; None = all is."""
+    """Current of the last push of which it was not known whether the charger takes it."""
     asked_phases: Phases = 3
+    asked_at: AwareDatetime | None = None
     elsewhere_a: tuple[float, float, float] | None = None
     """What somebody else allows on L1, L2, L3 of the circuit; None = nobody does."""
     before_a: int = 0
@@ -92,13 +93,24 @@ class Memory(BaseModel):
 
     @property
     def asked(self) -> Setpoint | None:
-        """A setpoint that was sent and may have been taken."""
+        """A setpoint that was sent and may have been taken, or be taken late."""
         return None if self.asked_a is None else Setpoint(self.asked_a, self.asked_phases)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nothing has been sent for certain since `asked`."""
+        if self.asked is None or self.asked_at is None:
+            return False
+        return self.pushed_at is None or self.pushed_at <= self.asked_at
+
+    def with_doubt(self, setpoint: Setpoint, now: datetime) -> Memory:
+        """The memory when nobody knows whether the charger has taken the setpoint."""
+        return self.model_copy(update=_asked(setpoint, now))
+
     @staticmethod
-    def word_of(setpoint: Setpoint) -> str:
+    def word_of(setpoint: Setpoint, now: datetime) -> str:
         """The word to leave for `after_crash` before that setpoint is sent."""
-        return json.dumps({"asked_a": setpoint.current_a, "asked_phases": setpoint.phases})
+        return json.dumps(_asked(setpoint, now), default=datetime.isoformat)
 
     def since(self, moment: datetime | None, now: datetime) -> timedelta:
         """Time since a moment; for ever when it never was, or the clock was set back meanwhile."""
@@ -112,7 +124,6 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
         "setpoint_a": setpoint.current_a,
         "phases": setpoint.phases,
         "pushed_at": now,
-        "asked_a": None,
     }
     if before != setpoint:
         update |= {
@@ -130,6 +141,10 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
             if before.current_a and setpoint.current_a:
                 update["switched_at"] = now
     return memory.model_copy(update=update)
+
+
+def _asked(setpoint: Setpoint, now: datetime) -> dict[str, object]:
+    return {"asked_a": setpoint.current_a, "asked_phases": setpoint.phases, "asked_at": now}
 
 
 def _choice(setpoint: Setpoint) -> Choice:

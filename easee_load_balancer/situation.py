@@ -134,7 +134,7 @@ class Situation:
             return half_a, f"meter unknown: half of the main fuse, {half_a} A"
         worst_a = max(imports)
         phases = min(self.held.phases, self.memory.car_phases or 3)
-        careful = raising or self.memory.asked is not None
+        careful = raising or self.memory.in_doubt
         car_w = self.car.low_w if careful else self.car.high_w
         usable_a = policy.main_fuse_a - policy.fuse_margin_a
         limit_a = math.floor(usable_a - worst_a + car_w / (phases * self.volts))

@@ -69,7 +69,7 @@ def car_range(now: datetime, charger: ChargerState, memory: Memory, volts: float
     draw after it; the law acts only where both agree. So does a command in doubt.
     """
     car = _after_commands(now, charger, memory, volts)
-    if memory.asked is None:
+    if memory.asked is None or not memory.in_doubt:
         return car
     asked_w = _expected_w(memory.asked, memory, volts)
     return Range(min(car.low_w, asked_w), max(car.high_w, asked_w))

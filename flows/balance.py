@@ -79,7 +79,7 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
     now = datetime.now(UTC)
     decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory)
     if decision.push and decision.setpoint is not None:
-        word.leave(Memory.word_of(decision.setpoint))
+        word.leave(Memory.word_of(decision.setpoint, now))
         decision = await _push(setup, decision, decision.setpoint, now, failures)
     run.log(cycle_line(house.inverter, house.charger, setup.policy, decision))
     cycle = Cycle.of(
@@ -118,7 +118,7 @@ async def _push(
     except ChargerError as error:
         failures.append(str(error))
         in_doubt = isinstance(error, ChargerUnreachable | InvalidAnswer)
-        return decision.in_doubt(setpoint) if in_doubt else decision
+        return decision.in_doubt(now) if in_doubt else decision
     return decision.pushed(now)
 
 

@@ -153,18 +153,32 @@ def test_another_limit_holds_from_cycle_to_cycle() -> None:
 
 def test_a_command_that_may_have_been_taken_is_sent_again() -> None:
     """Told 16 A, then 10 A without an answer: it is sure again after the next cycle."""
-    doubtful = decide(NOW, inverter(500), charger(15.7), FAST, told(16)).in_doubt(Setpoint(10))
-    assert doubtful.memory.asked == Setpoint(10)
-    made = cycles(doubtful.memory, [shows((10.0,) * 3)])
+    doubtful = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
+    assert doubtful.in_doubt
+    assert told(16).after_crash(Memory.word_of(Setpoint(10), A_MINUTE_AGO)) == doubtful
+    made = cycles(doubtful, [shows((10.0,) * 3)])
     assert made[0].push
     assert made[0].memory.elsewhere_a is None
-    assert made[0].pushed(NOW).memory.asked is None
+    assert not made[0].pushed(NOW).memory.in_doubt
+
+
+def test_a_command_that_is_taken_late_is_nobody_elses() -> None:
+    """10 A, of which nobody knew, come into force after the 16 A that were sent next."""
+    late = told(16, pushed_at=A_MINUTE_AGO).with_doubt(Setpoint(10), NOW - timedelta(minutes=2))
+    made = cycles(late, [shows((10.0,) * 3, seconds_ago=40)])
+    assert made[0].setpoint == Setpoint(16)
+    assert made[0].memory.elsewhere_a is None
+
+
+@pytest.mark.parametrize("word", ["", "half", '{"asked_a": "x"}', "[1]", "1"])
+def test_a_word_that_makes_no_sense_is_none(word: str) -> None:
+    assert told(10).after_crash(word) == told(10)
 
 
 def test_a_command_in_doubt_counts_for_the_fuse_whether_taken_or_not() -> None:
     """L1 imports 22 A, of which the car draws 16 or 10 A: no more than 22 A may come of it."""
     reading = inverter(-9000, grid_current_phase_a=(-22.0, -10.0, -10.0))
-    memory = told(16, asked_a=10, asked_phases=3)
+    memory = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
     for drawn_a in (9.7, 15.7):
         decision = decide(NOW, reading, shows((10.0,) * 3, drawn_a=drawn_a), FAST, memory)
         assert decision.setpoint is not None

@@ -113,6 +113,10 @@ class Charger:
         self.enabled = True
         self.authorized = not spec.authorization_required
         self.smart_charging = False
+        self.scheduled = False
+        """Waits for a schedule of its own."""
+        self.equalizer_a: float | None = None
+        """What the vendor's own load balancer allows."""
         self.dynamic_circuit_current_a: Phases = (_NO_LIMIT_A,) * 3
         self.dynamic_charger_current_a = spec.max_current_a
         self.output_current_a = 0.0
@@ -165,7 +169,10 @@ class Charger:
     def limit_a(self) -> Phases:
         """Lowest of all limits on each phase, before the 6 A rule."""
         shared = min(
-            self.spec.max_current_a, self.spec.cable_current_a, self.dynamic_charger_current_a
+            self.spec.max_current_a,
+            self.spec.cable_current_a,
+            self.dynamic_charger_current_a,
+            _NO_LIMIT_A if self.equalizer_a is None else self.equalizer_a,
         )
         circuit, dynamic = self.circuit_max_current_a, self.dynamic_circuit_current_a
         return (
@@ -221,7 +228,8 @@ class Charger:
 
     def _signal(self, clock_s: int) -> None:
         allowed_a, phases = self._allowed()
-        if not self.car.plugged_in or not self.authorized or not self.enabled or not phases:
+        willing = self.car.plugged_in and self.authorized and self.enabled
+        if not willing or self.scheduled or not phases:
             self.output_current_a, self.output_phases, self._waiting_until_s = 0.0, 0, 0
             return
         paused = self.output_current_a == 0 and clock_s >= self._interrupted_until_s
@@ -252,6 +260,8 @@ class Charger:
             self.op_mode, self.reason_for_no_current = OpMode.AWAITING_AUTHENTICATION, 55
         elif not self.enabled:
             self.op_mode, self.reason_for_no_current = OpMode.AWAITING_START, 53
+        elif self.scheduled:
+            self.op_mode, self.reason_for_no_current = OpMode.AWAITING_START, 54
         elif car.full:
             self.op_mode, self.reason_for_no_current = OpMode.COMPLETED, 79
         elif self.output_current_a == 0:
@@ -262,5 +272,10 @@ class Charger:
             self.op_mode, self.reason_for_no_current = OpMode.READY_TO_CHARGE, 79
         else:
             self.op_mode = OpMode.CHARGING
-            limited_by_charger = self.dynamic_charger_current_a < self.dynamic_circuit_current_a[0]
-            self.reason_for_no_current = 78 if limited_by_charger else 27
+            self.reason_for_no_current = self._limit_reason()
+
+    def _limit_reason(self) -> int:
+        if self.equalizer_a is not None and self.equalizer_a == self.output_current_a:
+            return 28
+        limited_by_charger = self.dynamic_charger_current_a < self.dynamic_circuit_current_a[0]
+        return 78 if limited_by_charger else 27

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from prefect.testing.utilities import prefect_test_harness
 from rich.console import Console
 
+from easee_load_balancer.processes import interrupt_on_signals
 from tests.faults.cases import FAULTS, try_out
 from tests.faults.scene import a_scene, small_disk
+from tests.faults.stories import STORIES, play
 from tests.faults.table import Row, markdown
 from tests.flows.home import UNUSED_SERVICES
 
@@ -30,7 +34,7 @@ def _show(row: Row) -> Row:
     return row
 
 
-async def _matrix(folder: Path, only: str) -> list[Row]:
+async def _matrix(folder: Path, only: str, with_prefect: bool) -> list[Row]:
     rows = []
     with ExitStack() as stack:
         disk = True
@@ -39,12 +43,17 @@ async def _matrix(folder: Path, only: str) -> list[Row]:
         except PermissionError as error:
             _CONSOLE.print(f"[red]Without a full and a read-only disk: {error}.[/]")
             disk = False
-        async with a_scene(folder) as scene:
+        async with a_scene(folder, with_prefect=with_prefect) as scene:
             for fault in FAULTS:
                 if only not in fault.name or (fault.needs_small_disk and not disk):
                     continue
                 for moment in fault.moments:
                     rows.append(_show(await try_out(scene, fault, moment)))
+        for story in STORIES:
+            if only in story.name:
+                rows.append(
+                    _show(await play(story, partial(a_scene, folder, with_prefect=with_prefect)))
+                )
     return rows
 
 
@@ -53,15 +62,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make faults")
     parser.add_argument("--out", type=Path, default=Path(".faults/table.md"))
     parser.add_argument("--only", default="", help="faults with this in their name")
+    parser.add_argument("--alone", action="store_true", help="without Prefect runs: quicker")
     arguments = parser.parse_args()
     began_s = time.monotonic()
+    interrupt_on_signals()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = f"{name}/data"
-        os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
+        logging.disable()
         for service in UNUSED_SERVICES:
             os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
         stack.enter_context(prefect_test_harness(server_startup_timeout=120))
-        rows = asyncio.run(_matrix(Path(name) / "data", arguments.only))
+        rows = asyncio.run(_matrix(Path(name) / "data", arguments.only, not arguments.alone))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(markdown(rows))
     red = sum(bool(row.wrong) for row in rows)

@@ -28,6 +28,7 @@ _IN_THE_HOUSE: dict[Moment, Any] = {
     "in the push": "taken",
     "after the push": "pushed",
 }
+NIGHT_A = 5.0
 Act = Callable[[Scene], Awaitable[Any] | None]
 
 
@@ -70,15 +71,17 @@ def jump(seconds: int) -> Act:
 
 
 async def night(scene: Scene) -> None:
-    """It gets dark, and the inverter falls asleep."""
+    """It gets dark, the load goes, and the inverter falls asleep."""
+    scene.load(NIGHT_A)
     scene.home.house.plant.day = DARK
     await scene.next_cycle()
     scene.pass_time(660)
 
 
 def day(scene: Scene) -> None:
-    """The sun is back."""
+    """The sun and the load are back."""
     scene.home.house.plant.day = FAINT
+    scene.load(BUSY_A)
     scene.pass_time(10)
 
 
@@ -140,7 +143,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("inverter: wrong length", switch(modbus="short"), "registers instead of"),
     Fault("inverter: implausible", switch(modbus="implausible"), "cannot be|rated power is"),
     Fault("inverter: no Modbus", switch(modbus="garbage"), "No answer from the inverter"),
-    Fault("a second client", switch(modbus="rival"), "serves one client|No answer"),
+    Fault("a second client", switch(modbus="rival"), "serves one client|No answer|was lost"),
     Fault("meter offline", switch(meter_offline=True), "unknown for 0 s: grid power", fails=False),
     Fault(
         "night", night, "meter unknown: half of the main fuse", fails=False, end=day,
@@ -205,9 +208,11 @@ async def act(scene: Scene, how: Act) -> None:
 async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
     """The fault at the moment, in a cycle that has to lower the current from 14 to 12 A."""
     scene.load(CALM_A)
-    for _ in range(2):
+    for _ in range(4):
         await scene.next_cycle()
-    scene.pass_time(10)
+        scene.pass_time(10)
+        if scene.held_a == 14:
+            break
     row = Row(fault.name, moment, before_a=scene.held_a)
     over_fuse_s, scene.highest_a = scene.over_fuse_s, scene.held_a
     scene.load(BUSY_A)

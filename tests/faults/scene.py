@@ -12,21 +12,23 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import time_machine
 from balance import balance
-from prefect import get_client
+from prefect import Flow, get_client
 from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow_async
 from prefect.states import Scheduled
 
+from easee_load_balancer.blocks import Site
 from easee_load_balancer.history import open_history
 from easee_load_balancer.house.charger import CarSpec, ChargerSpec
 from easee_load_balancer.house.day import Day
 from easee_load_balancer.house.faults import Faults
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.alone import alone
 from tests.flows.home import SITE, Home, a_home
 
 INTERVAL_S = 30
@@ -44,8 +46,10 @@ class Scene:
     """A home, its clock, and what has been seen since the last `forget`."""
 
     home: Home
-    clock: time_machine.Coordinates
+    clock: time_machine.Traveller
     data_folder: Path
+    with_prefect: bool = True
+    """Else cycles run as they do while the Prefect server is away: quicker."""
     cycles_due: list[datetime] = field(default_factory=list)
     highest_a: float = 0.0
     locking: sqlite3.Connection | None = None
@@ -91,15 +95,19 @@ class Scene:
         """One scheduled run of `balance`, due now."""
         due = datetime.now(UTC)
         self.cycles_due.append(due)
+        if not self.with_prefect:
+            await Site.load(SITE)
+            with alone(due):
+                return await balance.fn(SITE)
         parameters = {"site": SITE}
         async with get_client() as client:
             run = await client.create_flow_run(
                 balance, parameters=parameters, state=Scheduled(scheduled_time=due)
             )
-        state: State[Any] = await run_flow_async(
-            balance, flow_run=run, parameters=parameters, return_type="state"
+        state: Any = await run_flow_async(
+            cast(Flow[..., Any], balance), flow_run=run, parameters=parameters, return_type="state"
         )
-        return state
+        return cast(State[Any], state)
 
     async def next_cycle(self, after_s: int = INTERVAL_S) -> State[Any]:
         """Some time, then a cycle."""
@@ -124,7 +132,9 @@ def is_good(state: State[Any]) -> bool:
 
 
 @asynccontextmanager
-async def a_scene(data_folder: Path, **changes: Any) -> AsyncIterator[Scene]:
+async def a_scene(
+    data_folder: Path, *, with_prefect: bool = True, **changes: Any
+) -> AsyncIterator[Scene]:
     """A home whose car charges, limited by the main fuse unless `changes` say otherwise."""
     # the past: the Prefect server lets no run begin before it is due
     start = datetime.now(UTC) - timedelta(days=2)
@@ -135,7 +145,7 @@ async def a_scene(data_folder: Path, **changes: Any) -> AsyncIterator[Scene]:
             charger=ChargerSpec(offline_max_current_a=(OFFLINE_A,) * 3),
             **changes,
         ) as home:
-            scene = Scene(home, clock, data_folder)
+            scene = Scene(home, clock, data_folder, with_prefect)
             scene.load(CALM_A)
             async with LINKS.held():
                 for _ in range(4):
@@ -146,9 +156,9 @@ async def a_scene(data_folder: Path, **changes: Any) -> AsyncIterator[Scene]:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of 4 MB at the folder. Raises PermissionError for who may not mount one."""
+    """A file system of 32 MB at the folder. Raises PermissionError for who may not mount one."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
         raise PermissionError("only root may mount a file system")
     try:
