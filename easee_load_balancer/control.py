@@ -94,7 +94,8 @@ def decide(
     memory: Memory,
 ) -> Decision:
     """The setpoint for the present readings, with the reason and the memory for the next cycle."""
-    memory = notice_other_hands(charger, _remember(now, inverter, charger, memory))
+    memory = _remember(now, inverter, charger, memory)
+    memory = notice_other_hands(charger, memory, leave=policy.mode == "off")
     missing = _missing(now, inverter, charger, policy)
     unknown_since = min(memory.unknown_since or now, now) if missing else None
     memory = memory.model_copy(update={"unknown_since": unknown_since})

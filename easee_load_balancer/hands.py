@@ -22,14 +22,14 @@ _OTHERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a sche
 """Reasons for less current that are other hands."""
 
 
-def notice_other_hands(charger: ChargerState, memory: Memory) -> Memory:
+def notice_other_hands(charger: ChargerState, memory: Memory, *, leave: bool = False) -> Memory:
     """The memory with what somebody else has set on the circuit since our last command.
 
     A current below ours is a limit from then on, and what the charger holds. It ends when the
-    charger shows more, or with the car's visit.
+    charger shows more, with the car's visit, or when we leave the charger alone.
     """
     held, before, shown = memory.setpoint, memory.elsewhere_a, charger.circuit_current_a
-    if charger.online and charger.mode is ChargerMode.DISCONNECTED:
+    if leave or (charger.online and charger.mode is ChargerMode.DISCONNECTED):
         return memory.model_copy(update={"elsewhere_a": None})
     l1, l2, l3 = shown
     if held is None or l1 is None or l2 is None or l3 is None:

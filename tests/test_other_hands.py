@@ -134,6 +134,8 @@ def test_another_limit_ends_with_the_visit() -> None:
     memory = told(10, elsewhere_a=(10.0,) * 3)
     gone = decide(NOW, inverter(0), charger(mode=ChargerMode.DISCONNECTED), FAST, memory)
     assert gone.memory.elsewhere_a is None
+    off = decide(NOW, inverter(0), shows((10.0,) * 3), Policy(mode="off"), memory)
+    assert off.memory.elsewhere_a is None
 
 
 def cycles(memory: Memory, states: list[ChargerState]) -> list[Decision]:

@@ -153,6 +153,8 @@ class Cloud:
 
         async def answer(request: Request) -> Response:
             self.calls[endpoint] += 1
+            if endpoint == _READ:
+                self._moments.reached("asked")
             try:
                 response = await self._suffer(endpoint)
                 if response is None and endpoint not in (_LOGIN, _REFRESH):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 Moment = Literal[
+    "asked",  # somebody asks for the charger's observations
     "read",  # the meter and the charger's observations have been answered
     "taken",  # a circuit current has taken effect, the answer is still to be sent
     "pushed",  # the answer to a circuit current has been sent
@@ -24,6 +25,10 @@ class Moments:
         """Call `act` when the moment comes; readings that are over do not count."""
         self._waiting.setdefault(moment, []).append(act)
         self._to_read = {"meter", "observations"}
+
+    def forget(self) -> None:
+        """Let nothing happen any more."""
+        self._waiting.clear()
 
     def reached(self, moment: Moment) -> bool:
         """The moment has come. Returns whether anything was waiting for it."""

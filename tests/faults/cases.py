@@ -28,7 +28,8 @@ _IN_THE_HOUSE: dict[Moment, Any] = {
     "in the push": "taken",
     "after the push": "pushed",
 }
-NIGHT_A = 5.0
+NIGHT_A = 8.8
+"""Without the sun it leaves 14 A to the car."""
 Act = Callable[[Scene], Awaitable[Any] | None]
 
 
@@ -132,6 +133,8 @@ def make_writable(scene: Scene) -> None:
     set_read_only(scene.data_folder, False)
 
 
+_REFUSAL: tuple[Moment, ...] = ("before the read", "read to push", "after the push", "between")
+"""A refusal takes the place of the command; it cannot come after that has taken effect."""
 _EDGES: tuple[Moment, ...] = ("before the read", "between")
 
 FAULTS: tuple[Fault, ...] = (
@@ -149,12 +152,17 @@ FAULTS: tuple[Fault, ...] = (
         "night", night, "meter unknown: half of the main fuse", fails=False, end=day,
         moments=("before the read",),
     ),
-    Fault("cloud 400", switch(api_status=400), "answers 400"),
-    Fault("cloud 401", switch(api_status=401), "answers 401", recovers_s=95),
-    Fault("cloud 403", switch(api_status=403), "blocks this account", recovers_s=635),
+    Fault("cloud 400", switch(api_status=400), "answers 400", moments=_REFUSAL),
+    Fault(
+        "cloud 401", switch(api_status=401), "answers 401", moments=_REFUSAL, recovers_s=95,
+    ),
+    Fault(
+        "cloud 403", switch(api_status=403), "blocks this account", moments=_REFUSAL,
+        recovers_s=635,
+    ),
     Fault(
         "cloud 429, Retry-After 120", switch(api_status=429, api_retry_after_s=120),
-        "not to be asked for", recovers_s=155,
+        "not to be asked for", moments=_REFUSAL, recovers_s=155,
     ),
     Fault("cloud 500", switch(api_status=500), "answers 500"),
     Fault("cloud 503", switch(api_status=503), "answers 503"),
@@ -262,6 +270,7 @@ async def _meet(scene: Scene, fault: Fault, moment: Moment) -> list[State[Any]]:
         runs = [await scene.cycle(), await scene.next_cycle()]
         await act(scene, fault.end)
     await scene.settle()
+    scene.home.house.moments.forget()
     return runs
 
 

@@ -82,6 +82,9 @@ async def test_faults_that_begin_at_a_moment(running: Running) -> None:
         assert tuple([(await api.post(push, json=body)).status_code for _ in range(2)]) == statuses
         assert house.cloud.writes == writes + 1
         await set_faults(api)
+    await api.put("/admin/faults", params={"at": "asked"}, json={"api_status": 504})
+    assert (await api.post(push, json=body)).status_code == 200
+    assert (await api.get(OBSERVATIONS)).status_code == 504
     wrong = await api.put("/admin/faults", params={"at": "noon"}, json={})
     assert wrong.status_code == 422
 
