@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from easee_load_balancer.hands import disobeyed, notice_other_hands, other_limit
+from easee_load_balancer.hands import disobeyed, notice_other_hands, other_limit, resolve_doubt
 from easee_load_balancer.memory import TIME_TO_LIVE, Choice, Memory, after_push
 from easee_load_balancer.policy import Policy
 from easee_load_balancer.readings import (
@@ -94,7 +94,7 @@ def decide(
     memory: Memory,
 ) -> Decision:
     """The setpoint for the present readings, with the reason and the memory for the next cycle."""
-    memory = _remember(now, inverter, charger, memory)
+    memory = resolve_doubt(now, charger, _remember(now, inverter, charger, memory))
     memory = notice_other_hands(charger, memory, leave=policy.mode == "off")
     missing = _missing(now, inverter, charger, policy)
     unknown_since = min(memory.unknown_since or now, now) if missing else None

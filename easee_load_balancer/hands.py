@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from easee_load_balancer.memory import TIME_TO_LIVE, Memory, Phases
+from easee_load_balancer.memory import TIME_TO_LIVE, Memory, Phases, after_push
 from easee_load_balancer.readings import (
     CIRCUIT_CURRENTS_OBSERVED,
     MIN_CURRENT_A,
@@ -16,10 +16,27 @@ from easee_load_balancer.surplus import CAR_STARTS, CLOUD_SETTLES
 
 _TAKEN = timedelta(seconds=10)
 """From a command until the charger has taken it."""
+_SHOWN = timedelta(seconds=25)
+"""From a command until the cloud shows that the charger has taken it."""
 _LATE = timedelta(minutes=10)
 """A command in doubt is not taken any more after so long."""
 _OTHERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a schedule"}
 """Reasons for less current that are other hands."""
+
+
+def resolve_doubt(now: datetime, charger: ChargerState, memory: Memory) -> Memory:
+    """The memory when the charger shows whether it has taken the command that was in doubt."""
+    asked, asked_at, held = memory.asked, memory.asked_at, memory.setpoint
+    seen_at, shown = _seen_at(charger), charger.circuit_current_a
+    if not memory.in_doubt or asked is None or asked_at is None or not charger.online:
+        return memory
+    if seen_at is not None and seen_at >= asked_at and shown == asked.circuit_current_a:
+        taken = after_push(memory, asked, asked_at)
+        return taken.model_copy(update={"changed_at": seen_at})
+    stays = held is not None and shown == held.circuit_current_a
+    if stays and memory.since(asked_at, now) >= _SHOWN:
+        return memory.model_copy(update={"in_doubt": False})
+    return memory
 
 
 def notice_other_hands(charger: ChargerState, memory: Memory, *, leave: bool = False) -> Memory:

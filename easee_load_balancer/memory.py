@@ -33,6 +33,8 @@ class Memory(BaseModel):
     """Current of the last push of which it was not known whether the charger takes it."""
     asked_phases: Phases = 3
     asked_at: AwareDatetime | None = None
+    in_doubt: bool = False
+    """Whether it is still not known."""
     elsewhere_a: tuple[float, float, float] | None = None
     """What somebody else allows on L1, L2, L3 of the circuit; None = nobody does."""
     before_a: int = 0
@@ -96,13 +98,6 @@ class Memory(BaseModel):
         """A setpoint that was sent and may have been taken, or be taken late."""
         return None if self.asked_a is None else Setpoint(self.asked_a, self.asked_phases)
 
-    @property
-    def in_doubt(self) -> bool:
-        """Whether nothing has been sent for certain since `asked`."""
-        if self.asked is None or self.asked_at is None:
-            return False
-        return self.pushed_at is None or self.pushed_at <= self.asked_at
-
     def with_doubt(self, setpoint: Setpoint, now: datetime) -> Memory:
         """The memory when nobody knows whether the charger has taken the setpoint."""
         return self.model_copy(update=_asked(setpoint, now))
@@ -124,6 +119,7 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
         "setpoint_a": setpoint.current_a,
         "phases": setpoint.phases,
         "pushed_at": now,
+        "in_doubt": False,
     }
     if before != setpoint:
         update |= {
@@ -144,7 +140,12 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
 
 
 def _asked(setpoint: Setpoint, now: datetime) -> dict[str, object]:
-    return {"asked_a": setpoint.current_a, "asked_phases": setpoint.phases, "asked_at": now}
+    return {
+        "asked_a": setpoint.current_a,
+        "asked_phases": setpoint.phases,
+        "asked_at": now,
+        "in_doubt": True,
+    }
 
 
 def _choice(setpoint: Setpoint) -> Choice:

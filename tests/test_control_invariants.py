@@ -95,6 +95,7 @@ memories = st.builds(
     pushed_at=recently,
     asked_a=st.one_of(st.none(), st.none(), st.just(0), st.integers(6, 32)),
     asked_at=recently,
+    in_doubt=st.booleans(),
     elsewhere_a=st.one_of(st.none(), st.none(), three(st.floats(0, 40))),
     before_a=st.one_of(st.just(0), st.integers(6, 32)),
     before_phases=st.sampled_from([1, 3]),

@@ -153,15 +153,30 @@ def test_another_limit_holds_from_cycle_to_cycle() -> None:
     assert [(one.setpoint, one.push) for one in made] == [(Setpoint(10), False)] * 3
 
 
-def test_a_command_that_may_have_been_taken_is_sent_again() -> None:
-    """Told 16 A, then 10 A without an answer: it is sure again after the next cycle."""
-    doubtful = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
-    assert doubtful.in_doubt
-    assert told(16).after_crash(Memory.word_of(Setpoint(10), A_MINUTE_AGO)) == doubtful
-    made = cycles(doubtful, [shows((10.0,) * 3)])
-    assert made[0].push
-    assert made[0].memory.elsewhere_a is None
-    assert not made[0].pushed(NOW).memory.in_doubt
+@pytest.mark.parametrize(
+    ("shown_a", "seconds_ago", "asked_s_ago", "held"),
+    [
+        pytest.param(10.0, 20, 30, Setpoint(10), id="taken"),
+        pytest.param(16.0, 3000, 30, Setpoint(16), id="not taken"),
+        pytest.param(16.0, 3000, 10, None, id="not yet known"),
+        pytest.param(10.0, 3000, 30, None, id="something else"),
+    ],
+)
+def test_a_command_without_an_answer(
+    shown_a: float, seconds_ago: float, asked_s_ago: float, held: Setpoint | None
+) -> None:
+    """Told 16 A, then 10 A without an answer: the charger tells, or it is told again."""
+    doubtful = told(16).with_doubt(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
+    word = Memory.word_of(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
+    assert told(16).after_crash(word) == doubtful
+    (made,) = cycles(doubtful, [shows((shown_a,) * 3, seconds_ago)])
+    assert made.memory.elsewhere_a is None
+    assert made.memory.in_doubt == (held is None)
+    if held is None:
+        assert made.push
+        assert not made.pushed(NOW).memory.in_doubt
+    else:
+        assert made.memory.setpoint == held
 
 
 def test_a_command_that_is_taken_late_is_nobody_elses() -> None:
@@ -182,7 +197,7 @@ def test_a_command_in_doubt_counts_for_the_fuse_whether_taken_or_not() -> None:
     reading = inverter(-9000, grid_current_phase_a=(-22.0, -10.0, -10.0))
     memory = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
     for drawn_a in (9.7, 15.7):
-        decision = decide(NOW, reading, shows((10.0,) * 3, drawn_a=drawn_a), FAST, memory)
+        decision = decide(NOW, reading, charger(drawn_a), FAST, memory)
         assert decision.setpoint is not None
         assert decision.setpoint.current_a - 9.7 <= 23 - 22
 
