@@ -2,10 +2,11 @@
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
+# make faults           what each fault does at each moment of a cycle, as a table (20 min)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark benchmark-cycle clean
+.PHONY: demo test lint benchmark benchmark-cycle faults clean
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
@@ -25,8 +26,11 @@ benchmark-cycle: .venv/installed
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
 		$(if $(INTERVAL),--interval $(INTERVAL))
 
+faults: .venv/installed-dev
+	PYTHONPATH=.:flows $(BIN)/python -m tests.faults
+
 clean:
-	rm -rf .venv .demo
+	rm -rf .venv .demo .faults
 
 .venv/installed: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -14,6 +14,8 @@ from easee_load_balancer.readings import (
 )
 from easee_load_balancer.surplus import CAR_STARTS, CLOUD_SETTLES
 
+_Amperes = tuple[float, float, float]
+
 _TAKEN = timedelta(seconds=10)
 """From a command until the charger has taken it."""
 _SHOWN = timedelta(seconds=25)
@@ -26,17 +28,15 @@ _OTHERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a sche
 
 def resolve_doubt(now: datetime, charger: ChargerState, memory: Memory) -> Memory:
     """The memory when the charger shows whether it has taken the command that was in doubt."""
-    asked, asked_at, held = memory.asked, memory.asked_at, memory.setpoint
-    seen_at, shown = _seen_at(charger), charger.circuit_current_a
-    if not memory.in_doubt or asked is None or asked_at is None or not charger.online:
+    asked, asked_at, shown = memory.asked, memory.asked_at, _shown(charger)
+    if not memory.in_doubt or asked is None or asked_at is None or shown is None:
         return memory
-    if seen_at is not None and seen_at >= asked_at and shown == asked.circuit_current_a:
-        taken = after_push(memory, asked, asked_at)
-        return taken.model_copy(update={"changed_at": seen_at})
-    stays = held is not None and shown == held.circuit_current_a
-    if stays and memory.since(asked_at, now) >= _SHOWN:
-        return memory.model_copy(update={"in_doubt": False})
-    return memory
+    seen_at = _seen_at(charger) or asked_at
+    if seen_at >= asked_at and shown == asked.circuit_current_a:
+        return after_push(memory, asked, asked_at).model_copy(update={"changed_at": seen_at})
+    if memory.since(asked_at, now) < _SHOWN:
+        return memory
+    return _holding(shown, seen_at, memory).model_copy(update={"in_doubt": False})
 
 
 def notice_other_hands(charger: ChargerState, memory: Memory, *, leave: bool = False) -> Memory:
@@ -45,32 +45,19 @@ def notice_other_hands(charger: ChargerState, memory: Memory, *, leave: bool = F
     A current below ours is a limit from then on, and what the charger holds. It ends when the
     charger shows more, with the car's visit, or when we leave the charger alone.
     """
-    held, before, shown = memory.setpoint, memory.elsewhere_a, charger.circuit_current_a
+    held, before, shown = memory.setpoint, memory.elsewhere_a, _shown(charger)
     if leave or (charger.online and charger.mode is ChargerMode.DISCONNECTED):
         return memory.model_copy(update={"elsewhere_a": None})
-    l1, l2, l3 = shown
-    if held is None or l1 is None or l2 is None or l3 is None:
+    if held is None or shown is None:
         return memory
-    now_a = (l1, l2, l3)
     if before is not None and any(
-        amps > limit_a for amps, limit_a in zip(now_a, before, strict=True)
+        amps > limit_a for amps, limit_a in zip(shown, before, strict=True)
     ):
         memory = memory.model_copy(update={"elsewhere_a": None})
-    if not _less(charger, held) or not _by_somebody_else(charger, memory):
+    seen_at = _seen_at(charger)
+    if seen_at is None or not _less(charger, held) or not _by_somebody_else(charger, memory):
         return memory
-    phases: Phases = 1 if l1 >= MIN_CURRENT_A and not l2 and not l3 else held.phases
-    current_a = int(min(now_a[:phases]))
-    return memory.model_copy(
-        update={
-            "elsewhere_a": now_a,
-            "setpoint_a": current_a if current_a >= MIN_CURRENT_A else 0,
-            "phases": phases,
-            "before_a": held.current_a,
-            "before_phases": held.phases,
-            "changed_at": _seen_at(charger),
-            "missed_step_wh": 0.0,
-        }
-    )
+    return _holding(shown, seen_at, memory).model_copy(update={"elsewhere_a": shown})
 
 
 def disobeyed(
@@ -99,6 +86,33 @@ def other_limit(charger: ChargerState, held: Setpoint) -> str:
     if who is None or given_a is None or given_a >= held.current_a:
         return ""
     return f"{who} allows {given_a:.0f} A"
+
+
+def _holding(shown: _Amperes, seen_at: datetime, memory: Memory) -> Memory:
+    """The memory when the charger holds what it shows."""
+    before = memory.setpoint or Setpoint(0, memory.phases)
+    l1, l2, l3 = shown
+    phases: Phases = 1 if l1 >= MIN_CURRENT_A and not l2 and not l3 else before.phases
+    current_a = int(min(shown[:phases]))
+    holds = Setpoint(current_a if current_a >= MIN_CURRENT_A else 0, phases)
+    if holds == before:
+        return memory
+    return memory.model_copy(
+        update={
+            "setpoint_a": holds.current_a,
+            "phases": holds.phases,
+            "before_a": before.current_a,
+            "before_phases": before.phases,
+            "changed_at": seen_at,
+            "missed_step_wh": 0.0,
+        }
+    )
+
+
+def _shown(charger: ChargerState) -> _Amperes | None:
+    """The circuit current that the charger shows; None where one of three is unknown."""
+    l1, l2, l3 = charger.circuit_current_a
+    return None if l1 is None or l2 is None or l3 is None or not charger.online else (l1, l2, l3)
 
 
 def _less(charger: ChargerState, told: Setpoint) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from easee_load_balancer.memory import Choice, Memory, Phases
 from easee_load_balancer.policy import Policy
 from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
-from easee_load_balancer.surplus import Range, car_range, draw_w, voltage_v
+from easee_load_balancer.surplus import Range, car_range, draw_w, offered_w, voltage_v
 
 PHASE_CHANGE = timedelta(seconds=60)
 """What a phase change costs in charging time."""
@@ -124,8 +124,8 @@ class Situation:
     def fuse_limit(self, *, raising: bool) -> tuple[int, str]:
         """What the main fuse leaves to the car in A, and the numbers.
 
-        Wherever the car's phases are connected, the worst phase counts as one of them. A rise,
-        or a command in doubt, counts on the least that the car may draw now.
+        Wherever the car's phases are connected, the worst phase counts as one of them. A rise
+        counts on the least that the car may draw now; a command in doubt may have been taken.
         """
         policy = self.policy
         imports = self.import_a()
@@ -134,8 +134,9 @@ class Situation:
             return half_a, f"meter unknown: half of the main fuse, {half_a} A"
         worst_a = max(imports)
         phases = min(self.held.phases, self.memory.car_phases or 3)
-        careful = raising or self.memory.in_doubt
-        car_w = self.car.low_w if careful else self.car.high_w
+        car_w = self.car.low_w if raising else self.car.high_w
+        if self.memory.in_doubt and self.memory.asked is not None:
+            car_w = min(car_w, offered_w(self.memory.asked, self.memory, self.volts))
         usable_a = policy.main_fuse_a - policy.fuse_margin_a
         limit_a = math.floor(usable_a - worst_a + car_w / (phases * self.volts))
         where = f"L{imports.index(worst_a) + 1} imports {worst_a:.0f} A"

@@ -159,7 +159,7 @@ def test_another_limit_holds_from_cycle_to_cycle() -> None:
         pytest.param(10.0, 20, 30, Setpoint(10), id="taken"),
         pytest.param(16.0, 3000, 30, Setpoint(16), id="not taken"),
         pytest.param(16.0, 3000, 10, None, id="not yet known"),
-        pytest.param(10.0, 3000, 30, None, id="something else"),
+        pytest.param(12.0, 40, 30, Setpoint(12), id="another one"),
     ],
 )
 def test_a_command_without_an_answer(

@@ -59,8 +59,8 @@ class Fault:
     """Whether the run that meets it ends as Failed."""
     end: Act = Scene.clear_faults
     moments: tuple[Moment, ...] = MOMENTS
-    recovers_s: int = 35
-    """How long it may take until all is well after its end."""
+    recovers_s: int = 60
+    """How long it may take until all is well after its end; one cycle more for a doubt."""
     needs_small_disk: bool = False
     slow: bool = False
     """Takes real seconds: for the long form."""
@@ -154,15 +154,15 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("cloud 400", switch(api_status=400), "answers 400", moments=_REFUSAL),
     Fault(
-        "cloud 401", switch(api_status=401), "answers 401", moments=_REFUSAL, recovers_s=95,
+        "cloud 401", switch(api_status=401), "answers 401", moments=_REFUSAL, recovers_s=120,
     ),
     Fault(
         "cloud 403", switch(api_status=403), "blocks this account", moments=_REFUSAL,
-        recovers_s=635,
+        recovers_s=660,
     ),
     Fault(
         "cloud 429, Retry-After 120", switch(api_status=429, api_retry_after_s=120),
-        "not to be asked for", moments=_REFUSAL, recovers_s=155,
+        "not to be asked for", moments=_REFUSAL, recovers_s=180,
     ),
     Fault("cloud 500", switch(api_status=500), "answers 500"),
     Fault("cloud 503", switch(api_status=503), "answers 503"),
@@ -175,11 +175,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("cloud: new fields", switch(api_body="new fields"), "main fuse", fails=False),
     Fault(
         "cloud: accepted, never done", switch(commands_ignored=True), "main fuse|told again",
-        fails=False, recovers_s=95,
+        fails=False, recovers_s=120,
     ),
     Fault(
         "charger silent for 21 min", go_silent, "charger \\(offline\\)", fails=False,
-        moments=("before the read",), recovers_s=65,
+        moments=("before the read",), recovers_s=90,
     ),
     Fault(
         "DNS fails, cloud", wrong_name(base_url="https://easee.invalid"), "cannot be reached",
@@ -229,7 +229,6 @@ async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
     met = next((run for run in runs if not is_good(run)), runs[0])
     row.state, row.message = met.name or "", met.message or ""
     row.recovered_s = await _recover(scene, fault)
-    scene.pass_time(10)
     row.after_a, row.highest_a = scene.held_a, scene.highest_a
     lost = scene.lost()
     row.lost = f"{lost} cycles" if lost else "nothing"
@@ -280,8 +279,10 @@ def _now(begun: Awaitable[Any] | None) -> None:
 
 
 async def _recover(scene: Scene, fault: Fault) -> float | None:
-    """Seconds until a good cycle, by the house's clock."""
+    """Seconds until a good cycle has set the right current, by the house's clock."""
     for waited_s in range(30, fault.recovers_s + 1, 30):
-        if is_good(await scene.next_cycle()):
+        good = is_good(await scene.next_cycle(20))
+        scene.pass_time(10)
+        if good and scene.held_a == 12:
             return waited_s
     return None

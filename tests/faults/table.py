@@ -20,7 +20,7 @@ class Row:
     highest_a: float = 0.0
     after_a: float = 0.0
     recovered_s: float | None = None
-    """Simulated or real seconds from the end of the fault to the end of the next good cycle."""
+    """Simulated or real seconds from the end of the fault until a good cycle has set the right current."""
     lost: str = "nothing"
     wrong: list[str] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ _HEAD = (
     "run",
     "message",
     "circuit A before, highest, after",
-    "s to next good cycle",
+    "s until all is well",
     "lost",
     "verdict",
 )
