@@ -275,12 +275,6 @@ def respect_limits(case: Situation, wish: Wish) -> Wish:
     return wish
 
 
-def name_other_hands(case: Situation, wish: Wish) -> Wish:
-    """Say who gives the car less than we do; nothing is done about it."""
-    why = other_limit(case.charger, case.held)
-    return replace(wish, why=why) if why and wish.why in ("", "fast") else wish
-
-
 def protect_main_fuse(case: Situation, wish: Wish) -> Wish:
     """The worst phase decides, at once and in every mode.
 
@@ -295,6 +289,12 @@ def protect_main_fuse(case: Situation, wish: Wish) -> Wish:
     return replace(wish, current_a=limit_a if limit_a >= case.policy.min_current_a else 0, why=why)
 
 
+def name_other_hands(case: Situation, wish: Wish) -> Wish:
+    """Say who gives the car less than we do; nothing is done about it."""
+    why = other_limit(case.charger, wish.current_a)
+    return replace(wish, why=why) if why and wish.current_a <= case.held.current_a else wish
+
+
 HandsOff = Callable[
     [datetime, InverterReading, ChargerState, Policy, Memory],
     Decision | None,
@@ -306,8 +306,8 @@ RULES: tuple[Callable[[Situation, Wish], Wish], ...] = (
     leave_idle_car,
     hold_against_flapping,
     respect_limits,
-    name_other_hands,
     protect_main_fuse,
+    name_other_hands,
 )
 
 

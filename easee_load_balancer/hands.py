@@ -79,11 +79,11 @@ def disobeyed(
     return None
 
 
-def other_limit(charger: ChargerState, held: Setpoint) -> str:
-    """Who gives the car less than the setpoint, and how much; empty where nobody does."""
+def other_limit(charger: ChargerState, current_a: int) -> str:
+    """Who gives the car less than this, and how much; empty where nobody does."""
     who = _OTHERS.get(charger.reason_for_no_current or 0)
     given_a = charger.output_current_a
-    if who is None or given_a is None or given_a >= held.current_a:
+    if who is None or given_a is None or given_a >= current_a:
         return ""
     return f"{who} allows {given_a:.0f} A"
 

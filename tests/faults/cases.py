@@ -201,7 +201,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "disk read-only", make_read_only, "could not be (read|written|opened)", end=make_writable,
-        needs_small_disk=True,
+        needs_small_disk=True, moments=_EDGES,  # within a cycle its lock is open: no remount
     ),
 )  # fmt: skip
 

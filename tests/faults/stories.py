@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,9 +62,13 @@ async def says(scene: Scene, row: Row, pattern: str, current_a: float, **how: An
 
 async def nobody_commands(scene: Scene, row: Row) -> None:
     """No cycle any more: the time to live ends, and the next cycle goes on."""
-    scene.pass_time(TTL_S - 120)
+    scene.load(BUSY_A)
+    await scene.next_cycle()
+    scene.load(CALM_A)
+    await scene.next_cycle()
+    scene.pass_time(TTL_S - 10)
     row.check(scene.held_a == 14, "the time to live ended too early")
-    scene.pass_time(120)
+    scene.pass_time(20)
     row.check(scene.held_a == OFFLINE_A, "the circuit did not fall back")
     state = await scene.next_cycle()
     row.state, row.message = state.name or "", state.message or ""
@@ -116,15 +120,16 @@ async def meter_lost(scene: Scene, row: Row) -> None:
     row.check(row.recovered_s is not None, "it does not resume by itself")
 
 
-async def app(scene: Scene) -> httpx.AsyncClient:
+@asynccontextmanager
+async def app(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
     """Somebody else, logged in at the same cloud."""
-    client = httpx.AsyncClient(base_url=scene.home.house.api_url, verify=False)
-    await log_in(client)
-    return client
+    async with httpx.AsyncClient(base_url=scene.home.house.api_url, verify=False) as client:
+        await log_in(client)
+        yield client
 
 
 async def paused_in_app(scene: Scene, row: Row) -> None:
-    async with await app(scene) as owner:
+    async with app(scene) as owner:
         await owner.post(f"{CHARGER}/commands/pause_charging")
         writes = scene.home.writes
         await says(scene, row, "the Easee app or another controller allows 0 A", 0)
@@ -139,7 +144,7 @@ async def paused_in_app(scene: Scene, row: Row) -> None:
 
 
 async def limited_in_app(scene: Scene, row: Row) -> None:
-    async with await app(scene) as owner:
+    async with app(scene) as owner:
         path = f"{CHARGER}/commands/set_dynamic_charger_current"
         await owner.post(path, json={"amps": 8})
         await says(scene, row, "the Easee app or another controller allows 8 A", 8)
@@ -173,7 +178,7 @@ async def equalizer(scene: Scene, row: Row) -> None:
 
 async def another_controller(scene: Scene, row: Row) -> None:
     """The circuit current is set to 8 A by another program, and later raised."""
-    async with await app(scene) as other:
+    async with app(scene) as other:
 
         async def set_circuit(amps: float) -> None:
             await other.post(

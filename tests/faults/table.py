@@ -20,7 +20,7 @@ class Row:
     highest_a: float = 0.0
     after_a: float = 0.0
     recovered_s: float | None = None
-    """Simulated or real seconds from the end of the fault until a good cycle has set the right current."""
+    """Seconds from the end of the fault until a good cycle has set the right current."""
     lost: str = "nothing"
     wrong: list[str] = field(default_factory=list)
 
