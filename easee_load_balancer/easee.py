@@ -198,8 +198,8 @@ class Easee:
         async with self._change() as session:
             token = _usable(session, refused)  # another process may have been faster
             if token is None:
-                if fresh:  # or each process to come would log in as well
-                    self._file.save(session)
+                if fresh:
+                    self._check_room(session)
                 session.tokens = await self._refresh(session) or await self._log_in(session)
                 token = session.tokens.access
         return token
@@ -258,6 +258,12 @@ class Easee:
                 f"The Easee session in {self._folder} cannot be used ({error.strerror}). "
                 "Is the disk full, or the folder somebody else's?"
             ) from error
+
+    def _check_room(self, session: Session) -> None:
+        """Raise OSError where nothing can be saved: each process to come would log in as well."""
+        self._session = Session()
+        self._file.save(session)
+        self._session = session
 
     def _save(self, session: Session) -> None:
         try:

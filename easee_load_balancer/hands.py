@@ -72,9 +72,11 @@ def disobeyed(
         for amps, allowed in zip(charger.circuit_current_a, told, strict=True):
             if amps is not None and amps > allowed:
                 return amps
+    if not _less(charger, setpoint):
+        return None
     unmoved = seen_at is not None and seen_at < memory.pushed_at
     ours = unmoved or _taken_late(charger, memory)
-    if age >= CAR_STARTS and ours and _less(charger, setpoint):
+    if (_fallen_back(charger) and age >= CLOUD_SETTLES) or (ours and age >= CAR_STARTS):
         return min(amps for amps in charger.circuit_current_a if amps is not None)
     return None
 
@@ -123,9 +125,16 @@ def _less(charger: ChargerState, told: Setpoint) -> bool:
 def _by_somebody_else(charger: ChargerState, memory: Memory) -> bool:
     """Whether the charger's value came neither of our last command nor of its end."""
     seen_at, pushed_at = _seen_at(charger), memory.pushed_at
-    if seen_at is None or pushed_at is None or memory.in_doubt or _taken_late(charger, memory):
+    if seen_at is None or pushed_at is None or memory.in_doubt:
+        return False
+    if _fallen_back(charger) or _taken_late(charger, memory):
         return False
     return _TAKEN <= seen_at - pushed_at < TIME_TO_LIVE - timedelta(minutes=1)
+
+
+def _fallen_back(charger: ChargerState) -> bool:
+    """Whether the circuit has what it has when nobody commands it."""
+    return charger.circuit_current_a == charger.offline_current_a
 
 
 def _taken_late(charger: ChargerState, memory: Memory) -> bool:

@@ -86,3 +86,15 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         only_writer(tmp_path / "missing", "home"),
     ):
         pass
+
+
+def test_a_word_is_left_for_who_comes_after_a_crash(tmp_path: Path) -> None:
+    with only_writer(tmp_path, "home") as word:
+        assert word.left == ""
+        word.leave("something long")
+        word.leave("short")
+    with only_writer(tmp_path, "home") as word:
+        assert word.left == "short"
+        word.leave("")
+    with only_writer(tmp_path, "home") as word:
+        assert word.left == ""

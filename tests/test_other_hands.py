@@ -99,6 +99,11 @@ CASES = [
         "fast", push=True,
     ),
     Case(
+        "nor is what the charger falls back to when it is offline",
+        shows((10.0,) * 3, offline_current_a=(10.0,) * 3), told(16), Setpoint(16),
+        "the charger shows 10 A and is told again", push=True,
+    ),
+    Case(
         "more than we told it is set back, and said",
         shows((32.0,) * 3, drawn_a=7.7), told(8), Setpoint(8),
         "the charger shows 32 A and is told again", push=True, policy=Policy(),
