@@ -1,18 +1,26 @@
+# make install          what it takes to run: .venv
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
+# make soak [HOURS=24] [SEED=1]  a simulated day under random faults
+# make audit            known vulnerabilities of the pinned packages
+# make faults           what each fault does at each moment of a cycle, as a table (25 min)
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
-# make faults           what each fault does at each moment of a cycle, as a table (20 min)
+# make screenshots      pictures of the UI for the README
+# make benchmark-footprint  what stays in Prefect's database after 20,000 cycles
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark benchmark-cycle faults clean
+.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint faults screenshots clean
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
 
+# Two at a time: most tests wait for processes. A file stays together, its server is shared.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -22,12 +30,29 @@ lint: .venv/installed-dev
 benchmark: .venv/installed
 	$(BIN)/python tests/benchmarks/control.py $(DAYS)
 
-benchmark-cycle: .venv/installed
+benchmark-cycle: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
 		$(if $(INTERVAL),--interval $(INTERVAL))
 
 faults: .venv/installed-dev
 	PYTHONPATH=.:flows $(BIN)/python -m tests.faults
+
+soak: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
+
+# Fails where it cannot learn about a package: no answer is no "none".
+audit:
+	rm -rf .audit && $(PYTHON) -m venv .audit
+	.audit/bin/pip install --quiet pip-audit
+	.audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.txt
+	rm -rf .audit
+
+benchmark-footprint: .venv/installed
+	$(BIN)/python -m tests.benchmarks.footprint
+
+# Needs Debian's chromium and chromium-driver.
+screenshots: .venv/installed-dev
+	$(BIN)/python -m tests.screenshots
 
 clean:
 	rm -rf .venv .demo .faults

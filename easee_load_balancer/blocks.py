@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import gather
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from datetime import datetime
+from typing import Annotated, ClassVar, TypeVar
 
+import httpx
+from prefect import get_client
 from prefect.blocks.core import Block
-from pydantic import Field, ValidationError
+from prefect.exceptions import ObjectNotFound
+from pydantic import ConfigDict, Field, ValidationError
 
 from easee_load_balancer.control import Policy
 from easee_load_balancer.easee_models import Account, ChargerAddress
 from easee_load_balancer.errors import ConfigurationError, MissingBlock
 from easee_load_balancer.huawei import InverterAddress
 from easee_load_balancer.tariff import Prices
+
+_LOOK_UP_S = 2.0
+_FROM_ANY_VERSION = ConfigDict(extra="ignore")
+"""A block may have been saved by a version that knew more fields."""
 
 
 class EaseeCredentials(Account, Block):
@@ -29,6 +38,17 @@ class EaseeCredentials(Account, Block):
 
     _block_type_name = "Easee credentials"
     _block_type_slug = "easee-credentials"
+
+    async def saved_at(self) -> datetime | None:
+        """When the block was last saved; None where the server does not tell."""
+        if self._block_document_id is None:
+            return None
+        try:
+            async with asyncio.timeout(_LOOK_UP_S), get_client() as client:
+                document = await client.read_block_document(self._block_document_id)
+        except (TimeoutError, httpx.HTTPError, ObjectNotFound):
+            return None
+        return document.updated
 
 
 class EaseeCharger(ChargerAddress, Block):
@@ -76,6 +96,7 @@ class ChargingPolicy(Policy, Block):
         ```
     """
 
+    model_config = _FROM_ANY_VERSION
     _block_type_name = "Charging policy"
     _block_type_slug = "charging-policy"
 
@@ -91,6 +112,7 @@ class Tariff(Prices, Block):
         ```
     """
 
+    model_config = _FROM_ANY_VERSION
     _block_type_name = "Tariff"
     _block_type_slug = "tariff"
 
@@ -100,10 +122,7 @@ class Tariff(Prices, Block):
 
         Raises ConfigurationError for one with wrong values.
         """
-        try:
-            return await _load(cls, name)
-        except MissingBlock:
-            return None
+        return await load_if_saved(cls, name)
 
 
 BLOCKS: tuple[type[Block], ...] = (
@@ -113,6 +132,9 @@ BLOCKS: tuple[type[Block], ...] = (
     ChargingPolicy,
     Tariff,
 )
+
+SiteName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]
+"""A name that a block can have, and that is safe in a file's name."""
 
 _AnyBlock = TypeVar("_AnyBlock", bound=Block)
 
@@ -132,7 +154,9 @@ class Site:
     async def load(cls, name: str) -> Site:
         """Load the blocks called `name`. Raises ConfigurationError for a missing or wrong one."""
         inverter, charger, policy = await gather(
-            _load(HuaweiInverter, name), _load(EaseeCharger, name), _load(ChargingPolicy, name)
+            load_block(HuaweiInverter, name),
+            load_block(EaseeCharger, name),
+            load_block(ChargingPolicy, name),
         )
         site = _LOADED[name] = cls(name, inverter, charger, policy)
         return site
@@ -152,7 +176,16 @@ class Site:
 _LOADED: dict[str, Site] = {}
 
 
-async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:
+async def load_if_saved(block: type[_AnyBlock], name: str) -> _AnyBlock | None:
+    """The block called `name`, or None. Raises ConfigurationError for one with wrong values."""
+    try:
+        return await load_block(block, name)
+    except MissingBlock:
+        return None
+
+
+async def load_block(block: type[_AnyBlock], name: str) -> _AnyBlock:
+    """The block called `name`. Raises ConfigurationError for a missing one or wrong values."""
     title = block.get_block_type_name()
     try:
         return await block.aload(name)
@@ -166,7 +199,8 @@ async def _load(block: type[_AnyBlock], name: str) -> _AnyBlock:
         ) from None
     except ValueError as error:
         raise MissingBlock(
-            f"There is no block '{title}' named '{name}': create it under Blocks."
+            f"There is no block '{title}' named '{name}': run `easee-balancer setup`, or create it "
+            "under Blocks."
         ) from error
 
 

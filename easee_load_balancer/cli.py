@@ -2,127 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
-from enum import Enum
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from easee_load_balancer.house.charger import CarSpec, ChargerSpec
-from easee_load_balancer.house.cloud_documents import CloudSpec
-from easee_load_balancer.house.day import BUILT_IN_DAYS, Day, load_day
-from easee_load_balancer.house.inverter import InverterSpec
-from easee_load_balancer.house.plant import BatterySpec, HouseSpec
-from easee_load_balancer.house.run import RunSpec, run_house
+from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.house.cli import house
+from easee_load_balancer.lock import SiteBusy
+from easee_load_balancer.privacy import keep_to_oneself
 from easee_load_balancer.processes import StartError, interrupt_on_signals
 
+ServerPort = Annotated[
+    int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
+]
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
-
-_TN_THREE_PHASE, _TN_ONE_PHASE = 1, 3
-
-Port = typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
-
-
-class Phases(Enum):
-    """One phase or three."""
-
-    ONE = "1"
-    THREE = "3"
 
 
 @app.callback()
 def main() -> None:
     """Charge the car with what the roof has left over."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells its makers of each new user else
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # our errors say more
+    keep_to_oneself()
 
 
-def _clock(text: str) -> int:
-    """Seconds since midnight of HH:MM."""
-    hours, _, minutes = text.partition(":")
-    if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
-        message = f"{text!r} is not a time of day such as 07:30."
-        raise typer.BadParameter(message, param_hint="--start")
-    return int(hours) * 3600 + int(minutes) * 60
-
-
-def _day(text: str) -> Day:
-    try:
-        return load_day(text)
-    except OSError as error:
-        message = f"{text!r} is neither {', '.join(BUILT_IN_DAYS)} nor a file: {error.strerror}."
-        raise typer.BadParameter(message, param_hint="--day") from None
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}.", param_hint="--day") from None
-
-
-@app.command()
-def house(
-    modbus_port: Annotated[int, Port] = 5020,
-    api_port: Annotated[int, Port] = 8020,
-    day: Annotated[
-        str,
-        typer.Option(
-            metavar="DAY",
-            help="Sun and load: clear, variable, overcast, or a CSV file (time,pv_w,load_w).",
-        ),
-    ] = "clear",
-    start: Annotated[
-        str, typer.Option(metavar="HH:MM", help="Time of day to begin with.")
-    ] = "10:00",
-    speed: Annotated[
-        int, typer.Option(min=1, max=3600, help="Simulated seconds per real second.")
-    ] = 1,
-    no_battery: Annotated[bool, typer.Option("--no-battery", help="A house without it.")] = False,
-    battery_soc: Annotated[
-        float, typer.Option(min=0, max=100, help="State of charge to begin with, in %.")
-    ] = 50.0,
-    phases: Annotated[Phases, typer.Option(help="Phases of the house.")] = Phases.THREE,
-    car_phases: Annotated[Phases, typer.Option(help="Phases the car uses.")] = Phases.THREE,
-    car_max_current: Annotated[
-        float, typer.Option(min=6, max=32, help="Most that the car takes per phase, in A.")
-    ] = 16.0,
-    settle_time: Annotated[
-        float, typer.Option(min=0, help="How long a new Modbus connection stays mute, in s.")
-    ] = 1.0,
-    latency: Annotated[
-        float, typer.Option(min=0, help="How long the inverter takes for a request, in s.")
-    ] = 0.03,
-    cloud_delay: Annotated[
-        float, typer.Option(min=0, help="From charger to API, in s of real time.")
-    ] = 2.0,
-    user_name: Annotated[str, typer.Option(help="User of the API.")] = "owner@example.com",
-    password: Annotated[str, typer.Option(help="Password of the API.")] = "simulated",
-    waits_at_minimum: Annotated[
-        bool,
-        typer.Option("--waits-at-minimum", help="A charge that starts at 6 A waits 5 minutes."),
-    ] = False,
-    main_fuse: Annotated[float, typer.Option(min=1, help="Main fuse per phase, in A.")] = 25.0,
-) -> None:
-    """Run a simulated house: inverter, battery, meter, charger and car, to try things out on."""
-    grid_type = _TN_THREE_PHASE if phases is Phases.THREE else _TN_ONE_PHASE
-    spec = RunSpec(
-        day=_day(day),
-        start_s=_clock(start),
-        speed=speed,
-        modbus_port=modbus_port,
-        api_port=api_port,
-        house=HouseSpec(
-            battery=None if no_battery else BatterySpec(start_soc_pct=battery_soc),
-            car=CarSpec(phases=int(car_phases.value), max_current_a=car_max_current),
-            charger=ChargerSpec(grid_type=grid_type, waits_at_minimum=waits_at_minimum),
-            phases=int(phases.value),
-            main_fuse_a=main_fuse,
-        ),
-        cloud=CloudSpec(user_name=user_name, password=password, cloud_delay_s=cloud_delay),
-        inverter=InverterSpec(settle_s=settle_time, latency_s=latency),
-    )
-    try:
-        asyncio.run(run_house(spec, Console(highlight=False)))
-    except OSError as error:
-        message = f"The house cannot start: {error.strerror or error}."
-        Console(stderr=True, highlight=False).print(message, soft_wrap=True)
-        raise typer.Exit(1) from None
+app.command()(house)
 
 
 @app.command()
@@ -133,32 +45,112 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path(".demo"),
 ) -> None:
     """Run the whole product against a simulated house; touches no hardware, ends with Ctrl-C."""
-    from easee_load_balancer.demo import run_demo  # Prefect takes seconds to import
+    from easee_load_balancer.commands.demo import run_demo  # Prefect takes seconds to import
 
     interrupt_on_signals()
-    console = Console(highlight=False, soft_wrap=True)
-    try:
-        good = run_demo(Path.cwd(), folder.resolve(), cycles, console)
-    except StartError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/red]")
-        raise typer.Exit(1) from None
+    with _failing(1):
+        good = run_demo(Path.cwd(), folder.resolve(), cycles, _console())
     raise typer.Exit(0 if good else 1)
 
 
 @app.command()
-def up(
-    port: Annotated[
-        int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
-    ] = 4200,
+def setup(
+    user_name: Annotated[
+        str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
+    ] = None,
+    charger: Annotated[
+        str | None, typer.Option(metavar="ID", help="Which charger, where there are several.")
+    ] = None,
+    inverter: Annotated[
+        str | None,
+        typer.Option(metavar="HOST[:PORT]", help="Address of the inverter or its dongle."),
+    ] = None,
+    unit_id: Annotated[
+        int | None, typer.Option(min=0, max=247, help="The inverter's Modbus unit id, if known.")
+    ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Look for the inverter in the local network (/24).")
+    ] = False,
+    asleep: Annotated[
+        bool, typer.Option("--asleep", help="Save an inverter that does not answer in the dark.")
+    ] = False,
+    fuse: Annotated[
+        str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
+    ] = None,
+    api: Annotated[
+        str | None, typer.Option(metavar="URL", help="Easee API of a simulated house.")
+    ] = None,
+    port: ServerPort = 4200,
 ) -> None:
+    """Set up your house: login, charger, inverter, main fuse. Again: Enter keeps what is saved.
+
+    The password is typed, or in the environment variable EASEE_PASSWORD.
+    """
+    from easee_load_balancer.commands.interview import SEARCH, Answers
+    from easee_load_balancer.commands.setup import run_setup
+
+    if search and inverter:
+        raise typer.BadParameter("Give --inverter or --search.")
+    answers = Answers(
+        user_name=user_name,
+        password=os.environ.get("EASEE_PASSWORD"),
+        api=api,
+        charger=charger,
+        inverter=SEARCH if search else inverter,
+        unit_id=unit_id,
+        asleep=asleep,
+        fuse=fuse,
+    )
+    interrupt_on_signals()
+    with _failing(1):
+        run_setup(Path.cwd(), port, answers, _console())
+
+
+@app.command()
+def check(
+    watch: Annotated[bool, typer.Option("--watch", help="Again every 30 s, until Ctrl-C.")] = False,
+    port: ServerPort = 4200,
+) -> None:
+    """Read everything once and say what would be sent and why; nothing is sent.
+
+    Ends with 0 if everything could be read, 1 if not, 2 if nothing has been set up.
+    """
+    from easee_load_balancer.commands.check import run_check
+
+    interrupt_on_signals()
+    with _failing(2):
+        raise typer.Exit(0 if run_check(Path.cwd(), port, watch, _console()) else 1)
+
+
+@app.command()
+def up(port: ServerPort = 4200) -> None:
     """Run it for real: Prefect server, deployments and worker, until Ctrl-C."""
-    from easee_load_balancer.up import run_up  # Prefect takes seconds to import
+    from easee_load_balancer.commands.up import run_up
+
+    with _failing(1):
+        run_up(Path.cwd(), port, _console())
+
+
+def _console(*, stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    console.soft_wrap = not console.is_terminal  # a log keeps its lines whole
+    return console
+
+
+@contextmanager
+def _failing(code: int) -> Iterator[None]:
+    """End with that code and a sentence instead of a traceback."""
+    from easee_load_balancer.commands.telling import tell_error
 
     try:
-        run_up(Path.cwd(), port, Console(highlight=False, soft_wrap=True))
-    except StartError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]{error}[/red]")
-        raise typer.Exit(1) from None
+        yield
+    except BalancerError as error:
+        tell_error(_console(stderr=True), error)
+    except (StartError, SiteBusy) as error:
+        _console(stderr=True).print(Text(f"{error}", "red"))
+    else:
+        return
+    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

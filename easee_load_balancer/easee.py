@@ -9,8 +9,10 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,26 +21,38 @@ from typing import Any, Literal, TypeVar
 import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
-from easee_load_balancer.easee_answer import Answer, clock_ahead, note_refusal, problem_of
 from easee_load_balancer.easee_models import (
+    CHARGER_ID,
+    CONTROL_IDS,
     OBSERVATION_IDS,
     Account,
     Charger,
     ChargerAddress,
     ChargerConfig,
+    Controls,
+    Observation,
     Observations,
+    Problem,
     Site,
     Token,
     charger_state,
+    controls,
 )
 from easee_load_balancer.errors import (
-    BadCredentials,
-    Blocked,
     ChargerError,
     ChargerUnknown,
     ChargerUnreachable,
     InvalidAnswer,
-    RateLimited,
+)
+from easee_load_balancer.foreign import plain
+from easee_load_balancer.manners import (
+    Endpoint,
+    clock_ahead,
+    cloud_of,
+    note_refusal,
+    refrain,
+    too_soon,
+    turned_away,
 )
 from easee_load_balancer.readings import ChargerState, Setpoint
 from easee_load_balancer.session import Session, SessionFile, Tokens
@@ -62,6 +76,9 @@ class Easee:
 
     def __init__(self, account: Account, folder: Path, budget_s: float = 10.0) -> None:
         self.account = account
+        self.calls: Counter[str] = Counter()
+        """How often the cloud was asked, successful or not; who stores that may subtract it."""
+        self._last: dict[str, ChargerState] = {}
         self._folder = folder
         self._budget_s = budget_s
         self._file = SessionFile(folder, account)
@@ -87,21 +104,30 @@ class Easee:
 
     async def site_of(self, charger_id: str) -> Site:
         """The site with the circuits, one of which holds the charger."""
-        answer = await self._call("GET", f"/api/chargers/{charger_id}/site", "site")
+        answer = await self._call("GET", f"/api/chargers/{_known(charger_id)}/site", "site")
         return self._parse(TypeAdapter(Site), answer, "site")
 
     async def config(self, charger_id: str) -> ChargerConfig:
         """The charger's settings."""
-        answer = await self._call("GET", f"/api/chargers/{charger_id}/config", "config")
+        answer = await self._call("GET", f"/api/chargers/{_known(charger_id)}/config", "config")
         return self._parse(TypeAdapter(ChargerConfig), answer, "config")
 
     async def state(self, charger: ChargerAddress) -> ChargerState:
         """The charger's state from one observations call, each value with its own time."""
-        ids = ",".join(str(number) for number in sorted(OBSERVATION_IDS.values()))
-        path = f"/state/{charger.charger_id}/observations"
-        answer = await self._call("GET", path, "observations", params={"ids": ids})
-        observed = self._parse(TypeAdapter(Observations), answer, "observations")
-        return charger_state(observed.by_our_clock(self._ahead), datetime.now(UTC))
+        observed = await self._observe(charger, OBSERVATION_IDS.values())
+        return charger_state(observed, datetime.now(UTC))
+
+    async def state_and_controls(self, charger: ChargerAddress) -> tuple[ChargerState, Controls]:
+        """The charger's state, and who else decides over it, from one observations call."""
+        observed = await self._observe(charger, (*OBSERVATION_IDS.values(), *CONTROL_IDS.values()))
+        return charger_state(observed, datetime.now(UTC)), controls(observed)
+
+    async def recent_state(self, charger: ChargerAddress) -> ChargerState:
+        """The charger's state, the last one again where it is too soon to ask the cloud."""
+        last = self._last.get(charger.charger_id)
+        if last is None or not too_soon(last, datetime.now(UTC)):
+            last = self._last[charger.charger_id] = await self.state(charger)
+        return last
 
     async def set_circuit_current(
         self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
@@ -122,11 +148,18 @@ class Easee:
         if answer.strip():  # a page of something in between is no acceptance
             self._parse(TypeAdapter(Any), answer, "dynamicCurrent")
 
+    async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
+        asked = {"ids": ",".join(str(number) for number in sorted(ids))}
+        path = f"/state/{address.charger_id}/observations"
+        answer = await self._call("GET", path, "observations", params=asked)
+        observed = self._parse(TypeAdapter(Observations), answer, "observations")
+        return list(observed.by_our_clock(self._ahead))
+
     async def _call(
         self,
         method: _Method,
         path: str,
-        endpoint: str,
+        endpoint: Endpoint,
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
@@ -142,34 +175,37 @@ class Easee:
         self,
         method: _Method,
         path: str,
-        endpoint: str,
+        endpoint: Endpoint,
         params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
     ) -> bytes:
         token = await self._token()
-        self._refrain(endpoint)
-        answer = await self._send(method, path, token, params, body)
+        refrain(self._session, endpoint, self.account)
+        answer = await self._send(endpoint, method, path, token, params, body)
         if answer.status == httpx.codes.UNAUTHORIZED:
             token = await self._token(refused=token)
-            answer = await self._send(method, path, token, params, body)
+            answer = await self._send(endpoint, method, path, token, params, body)
         if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT):
             await self._remember_refusal(endpoint, answer)
             raise self._error(endpoint, answer)
-        if self._session.blocked_s:
+        if self._session.blocked_s or self._session.refused_s:
             async with self._change() as session:
                 session.blocked_s, session.blocked_until = 0.0, None
+                session.refused_s = 0.0
         return answer.content
 
     async def _send(
         self,
+        endpoint: Endpoint,
         method: _Method,
         path: str,
         token: SecretStr | None = None,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> Answer:
+    ) -> _Answer:
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
         content = bytearray()
+        self.calls[endpoint] += 1
         try:
             async with self._http.stream(
                 method, path, headers=headers, params=params, json=body
@@ -188,52 +224,60 @@ class Easee:
                 "connection up?"
             ) from error
         self._ahead = clock_ahead(response.headers)
-        return Answer(response.status_code, response.headers, bytes(content))
+        return _Answer(response.status_code, response.headers, bytes(content))
 
     async def _token(self, refused: SecretStr | None = None) -> SecretStr:
         """A valid access token, other than the refused one; one log-in or refresh at a time."""
-        token, fresh = _usable(self._session, refused), self._session.tokens is None
+        token, fresh = self._session.usable(refused), self._session.tokens is None
         if token is not None:
             return token
         async with self._change() as session:
-            token = _usable(session, refused)  # another process may have been faster
+            token = session.usable(refused)  # another process may have been faster
             if token is None:
+                await self._forgive(session)
                 if fresh:
                     self._check_room(session)
                 session.tokens = await self._refresh(session) or await self._log_in(session)
                 token = session.tokens.access
         return token
 
+    async def _forgive(self, session: Session) -> None:
+        """Whoever saves the credentials after they were refused wants them tried once more."""
+        if session.rejected_at is not None:
+            saved_at = await self.account.saved_at()
+            if saved_at is not None and saved_at > session.rejected_at:
+                session.rejected_at = None
+
     async def _refresh(self, session: Session) -> Tokens | None:
         """New tokens, or None when the refresh token is not accepted: it is single-use."""
         if session.tokens is None:
             return None
-        self._refrain("refresh")
+        refrain(session, "refresh", self.account)
         body = {
             "accessToken": session.tokens.access.get_secret_value(),
             "refreshToken": session.tokens.refresh.get_secret_value(),
         }
-        answer = await self._send("POST", "/api/accounts/refresh_token", body=body)
+        answer = await self._send("refresh", "POST", "/api/accounts/refresh_token", body=body)
         if answer.status == httpx.codes.OK:
             return self._tokens(answer.content, "refresh")
-        if answer.turns_us_away:
-            note_refusal(session, "refresh", answer)
+        if turned_away(answer.status):
+            note_refusal(session, "refresh", answer.status, answer.headers)
             raise self._error("refresh", answer)
         return None
 
     async def _log_in(self, session: Session) -> Tokens:
-        self._refrain("login")
+        refrain(session, "login", self.account)
         body = {
             "userName": self.account.user_name,
             "password": self.account.password.get_secret_value(),
         }
-        answer = await self._send("POST", "/api/accounts/login", body=body)
+        answer = await self._send("login", "POST", "/api/accounts/login", body=body)
         if answer.status == httpx.codes.OK:
             return self._tokens(answer.content, "login")
         if answer.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
-            session.rejected = True
-            self._refrain("login")
-        note_refusal(session, "login", answer)
+            session.rejected_at = datetime.now(UTC)
+            refrain(session, "login", self.account)
+        note_refusal(session, "login", answer.status, answer.headers)
         raise self._error("login", answer)
 
     @asynccontextmanager
@@ -278,42 +322,19 @@ class Easee:
         else:
             self._unsaved = False
 
-    async def _remember_refusal(self, endpoint: str, answer: Answer) -> None:
+    async def _remember_refusal(self, endpoint: Endpoint, answer: _Answer) -> None:
         async with self._change() as session:
-            note_refusal(session, endpoint, answer)
+            note_refusal(session, endpoint, answer.status, answer.headers)
 
-    def _refrain(self, endpoint: str) -> None:
-        """Raise instead of asking, as long as the cloud told us not to."""
-        session, now = self._session, datetime.now(UTC)
-        if session.rejected:
-            raise BadCredentials(
-                f"{self._cloud} refused the user name or password of {self.account.user_name}. "
-                "Correct them in the block 'Easee credentials'; nothing is tried until then."
-            )
-        if session.blocked_until and session.keeps_away("all", session.blocked_until, now):
-            raise Blocked(
-                f"{self._cloud} blocks this account or address (403). Nothing is sent before "
-                f"{_clock(session.blocked_until)}.",
-                session.blocked_until,
-            )
-        until = session.cool_down.get(endpoint)
-        if until and session.keeps_away(endpoint, until, now):
-            raise RateLimited(
-                f"{self._cloud} is not to be asked for '{endpoint}' for now. Nothing is sent there "
-                f"before {_clock(until)}.",
-                until,
-            )
-
-    def _error(self, endpoint: str, answer: Answer) -> ChargerError:
+    def _error(self, endpoint: Endpoint, answer: _Answer) -> ChargerError:
         """The error for an answer that is not a success."""
-        if answer.turns_us_away:
+        if turned_away(answer.status):
             try:
-                self._refrain(endpoint)
+                refrain(self._session, endpoint, self.account)
             except ChargerError as error:
                 return error
-        problem = problem_of(answer.content)
-        said = " ".join(text for text in (problem.title, problem.detail) if text)
-        said = re.sub(r"[^\w .,:;()'/-]", "", said)[:200] or "no explanation"
+        problem = _problem(answer.content)
+        said = plain(f"{problem.title or ''} {problem.detail or ''}") or "no explanation"
         answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({said})."
         if answer.status == httpx.codes.NOT_FOUND:
             return ChargerUnknown(
@@ -324,7 +345,7 @@ class Easee:
             return ChargerUnreachable(f"{answers} This usually passes within minutes.")
         return ChargerError(f"{answers} If this goes on, check the account in the Easee app.")
 
-    def _tokens(self, content: bytes, endpoint: str) -> Tokens:
+    def _tokens(self, content: bytes, endpoint: Endpoint) -> Tokens:
         token, now = self._parse(TypeAdapter(Token), content, endpoint), datetime.now(UTC)
         return Tokens(
             access=token.access_token,
@@ -333,7 +354,7 @@ class Easee:
             expires_at=now + timedelta(seconds=min(token.expires_in, _LONGEST_TOKEN_S)),
         )
 
-    def _parse(self, model: TypeAdapter[_Model], content: bytes, endpoint: str) -> _Model:
+    def _parse(self, model: TypeAdapter[_Model], content: bytes, endpoint: Endpoint) -> _Model:
         try:
             return model.validate_json(content)
         except ValidationError as error:
@@ -346,7 +367,14 @@ class Easee:
 
     @property
     def _cloud(self) -> str:
-        return f"The Easee cloud at {self.account.base_url}"
+        return cloud_of(self.account)
+
+
+def _known(charger_id: str) -> str:
+    """The id, as it is put into a path. Raises ChargerUnknown for what cannot be one."""
+    if not re.fullmatch(CHARGER_ID, charger_id):
+        raise ChargerUnknown(f"'{plain(charger_id)}' cannot be the id of a charger.")
+    return charger_id
 
 
 @cache
@@ -355,12 +383,15 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _usable(session: Session, refused: SecretStr | None) -> SecretStr | None:
-    tokens = session.tokens
-    if tokens is None or tokens.access == refused or not tokens.valid_at(datetime.now(UTC)):
-        return None
-    return tokens.access
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: httpx.Headers
+    content: bytes = field(repr=False)
 
 
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+def _problem(content: bytes) -> Problem:
+    try:
+        return Problem.model_validate_json(content)
+    except ValidationError:
+        return Problem()

@@ -6,8 +6,9 @@ Ids, units and enumerations follow the API's "Observation IDs" and "Enumerations
 from __future__ import annotations
 
 import ipaddress
-import math
+import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Annotated, Literal, TypeVar
@@ -24,6 +25,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from easee_load_balancer.foreign import PlainText
 from easee_load_balancer.readings import ChargerMode, ChargerState, PhaseValues
 
 DEFAULT_BASE_URL = "https://api.easee.com"
@@ -64,6 +66,13 @@ OBSERVATION_IDS = {
     "highest_temperature_c": 150,
 }
 _NAMES = {number: name for name, number in OBSERVATION_IDS.items()}
+CONTROL_IDS = {
+    "enabled": 31,
+    "authorization_required": 42,
+    "schedule": 62,
+    "equalizer": 65,
+    "smart_charging": 102,
+}
 _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
     0: 0,
     **dict.fromkeys(range(10, 16), 1),
@@ -71,6 +80,10 @@ _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
     30: 3,
 }
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+
+CHARGER_ID = r"^[A-Za-z0-9]{4,20}$"
+_HIGHEST_W, _HIGHEST_A, _HIGHEST_V, _HIGHEST_KWH = 30_000.0, 500.0, 500.0, 1e8
+"""What is beyond cannot be: the value is taken as unknown."""
 
 _Item = TypeVar("_Item")
 _List = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
@@ -98,6 +111,10 @@ class Account(BaseModel):
         description="Leave as it is; only a simulated house has another one.",
     )
 
+    async def saved_at(self) -> datetime | None:
+        """When a person last saved these credentials, if anybody knows."""
+        return None
+
     @field_validator("base_url")
     @classmethod
     def _encrypted_or_local(cls, url: str) -> str:
@@ -119,7 +136,7 @@ class ChargerAddress(BaseModel):
     """Which charger, and the circuit on which its current is set."""
 
     charger_id: str = Field(
-        pattern=r"^[A-Za-z0-9]{4,20}$",
+        pattern=CHARGER_ID,
         title="Charger id",
         description="On the label of the charger and in the Easee app, for example EH123456.",
     )
@@ -148,8 +165,8 @@ class Token(_ApiModel):
 class Charger(_ApiModel):
     """A charger as listed by `/api/chargers`."""
 
-    id: str
-    name: str
+    id: PlainText
+    name: PlainText
 
 
 class Circuit(_ApiModel):
@@ -161,13 +178,21 @@ class Circuit(_ApiModel):
     chargers: _List[Charger] = ()
 
 
+class Equalizer(_ApiModel):
+    """The vendor's own load balancer."""
+
+    id: PlainText
+    name: PlainText | None = None
+
+
 class Site(_ApiModel):
     """A home with its circuits; rated current in A."""
 
     id: int
-    name: str | None = None
+    name: PlainText | None = None
     rated_current: float | None = None
     circuits: _List[Circuit] = ()
+    equalizers: _List[Equalizer] = ()
 
     def circuit_of(self, charger_id: str) -> Circuit | None:
         """The circuit on which that charger hangs."""
@@ -227,6 +252,39 @@ class Problem(_ApiModel):
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Who else decides whether the charger charges; None is unknown."""
+
+    enabled: bool | None
+    authorization_required: bool | None
+    smart_charging: bool | None
+    scheduled: bool
+    equalizer: bool
+
+
+def controls(observations: Iterable[Observation]) -> Controls:
+    """Who else decides, from the charger's observations."""
+    values = {one.id: one for one in observations}
+    known = {name: values.get(number) for name, number in CONTROL_IDS.items()}
+    return Controls(
+        enabled=_boolean(known["enabled"]),
+        authorization_required=_boolean(known["authorization_required"]),
+        smart_charging=_boolean(known["smart_charging"]),
+        scheduled=_is_on(known["schedule"]),
+        equalizer=_is_on(known["equalizer"]),
+    )
+
+
+def _is_on(observation: Observation | None) -> bool:
+    """Whether JSON text describes something that is there and not switched off."""
+    try:
+        content = json.loads(str(observation.value)) if observation else None
+    except (ValueError, RecursionError):
+        return False
+    return bool(content) and not (isinstance(content, dict) and content.get("isEnabled") is False)
+
+
 def charger_state(observations: Iterable[Observation], now: datetime) -> ChargerState:
     """The charger's state at `now` from its observations; what was not sent stays unknown."""
     in_order = sorted(observations, key=attrgetter("observed_at"))
@@ -237,33 +295,35 @@ def charger_state(observations: Iterable[Observation], now: datetime) -> Charger
         taken_at=now,
         online=connected is not False and newest is not None and now - newest <= STALE_AFTER,
         mode=_mode(_number(known.get("mode"))),
-        car_w=_number(known.get("car_w"), scale=1000),
-        output_current_a=_number(known.get("output_current_a")),
+        car_w=_number(known.get("car_w"), _HIGHEST_W, scale=1000),
+        output_current_a=_number(known.get("output_current_a"), _HIGHEST_A),
         output_phases=_OUTPUT_PHASES.get(_number(known.get("output_phases"))),
         car_current_a=_per_phase(known, "car_current"),
-        voltage_v=_per_phase(known, "voltage", unit="v"),
+        voltage_v=_per_phase(known, "voltage", _HIGHEST_V, unit="v"),
         circuit_current_a=_per_phase(known, "circuit_current"),
         circuit_max_current_a=_per_phase(known, "circuit_max_current"),
         offline_current_a=_per_phase(known, "offline_current"),
-        charger_current_a=_number(known.get("charger_current_a")),
-        charger_max_current_a=_number(known.get("charger_max_current_a")),
+        charger_current_a=_number(known.get("charger_current_a"), _HIGHEST_A),
+        charger_max_current_a=_number(known.get("charger_max_current_a"), _HIGHEST_A),
         phase_mode=_integer(known.get("phase_mode")),
         grid_type=_integer(known.get("grid_type")),
         reason_for_no_current=_integer(known.get("reason_for_no_current")),
-        session_kwh=_number(known.get("session_kwh")),
-        lifetime_kwh=_number(known.get("lifetime_kwh")),
+        session_kwh=_number(known.get("session_kwh"), _HIGHEST_KWH),
+        lifetime_kwh=_number(known.get("lifetime_kwh"), _HIGHEST_KWH),
         observed_at={name: one.observed_at for name, one in known.items()},
     )
 
 
-def _number(observation: Observation | None, scale: float = 1) -> float | None:
+def _number(
+    observation: Observation | None, highest: float = 1e4, scale: float = 1
+) -> float | None:
     if observation is None or isinstance(observation.value, bool | None):
         return None
     try:
         number = float(observation.value) * scale
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= highest else None
 
 
 def _integer(observation: Observation | None) -> int | None:
@@ -282,8 +342,10 @@ def _mode(number: float | None) -> ChargerMode | None:
     return ChargerMode(int(number)) if number in list(ChargerMode) else None
 
 
-def _per_phase(known: dict[str, Observation], name: str, unit: str = "a") -> PhaseValues:
-    l1, l2, l3 = (_number(known.get(f"{name}_l{phase}_{unit}")) for phase in (1, 2, 3))
+def _per_phase(
+    known: dict[str, Observation], name: str, highest: float = _HIGHEST_A, unit: str = "a"
+) -> PhaseValues:
+    l1, l2, l3 = (_number(known.get(f"{name}_l{phase}_{unit}"), highest) for phase in (1, 2, 3))
     return (l1, l2, l3)
 
 

@@ -1,7 +1,8 @@
 """From irregular power samples to energy by source: where every kilowatt-hour came from.
 
 Each measured sample stands for the time until the next one, unless that is more than three
-intervals away: then nothing is assumed for the time between them. At every moment
+intervals away: then nothing is assumed for the time between them. Grid and battery follow the
+devices' own counters, where there are any. At every moment
 
     PV + import + discharge = house + car + export + charge
 
@@ -12,7 +13,7 @@ what is imported, then what the battery gives, and the rest is sun: the sun is n
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,23 +21,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from easee_load_balancer import counters
+from easee_load_balancer.ledger import CHARGING_W, FOLLOWED, LONGEST_STEP_INTERVALS, gaps, ledger
+from easee_load_balancer.samples import seconds
 from easee_load_balancer.tariff import Prices
 
 _Floats = NDArray[np.float64]
 _Bools = NDArray[np.bool_]
-_NONE = timedelta(0)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-DEFAULT_INTERVAL = timedelta(seconds=30)
-LONGEST_STEP_INTERVALS = 3
-CHARGING_W = 100.0
-"""A car that takes more is charging."""
-
-COLUMNS = (
-    *("at", "outcome", "pv_w", "inverter_ac_w", "grid_export_w", "battery_charge_w", "car_w"),
-    *("car_phases", "exported_kwh", "imported_kwh", "session_kwh"),
-)
-"""What is needed of each cycle."""
 
 _FLOWS = {
     "pv_kwh": "pv_w",
@@ -51,11 +42,15 @@ _FLOWS = {
     "car_from_battery_kwh": "car_from_battery_w",
     "car_from_grid_kwh": "car_from_grid_w",
 }
+_SAMPLED = {f"{name}_sampled_kwh": f"{name}_sampled_w" for name in FOLLOWED}
 _COUNTERS = {
-    "meter_import": "imported_kwh",
-    "meter_export": "exported_kwh",
-    "charger_session": "session_kwh",
+    "meter_import": ("imported_kwh", "import_w"),
+    "meter_export": ("exported_kwh", "export_w"),
+    "battery_charged": ("charged_kwh", "charge_w"),
+    "battery_discharged": ("discharged_kwh", "discharge_w"),
+    "charger_session": ("session_kwh", "car_w"),
 }
+"""All counters, and the power that is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +83,7 @@ class Energy:
     charging_s: float = 0.0
     longest_gap_s: float = 0.0
     starts: int = 0
+    """Charges begun as the samples show them; what began and ended between two is not seen."""
     phase_changes: int = 0
     cycles: int = 0
     cycles_failed: int = 0
@@ -99,8 +95,17 @@ class Energy:
     """What it counted in the gaps between measurements."""
     meter_export_kwh: float | None = None
     meter_export_gaps_kwh: float | None = None
+    battery_charged_kwh: float | None = None
+    battery_charged_gaps_kwh: float | None = None
+    battery_discharged_kwh: float | None = None
+    battery_discharged_gaps_kwh: float | None = None
     charger_session_kwh: float | None = None
     charger_session_gaps_kwh: float | None = None
+    import_sampled_kwh: float | None = None
+    """What the samples alone would say for the time in which the counter was followed."""
+    export_sampled_kwh: float | None = None
+    charge_sampled_kwh: float | None = None
+    discharge_sampled_kwh: float | None = None
 
     import_cost: float | None = None
     export_income: float | None = None
@@ -133,74 +138,11 @@ class Energy:
         return self.period_s - self.measured_s
 
 
-def usual_interval(cycles: pd.DataFrame) -> timedelta:
-    """The time from one cycle to the next, mostly."""
-    steps_s = np.diff(_seconds(cycles["at"]))
-    return timedelta(seconds=float(np.median(steps_s))) if len(steps_s) else DEFAULT_INTERVAL
-
-
-def ledger(cycles: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
-    """One row for each cycle that was measured, by time: powers by source and use, in W.
-
-    `cycles` has the columns in `COLUMNS`. A row holds from `at` to `until`; before a gap the two
-    are the same.
-    """
-    longest = LONGEST_STEP_INTERVALS * pd.Timedelta(interval)
-    known = cycles["pv_w"].notna() & cycles["battery_charge_w"].notna()
-    still = (cycles["pv_w"] == 0) & (cycles["battery_charge_w"] == 0)
-    rows = cycles[known & (cycles["grid_export_w"].notna() | still)].reset_index(drop=True)
-    at, until = rows["at"], rows["at"].shift(-1)
-    pv_w, charge_w, export_w, ac_w, car_w = (
-        rows[name].to_numpy(dtype="float64")
-        for name in ("pv_w", "battery_charge_w", "grid_export_w", "inverter_ac_w", "car_w")
-    )
-    car_w = _bridged(_seconds(at), car_w, longest.total_seconds())
-    car_known, grid_known = ~np.isnan(car_w), ~np.isnan(export_w)
-    car_w = np.where(car_known, np.maximum(car_w, 0.0), 0.0)
-    # no sun and no battery: what the car takes can only come from the grid
-    export_w = np.where(grid_known, export_w, -car_w)
-    import_w, discharge_w = np.maximum(-export_w, 0.0), np.maximum(-charge_w, 0.0)
-    from_grid_w = np.minimum(import_w, car_w)
-    from_battery_w = np.minimum(discharge_w, car_w - from_grid_w)
-    return pd.DataFrame(
-        {
-            "at": at,
-            "until": until.where(until - at <= longest, at),
-            "pv_w": pv_w,
-            "import_w": import_w,
-            "discharge_w": discharge_w,
-            "house_w": pv_w - charge_w - export_w - car_w,
-            "car_w": car_w,
-            "export_w": np.maximum(export_w, 0.0),
-            "charge_w": np.maximum(charge_w, 0.0),
-            "losses_w": np.nan_to_num(pv_w - charge_w - ac_w),
-            "car_from_sun_w": car_w - from_grid_w - from_battery_w,
-            "car_from_battery_w": from_battery_w,
-            "car_from_grid_w": from_grid_w,
-            "grid_known": grid_known,
-            "car_known": car_known,
-            **{column: rows[column] for column in _COUNTERS.values()},
-        }
-    )
-
-
-def gaps(rows: pd.DataFrame, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
-    """The times without measurement between `start` and `end`, by time."""
-    if rows.empty:
-        return [(start, end)]
-    next_at = rows["at"].shift(-1)
-    breaks = next_at > rows["until"]
-    found = [(start, rows["at"].iloc[0]), (rows["at"].iloc[-1], end)]
-    found[1:1] = list(zip(rows["until"][breaks], next_at[breaks], strict=True))
-    clipped = [(max(since, start), min(until, end)) for since, until in found]
-    return [(since, until) for since, until in clipped if until > since]
-
-
 def per_interval(rows: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
     """The ledger's rows as energies in kWh, with the `seconds` for which each of them holds."""
     length_s = (end - start).total_seconds()
     window = _Window(start, length_s, length_s)
-    held_s = window.held_s(_seconds(rows["at"], start), _seconds(rows["until"], start))
+    held_s = window.held_s(seconds(rows["at"], start), seconds(rows["until"], start))
     kwh = rows[list(_FLOWS.values())].mul(held_s / 3.6e6, axis=0).set_axis(list(_FLOWS), axis=1)
     return pd.concat([rows[["at"]], pd.Series(held_s, name="seconds"), kwh], axis=1)[held_s > 0]
 
@@ -219,13 +161,17 @@ def account(
     """
     rows = ledger(cycles, interval)
     window = _Window(start, (end - start).total_seconds(), interval.total_seconds())
-    held_s = window.held_s(_seconds(rows["at"], start), _seconds(rows["until"], start))
+    at_s, until_s = seconds(rows["at"], start), seconds(rows["until"], start)
+    held_s = window.held_s(at_s, until_s)
     kwh = rows[list(_FLOWS.values())].to_numpy() * (held_s / 3.6e6)[:, np.newaxis]
     energy: dict[str, Any] = dict(zip(_FLOWS, kwh.sum(axis=0).tolist(), strict=True))
     if prices is not None and zone is not None:
         energy |= _money(rows["at"].dt.tz_convert(zone).dt.hour.to_numpy(), kwh, prices)
-    for name, column in _COUNTERS.items():
-        energy |= _counted(name, rows, column, window)
+    for name in _SAMPLED:
+        energy[name] = _sampled(rows[_SAMPLED[name]].to_numpy(), held_s)
+    for name, (column, power) in _COUNTERS.items():
+        whole_kwh = rows[power].to_numpy() * (until_s - at_s) / 3.6e6
+        energy |= _counted(name, rows[column].to_numpy("float64"), whole_kwh, at_s, window)
     without = gaps(rows, start, end)
     return Energy(
         **energy,
@@ -234,7 +180,7 @@ def account(
         measured_s=float(held_s.sum()),
         grid_unknown_s=float(held_s[~rows["grid_known"]].sum()),
         car_unknown_s=float(held_s[~rows["car_known"]].sum()),
-        charging_s=float(held_s[rows["car_w"] >= CHARGING_W].sum()),
+        charging_s=float(held_s @ rows["charging"]),
         longest_gap_s=max(
             ((until - since).total_seconds() for since, until in without), default=0.0
         ),
@@ -259,24 +205,6 @@ class _Window:
         return (at >= 0) & (at < self.length_s)
 
 
-def _seconds(at: pd.Series, since: datetime = _EPOCH) -> _Floats:
-    """Seconds from a moment on."""
-    seconds = (at - pd.Timestamp(since)).dt.total_seconds()
-    return np.asarray(seconds.to_numpy(), dtype=np.float64)
-
-
-def _bridged(at_s: _Floats, values: _Floats, longest_s: float) -> _Floats:
-    """The last known value where the next known one is near enough; else unknown."""
-    known = np.flatnonzero(~np.isnan(values))
-    if len(known) in (0, len(values)):
-        return values
-    position = np.searchsorted(known, np.arange(len(values)), side="right")
-    before = known[np.maximum(position - 1, 0)]
-    after = known[np.minimum(position, len(known) - 1)]
-    near = (position > 0) & (position < len(known)) & (at_s[after] - at_s[before] <= longest_s)
-    return np.where(np.isnan(values) & near, values[before], values)
-
-
 def _money(hours: NDArray[np.int32], kwh: _Floats, prices: Prices) -> dict[str, float]:
     column = dict(zip(_FLOWS, kwh.T, strict=True))
     cost, income = np.array(prices.import_prices)[hours], np.array(prices.export_prices)[hours]
@@ -288,21 +216,30 @@ def _money(hours: NDArray[np.int32], kwh: _Floats, prices: Prices) -> dict[str, 
     }
 
 
+def _sampled(power_w: _Floats, held_s: _Floats) -> float | None:
+    """The energy where the power is known; None where it never is."""
+    known = ~np.isnan(power_w) & (held_s > 0)
+    return float(power_w[known] @ held_s[known] / 3.6e6) if known.any() else None
+
+
 def _counted(
-    name: str, rows: pd.DataFrame, column: str, window: _Window
+    name: str, counter: _Floats, accounted: _Floats, at_s: _Floats, window: _Window
 ) -> dict[str, float | None]:
     """What a device's own counter counted in the measured time and in the gaps."""
-    counter = rows[column].to_numpy(dtype="float64")
-    known = ~np.isnan(counter)
-    counter, at_s = counter[known], _seconds(rows["at"], window.start)[known]
-    grown, step_s = np.diff(counter), np.diff(at_s)
-    # a session counter begins again at zero with each car that is plugged in
-    grown = np.where(grown >= 0, grown, counter[1:] if column == "session_kwh" else 0.0)
-    held_s = window.held_s(at_s[:-1], at_s[1:])
+    known = np.flatnonzero(~np.isnan(counter))
+    step_s = np.diff(at_s[known])
+    held_s = window.held_s(at_s[known][:-1], at_s[known][1:])
     if not held_s.any():
         return {f"{name}_kwh": None, f"{name}_gaps_kwh": None}
-    grown = np.divide(grown * held_s, step_s, out=np.zeros_like(grown), where=step_s > 0)
+    here = np.diff(np.append(0.0, np.cumsum(accounted))[known])
     gap = step_s > LONGEST_STEP_INTERVALS * window.interval_s
+    if name == "charger_session":
+        grown = counters.session_growth(counter[known], here)
+    else:
+        # the car's energy while the inverter sleeps is accounted without the counter
+        grown = counters.growth(counter[known], gap) - np.where(gap, here, 0.0)
+    share = np.divide(held_s, step_s, out=np.zeros_like(held_s), where=step_s > 0)
+    grown = np.maximum(grown, 0.0) * share
     return {
         f"{name}_kwh": float(grown[~gap].sum()),
         f"{name}_gaps_kwh": float(grown[gap].sum()),
@@ -311,7 +248,7 @@ def _counted(
 
 def _behaviour(cycles: pd.DataFrame, window: _Window) -> dict[str, int]:
     """How the control did: charges begun, phases changed, cycles that failed or never ran."""
-    at_s = _seconds(cycles["at"], window.start)
+    at_s = seconds(cycles["at"], window.start)
     car_w, phases = cycles["car_w"].to_numpy("float64"), cycles["car_phases"].to_numpy("float64")
     known, giving = ~np.isnan(car_w), phases > 0
     charging = car_w[known] >= CHARGING_W

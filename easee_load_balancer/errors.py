@@ -8,6 +8,7 @@ BalancerError
 |  +- InverterBusy
 |  +- InverterUnsupported
 |  +- InverterImplausible
+|  +- InverterNotFound
 +- ChargerError
 |  +- ChargerUnreachable
 |  +- ChargerUnknown
@@ -55,6 +56,10 @@ class InverterImplausible(InverterError):
     """The answer cannot be true: wrong length or impossible values."""
 
 
+class InverterNotFound(InverterError):
+    """No SUN2000 answers at an address, or in a network."""
+
+
 class ChargerError(BalancerError):
     """The Easee cloud or the charger behind it could not be used."""
 
@@ -68,23 +73,26 @@ class ChargerUnknown(ChargerError):
 
 
 class BadCredentials(ChargerError):
-    """User name or password is wrong; not tried again until they change."""
+    """User name or password is wrong; not tried again until the block is saved again."""
 
 
-class RateLimited(ChargerError):
+class _Until(ChargerError):
+    """Nothing is sent before `until`."""
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message, until)  # all of it: an exception is copied from its arguments
+        self.until = until
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class RateLimited(_Until):
     """Asked too often; nothing is sent to this endpoint before `until`."""
 
-    def __init__(self, message: str, until: datetime) -> None:
-        super().__init__(message)
-        self.until = until
 
-
-class Blocked(ChargerError):
+class Blocked(_Until):
     """The cloud refuses us; nothing at all is sent before `until`."""
-
-    def __init__(self, message: str, until: datetime) -> None:
-        super().__init__(message)
-        self.until = until
 
 
 class InvalidAnswer(ChargerError):

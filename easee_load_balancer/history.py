@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, date, datetime
@@ -16,58 +16,31 @@ import pandas as pd
 from sqlalchemy import (
     URL,
     ColumnElement,
-    Connection,
-    DateTime,
-    Dialect,
     Engine,
     Index,
     String,
     create_engine,
     event,
-    inspect,
+    func,
     make_url,
     select,
-    text,
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.types import JSON, TypeDecorator
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.types import JSON
 
 from easee_load_balancer.control import Decision
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
+from easee_load_balancer.schema import Base, UtcDateTime, bring_up_to_date
 
 _SQLITE_BUSY_S = 5
 """How long to wait for a database that another process has locked; the charger waits for us."""
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """A timezone-aware UTC datetime in every database."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC; SQLite stores no zone."""
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give UTC back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class _Base(DeclarativeBase):
-    pass
-
-
-class _LastCycle(_Base):
+class _LastCycle(Base):
     """Which cycle of a site ran last: by its time alone that could be one from before the clock
     was set back."""
 
@@ -77,7 +50,7 @@ class _LastCycle(_Base):
     scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Cycle(_Base):
+class Cycle(Base):
     """One control cycle; NULL is unknown. Signs and units as in the readings."""
 
     __tablename__ = "cycles"
@@ -99,6 +72,8 @@ class Cycle(_Base):
     battery_charge_w: Mapped[float | None]
     battery_soc_pct: Mapped[float | None]
     car_w: Mapped[float | None]
+    car_age_s: Mapped[float | None]
+    """How long before the reading the charger observed `car_w`."""
     car_phases: Mapped[int | None]
     """Phases on which the charger gives current; 0 while it gives none."""
     charger_mode: Mapped[int | None]
@@ -107,6 +82,8 @@ class Cycle(_Base):
     setpoint_phases: Mapped[int | None]
     exported_kwh: Mapped[float | None]
     imported_kwh: Mapped[float | None]
+    charged_kwh: Mapped[float | None]
+    discharged_kwh: Mapped[float | None]
     session_kwh: Mapped[float | None]
     memory: Mapped[dict[str, Any]] = mapped_column(JSON)
 
@@ -147,6 +124,7 @@ class Cycle(_Base):
             battery_charge_w=inverter.battery_charge_w,
             battery_soc_pct=inverter.battery_soc_pct,
             car_w=charger.car_w,
+            car_age_s=charger.age_s("car_w"),
             car_phases=charger.output_phases,
             charger_mode=charger.mode,
             surplus_w=decision.surplus_w,
@@ -154,12 +132,14 @@ class Cycle(_Base):
             setpoint_phases=setpoint.phases if setpoint else None,
             exported_kwh=inverter.exported_kwh,
             imported_kwh=inverter.imported_kwh,
+            charged_kwh=inverter.charged_kwh,
+            discharged_kwh=inverter.discharged_kwh,
             session_kwh=charger.session_kwh,
             memory=decision.memory.model_dump(mode="json"),
         )
 
 
-class DailyEnergy(_Base):
+class DailyEnergy(Base):
     """The accounts of one local day; NULL is unknown. Columns and units as in `Energy`."""
 
     __tablename__ = "daily_energy"
@@ -195,6 +175,14 @@ class DailyEnergy(_Base):
     meter_import_gaps_kwh: Mapped[float | None]
     meter_export_kwh: Mapped[float | None]
     meter_export_gaps_kwh: Mapped[float | None]
+    battery_charged_kwh: Mapped[float | None]
+    battery_charged_gaps_kwh: Mapped[float | None]
+    battery_discharged_kwh: Mapped[float | None]
+    battery_discharged_gaps_kwh: Mapped[float | None]
+    import_sampled_kwh: Mapped[float | None]
+    export_sampled_kwh: Mapped[float | None]
+    charge_sampled_kwh: Mapped[float | None]
+    discharge_sampled_kwh: Mapped[float | None]
     charger_session_kwh: Mapped[float | None]
     charger_session_gaps_kwh: Mapped[float | None]
     import_cost: Mapped[float | None]
@@ -206,6 +194,20 @@ class DailyEnergy(_Base):
     def energy(self) -> Energy:
         """The accounts of the day."""
         return Energy(**{field.name: getattr(self, field.name) for field in fields(Energy)})
+
+
+class CloudCalls(Base):
+    """How often an endpoint of the Easee cloud was called in a quarter of an hour.
+
+    Every time zone's days begin with one.
+    """
+
+    __tablename__ = "cloud_calls"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    endpoint: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int]
 
 
 def _outcome(inverter: InverterReading, decision: Decision) -> str:
@@ -221,22 +223,32 @@ class History:
         self._where, self._engine = _engine(url)
         with self._errors("opened"), self._engine.connect() as connection:
             try:
-                _bring_up_to_date(connection)
+                bring_up_to_date(connection, self._where)
             except DBAPIError:  # another process has just done the same
                 connection.rollback()
-                _bring_up_to_date(connection)
+                bring_up_to_date(connection, self._where)
             connection.commit()
 
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
 
-    def record(self, *cycles: Cycle) -> None:
-        """Store cycles in the order in which they ran; storing the same one again replaces it."""
+    def record(self, *cycles: Cycle, calls: Mapping[str, int] | None = None) -> None:
+        """Store cycles in the order in which they ran, and the calls to the cloud since before.
+
+        Storing the same cycle again replaces it; the calls add up.
+        """
+        site, since = cycles[-1].site, _quarter(cycles[-1].at)
         with self._errors("written"), Session(self._engine) as session:
             for cycle in cycles:
                 session.merge(cycle)
                 session.merge(_LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
+            for endpoint, count in (calls or {}).items():
+                known = session.get(CloudCalls, (site, since, endpoint))
+                before = known.calls if known else 0
+                session.merge(
+                    CloudCalls(site=site, since=since, endpoint=endpoint, calls=before + count)
+                )
             session.commit()
 
     def record_all(self, cycles: Iterable[Cycle]) -> None:
@@ -252,6 +264,12 @@ class History:
             last = session.get(_LastCycle, site)
             cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
             return cycle or session.scalar(query.limit(1))
+
+    def began(self, site: str) -> datetime | None:
+        """When the first cycle of the site was."""
+        with self._errors("read"), Session(self._engine) as session:
+            query = select(Cycle.at).where(Cycle.site == site).order_by(Cycle.at)
+            return session.scalar(query.limit(1))
 
     def cycles(
         self, site: str, start: datetime, end: datetime, columns: Sequence[str] | None = None
@@ -287,11 +305,22 @@ class History:
         with self._errors("read"), Session(self._engine) as session:
             return session.get(DailyEnergy, (site, day, time_zone))
 
+    def cloud_calls(self, site: str, start: datetime, end: datetime) -> dict[str, int]:
+        """Calls to the Easee cloud with start <= time < end, by endpoint."""
+        query = (
+            select(CloudCalls.endpoint, func.sum(CloudCalls.calls))
+            .where(CloudCalls.site == site, CloudCalls.since >= start, CloudCalls.since < end)
+            .group_by(CloudCalls.endpoint)
+            .order_by(CloudCalls.endpoint)
+        )
+        with self._errors("read"), self._engine.connect() as connection:
+            return {endpoint: int(calls) for endpoint, calls in connection.execute(query)}
+
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
+        except (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise _failure(self._where, verb, getattr(error, "orig", None) or error) from error
 
 
@@ -301,17 +330,10 @@ def open_history(url: str) -> History:
     return History(url)
 
 
-def _bring_up_to_date(connection: Connection) -> None:
-    """Create what is missing: tables, and columns and indexes of an earlier version's tables."""
-    _Base.metadata.create_all(connection)
-    for table in _Base.metadata.sorted_tables:
-        known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in known:
-                kind = column.type.compile(connection.dialect)
-                connection.execute(text(f"ALTER TABLE {table.name} ADD {column.name} {kind}"))
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
+def _quarter(moment: datetime) -> datetime:
+    """The beginning of the quarter of an hour, in UTC."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
 def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:

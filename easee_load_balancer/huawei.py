@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.huawei_registers import (
     BATTERY,
+    BATTERY_POWER,
     BATTERY_UNIT_1,
     METER,
     POWER,
@@ -35,6 +37,9 @@ from easee_load_balancer.huawei_registers import (
     u32,
 )
 from easee_load_balancer.readings import InverterReading
+
+# It would print whatever a device sends, megabytes if need be; our errors say what is wrong.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 _FIRST_PAUSE_S = 0.5
 _HIGHEST_GRID_W = 60_000
@@ -108,6 +113,7 @@ class Inverter:
         self._lock = asyncio.Lock()
         self._rated_w = 0
         self._battery_seen = False
+        self._battery_block = BATTERY
 
     async def read(self, *, night: bool = False) -> InverterReading:
         """Power, battery and meter in three block reads, tried again within the time budget.
@@ -123,6 +129,28 @@ class Inverter:
                 if night:
                     return InverterReading.sleeping(datetime.now(UTC))
                 raise
+
+    async def read_blocks(self, *blocks: Block) -> list[Sequence[int] | None]:
+        """These registers, in one attempt; None for those that the device does not know.
+
+        Raises as `read` does.
+        """
+        async with self._lock:
+            good = False
+            try:
+                if self._client is None or not self._client.connected:
+                    await self._connect()
+                answers: list[Sequence[int] | None] = []
+                for block in blocks:
+                    try:
+                        answers.append(await self._read_block(block))
+                    except InverterUnsupported:
+                        answers.append(None)
+                good = True
+                return answers
+            finally:
+                if not good:
+                    self._disconnect()
 
     async def close(self) -> None:
         """Let the next client in; the inverter serves one at a time."""
@@ -179,6 +207,8 @@ class Inverter:
             meter_phases=meter.phases if meter.online else None,
             exported_kwh=meter.exported_kwh,
             imported_kwh=meter.imported_kwh,
+            charged_kwh=battery.charged_kwh if battery else None,
+            discharged_kwh=battery.discharged_kwh if battery else None,
             pv_today_kwh=power.today_kwh,
         )
 
@@ -227,7 +257,7 @@ class Inverter:
         """
         battery: Battery | None = None
         try:
-            battery = decode_battery(await self._read_block(BATTERY))
+            battery = decode_battery(await self._read_battery_block())
             if not battery.soc_pct and not battery.charge_w:
                 battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
         except InverterUnsupported:
@@ -236,6 +266,16 @@ class Inverter:
         if battery is None and self._battery_seen:
             return Battery(charge_w=None, soc_pct=None)
         return battery
+
+    async def _read_battery_block(self) -> Sequence[int]:
+        """Power and counters in one request; where that was refused once, power alone."""
+        try:
+            return await self._read_block(self._battery_block)
+        except InverterUnsupported:
+            if self._battery_block is BATTERY_POWER:
+                raise
+            self._battery_block = BATTERY_POWER
+            return await self._read_block(self._battery_block)
 
     async def _read_block(self, block: Block) -> Sequence[int]:
         """One request, or the error that says what is wrong with its answer."""
@@ -296,6 +336,9 @@ class Inverter:
             values += [("battery power", battery.charge_w, highest_w)]
             values += [("state of charge", battery.soc_pct, 100)]
         values += [("phase voltage", volts, 300) for volts in meter.voltage_v]
+        phase_w = max(highest_w, _HIGHEST_GRID_W)
+        values += [("phase power", watts, phase_w) for watts in meter.grid_export_phase_w]
+        values += [("phase current", amps, phase_w // 200) for amps in meter.current_a]
         for name, value, highest in values:
             if value is not None and abs(value) > highest:
                 raise InverterImplausible(

@@ -23,7 +23,9 @@ class Block:
 
 RATING = Block(30071, 4)
 POWER = Block(32064, 52)
-BATTERY = Block(37760, 7)
+BATTERY = Block(37760, 24)
+BATTERY_POWER = Block(37760, 7)
+"""The same without the counters, for a firmware that refuses them."""
 BATTERY_UNIT_1 = Block(37000, 5)
 METER = Block(37100, 38)
 
@@ -65,6 +67,9 @@ class Battery:
 
     charge_w: float | None
     soc_pct: float | None
+    charged_kwh: float | None = None
+    """Ever, as the battery counts it."""
+    discharged_kwh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,14 @@ def decode_power(registers: Sequence[int]) -> Power:
 
 
 def decode_battery(registers: Sequence[int]) -> Battery:
-    """Registers from 37760 on: state of charge and power of all units together."""
-    return Battery(charge_w=i32(registers, 5), soc_pct=_scaled(u16(registers, 0), 10))
+    """Registers from 37760 on: state of charge, power and counters of all units together."""
+    counters = len(registers) >= BATTERY.count
+    return Battery(
+        charge_w=i32(registers, 5),
+        soc_pct=_scaled(u16(registers, 0), 10),
+        charged_kwh=_scaled(u32(registers, 20), 100) if counters else None,
+        discharged_kwh=_scaled(u32(registers, 22), 100) if counters else None,
+    )
 
 
 def decode_battery_unit_1(registers: Sequence[int]) -> Battery | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from functools import cache
 from threading import Lock
 
@@ -36,8 +37,11 @@ class Journal:
         """The last cycle that this process recorded; None if there was none."""
         return self._newest.get(site)
 
-    def record(self, cycle: Cycle) -> None:
-        """Store the cycle, and those still waiting; it waits itself when HistoryError is raised."""
+    def record(self, cycle: Cycle, calls: Mapping[str, int] | None = None) -> None:
+        """Store the cycle, those still waiting, and the calls to the cloud.
+
+        The cycle waits itself, and the calls do not count, when HistoryError is raised.
+        """
         self._newest[cycle.site] = cycle
         self._waiting.append(cycle)
         with self._lock:  # one may still be writing when its cycle has been given up
@@ -45,7 +49,7 @@ class Journal:
             if not cycles:
                 return
             try:
-                open_history(self._url).record(*cycles)
+                open_history(self._url).record(*cycles, calls=calls)
             except HistoryError as error:
                 raise HistoryError(
                     f"{error} Cycles that are kept until it works again: {len(cycles)}."

@@ -6,13 +6,15 @@ import errno
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from easee_load_balancer.errors import ConfigurationError
 
-_LONGEST_WORD = 100
+_POLL_S = 0.2
+_LONGEST_WORD = 200
 
 
 class SiteBusy(Exception):
@@ -69,12 +71,50 @@ def open_lock(path: Path) -> int:
         return os.open(path, os.O_RDONLY)
 
 
+def worker_runs(folder: Path, pool: str) -> bool:
+    """Whether a worker of the pool runs on this machine with this data folder."""
+    try:
+        descriptor = os.open(_pool_path(folder, pool), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextmanager
+def no_cycle(folder: Path, site: str, within_s: float = 40.0) -> Iterator[None]:
+    """Hold the site's lock once the cycle that runs has ended; others are superseded meanwhile.
+
+    Raises SiteBusy when it does not end in time, ConfigurationError as `only_writer` does.
+    """
+    deadline = time.monotonic() + within_s
+    with ExitStack() as until_left:
+        while True:
+            try:
+                until_left.enter_context(only_writer(folder, site))
+                break
+            except SiteBusy:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL_S)
+        yield
+
+
+def _pool_path(folder: Path, pool: str) -> Path:
+    name = hashlib.sha256(pool.encode()).hexdigest()[:16]
+    return folder / f"pool-{name}.lock"
+
+
 class PoolLock:
     """Tells whether other workers of the pool run on this machine; ends with its holder."""
 
     def __init__(self, folder: Path, pool: str) -> None:
-        name = hashlib.sha256(pool.encode()).hexdigest()[:16]
-        self._descriptor = os.open(folder / f"pool-{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._descriptor = os.open(_pool_path(folder, pool), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.alone = True

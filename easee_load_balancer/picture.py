@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.dates import DateFormatter, HourLocator, date2num
+from matplotlib.dates import AutoDateLocator, DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -25,7 +25,9 @@ from easee_load_balancer.summary import DayDetail, Summary
 _BACKGROUND, _INK, _FAINT = "#12161f", "#e6e9f0", "#39414f"
 _SUN, _HOUSE, _GRID, _BATTERY = "#f6c445", "#8b96aa", "#ef6b5b", "#9d8cf5"
 _CAR, _EXPORT, _SETPOINT = "#46c487", "#4aa8e0", "#ffffff"
-_BIN = timedelta(minutes=5)
+_BIN, _SHORT_BIN = timedelta(minutes=5), timedelta(minutes=1)
+_SHORT = timedelta(hours=6)
+"""A first day may be so short."""
 _WIDTH_IN = 6.2
 _STYLE: dict[Any, Any] = {
     "figure.facecolor": _BACKGROUND,
@@ -64,10 +66,10 @@ def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
         _draw_car(panels[1], power, detail.cycles)
         _draw_grid(panels[2], power, has_battery=bool(len(soc)))
         if len(soc):
-            _draw_state_of_charge(panels[3], soc)
+            _draw_state_of_charge(panels[3], soc, _bin(detail))
         for panel in panels:
             for since, until in detail.gaps:
-                if until - since > _BIN:
+                if until - since > _bin(detail):
                     x = date2num([since, until])
                     panel.axvspan(x[0], x[1], facecolor="none", hatch="///", linewidth=0)
         _clock(panels[-1], detail, zone)
@@ -178,8 +180,8 @@ def _draw_grid(panel: Axes, power: pd.DataFrame, *, has_battery: bool) -> None:
     _head(panel, "Grid, kW", 3)
 
 
-def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame) -> None:
-    binned = soc.set_index("at")["battery_soc_pct"].resample(_BIN).mean()
+def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame, length: timedelta) -> None:
+    binned = soc.set_index("at")["battery_soc_pct"].resample(length).mean()
     panel.plot(date2num(binned.index), binned, color=_BATTERY, linewidth=2.2)
     panel.set_ylim(0, 100)
     _head(panel, "Battery, %", 0)
@@ -189,8 +191,12 @@ def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame) -> None:
 def _binned(detail: DayDetail) -> pd.DataFrame:
     """Mean powers of a few minutes each; unknown where nothing was measured."""
     rows = detail.rows.set_index("at").drop(columns=["until", "grid_known", "car_known"])
-    binned = rows.resample(_BIN).mean()
+    binned = rows.resample(_bin(detail)).mean()
     return binned.set_axis(date2num(binned.index), axis=0)
+
+
+def _bin(detail: DayDetail) -> timedelta:
+    return _BIN if detail.end - detail.start > _SHORT else _SHORT_BIN
 
 
 def _head(panel: Axes, title: str, columns: int) -> None:
@@ -225,9 +231,13 @@ def _stack(
 def _clock(panel: Axes, detail: DayDetail, zone: ZoneInfo) -> None:
     first, last = date2num([detail.start, detail.end])
     panel.set_xlim(first, last)
-    panel.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3), tz=zone))
-    panel.xaxis.set_major_formatter(DateFormatter("%H", tz=zone))
-    panel.set_xlabel("hour of the day")
+    if detail.end - detail.start > _SHORT:
+        panel.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3), tz=zone))
+        panel.xaxis.set_major_formatter(DateFormatter("%H", tz=zone))
+        panel.set_xlabel("hour of the day")
+    else:
+        panel.xaxis.set_major_locator(AutoDateLocator(tz=zone, maxticks=6))
+        panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=zone))
 
 
 def _png(figure: Figure) -> bytes:

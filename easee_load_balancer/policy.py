@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from easee_load_balancer.readings import MIN_CURRENT_A
+
+_PhaseChoice = Annotated[Literal["auto", "1", "3"], BeforeValidator(str)]
+"""Texts alone, which the form shows as a list; the first blocks were saved with numbers."""
 
 
 class Policy(BaseModel):
@@ -23,7 +26,7 @@ class Policy(BaseModel):
             "as the limits and the main fuse allow."
         ),
     )
-    phases: Literal["auto", "1", "3"] = Field(  # texts only: the form shows them as a list
+    phases: _PhaseChoice = Field(
         default="auto",
         title="Phases",
         description="auto: one phase while the sun is weak, three when it is strong.",

@@ -96,6 +96,37 @@ class Child:
             return
 
 
+def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
+    """Run a `prefect` command to its end. Raises StartError with what it said if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        env=dict(env),
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SERVER_START_S,
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip()
+        raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
+
+
+def deploy(
+    project: Path, env: Mapping[str, str], pool: str = "home", pool_type: PoolType = "in-process"
+) -> None:
+    """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands.
+
+    `env` names the server. Raises StartError when a step fails.
+    """
+    for arguments in (
+        ("block", "register", "--module", "easee_load_balancer.blocks"),
+        ("work-pool", "create", pool, "--type", pool_type, "--overwrite"),
+        ("--no-prompt", "deploy", "--all"),
+    ):
+        run_prefect(project, env, *arguments)
+
+
 class PrefectStack:
     """A Prefect server with this project's deployments and a worker, in a folder of its own.
 
@@ -121,10 +152,12 @@ class PrefectStack:
             "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_UI_API_URL": self.api_url,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{self.ui_url},http://localhost:{self.port}",
             "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
             "PREFECT_CLI_PROMPT": "false",
             "EASEE_BALANCER_DATA_FOLDER": str(self.data_folder),
             "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",  # else each thread that comes and goes leaves memory behind
         }
         self._exit = ExitStack()
 
@@ -142,6 +175,8 @@ class PrefectStack:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.worker is not None:
+            self.worker.end()  # first: it hands back what it runs to the server
         self._exit.close()
 
     def start(self, name: str, *command: str) -> Child:
@@ -151,26 +186,9 @@ class PrefectStack:
         self._exit.callback(child.end)
         return child
 
-    def prefect(self, *arguments: str) -> None:
-        """Run a `prefect` command to its end. Raises StartError with what it said if it fails."""
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments],
-            env=self.env,
-            cwd=self.project,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SERVER_START_S,
-        )
-        if done.returncode:
-            said = (done.stdout + done.stderr).strip()
-            raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
-
     def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
         """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands."""
-        self.prefect("block", "register", "--module", "easee_load_balancer.blocks")
-        self.prefect("work-pool", "create", pool, "--type", pool_type, "--overwrite")
-        self.prefect("--no-prompt", "deploy", "--all")
+        deploy(self.project, self.env, pool, pool_type)
 
     def start_worker(self, pool: str = "home", pool_type: PoolType = "in-process") -> Child:
         """Start a worker for the pool."""

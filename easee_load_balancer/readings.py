@@ -44,6 +44,9 @@ class InverterReading:
     meter_phases: Literal[1, 3] | None = None
     exported_kwh: float | None = None
     imported_kwh: float | None = None
+    charged_kwh: float | None = None
+    """Into the battery, ever, as it counts itself; None too where it does not tell."""
+    discharged_kwh: float | None = None
     pv_today_kwh: float | None = None
     asleep: bool = False
     """The night: an inverter without battery does not answer, so its meter is unknown."""
@@ -143,6 +146,11 @@ class ChargerState:
             output_current_a=None,
             output_phases=None,
         )
+
+    def age_s(self, name: str) -> float | None:
+        """How old the value of that name was when it was read; None when unknown."""
+        observed_at = self.observed_at.get(name)
+        return None if observed_at is None else (self.taken_at - observed_at).total_seconds()
 
     @property
     def car_connected(self) -> bool | None:

@@ -6,7 +6,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from easee_load_balancer.energy import LONGEST_STEP_INTERVALS, Energy
+from easee_load_balancer.energy import Energy
+from easee_load_balancer.ledger import LONGEST_STEP_INTERVALS
 from easee_load_balancer.picture import by_bar
 from easee_load_balancer.summary import DayDetail, Summary
 
@@ -59,6 +60,8 @@ def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None =
     if len(summary.days) > 1:
         parts += ["## Piece by piece", _parts(summary)]
     parts += ["## Against the devices' own counters", _cross_check(total)]
+    if summary.cloud_calls:
+        parts += ["## Calls to the Easee cloud", _cloud_calls(summary)]
     if detail is not None:
         parts += _gap_list(detail, summary)
     return "\n\n".join(parts) + "\n"
@@ -125,8 +128,8 @@ def _conduct_table(summary: Summary) -> str:
         ("Self-consumption", _pct(total.self_consumption_pct)),
         ("Autarky", _pct(total.autarky_pct)),
         ("Charging", _duration(total.charging_s)),
-        ("Charges begun", str(total.starts)),
-        ("Phase changes", str(total.phase_changes)),
+        ("Charges begun", _seen(total.starts, total)),
+        ("Phase changes", _seen(total.phase_changes, total)),
         ("Cycles", f"{total.cycles:,}"),
         ("Cycles failed", f"{total.cycles_failed:,}"),
         ("Cycles missed", f"{total.cycles_missed:,}"),
@@ -154,26 +157,38 @@ def _conduct_table(summary: Summary) -> str:
     return f"{_table(('', summary.period.kind), 'lr', rows)}\n\n{' '.join(notes)}"
 
 
+def _seen(count: int, total: Energy) -> str:
+    """A count of which gaps may hide a part."""
+    if not total.unmeasured_s and not total.car_unknown_s:
+        return f"{count:,}"
+    return f"at least {count:,}" if count else "none seen"
+
+
 def _cross_check(total: Energy) -> str:
+    """What samples and counters say for the same time, and what is in no other figure."""
     checks = [
-        ("Meter, import", total.import_kwh, total.meter_import_kwh, total.meter_import_gaps_kwh),
-        ("Meter, export", total.export_kwh, total.meter_export_kwh, total.meter_export_gaps_kwh),
-        ("Charger", total.car_kwh, total.charger_session_kwh, total.charger_session_gaps_kwh),
+        ("Meter, import", total.import_sampled_kwh, "meter_import"),
+        ("Meter, export", total.export_sampled_kwh, "meter_export"),
+        ("Battery, in", total.charge_sampled_kwh, "battery_charged"),
+        ("Battery, out", total.discharge_sampled_kwh, "battery_discharged"),
+        ("Charger", total.car_kwh, "charger_session"),
     ]
-    rows = [
-        (
-            name,
-            _kwh(ours, 2),
-            _kwh(theirs, 2),
-            _UNKNOWN if theirs is None else f"{ours - theirs:+.2f}",
-            _kwh(in_gaps, 2),
-        )
-        for name, ours, theirs, in_gaps in checks
-    ]
-    table = _table(("kWh", "here", "there", "differ", "in gaps"), "lrrrr", rows)
+    rows = []
+    for title, sampled, name in checks:
+        counted = getattr(total, f"{name}_kwh")
+        if counted is None:
+            continue
+        differ = _UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
+        in_gaps = _kwh(getattr(total, f"{name}_gaps_kwh"), 2)
+        rows.append((title, _kwh(counted, 2), differ, in_gaps))
+    if not rows:
+        return "None of them could be read."
+    table = _table(("kWh", "counted", "differ", "gaps"), "lrrr", rows)
     return (
-        f"{table}\n\nBoth cover the measured time. What the counters counted in gaps is in the "
-        "last column and in no other figure of this page."
+        f"{table}\n\nCounted in the measured time; by how much the samples alone differ from it; "
+        "and counted while nothing was measured, which is in no other figure. On this page grid "
+        "and battery follow their counters, unless these count something else; the car follows "
+        "its samples."
     )
 
 
@@ -201,6 +216,11 @@ def _parts(summary: Summary) -> str:
     names = ("", "sun", "house", "car", "car from sun", "bought", "sold")
     saved = f"saved {summary.currency}" if summary.currency else "saved"
     return _table((*names, saved, "not measured"), "lrrrrrrrr", rows)
+
+
+def _cloud_calls(summary: Summary) -> str:
+    rows = [(endpoint, f"{calls:,}") for endpoint, calls in summary.cloud_calls.items()]
+    return _table(("", summary.period.kind), "lr", rows)
 
 
 def _gap_list(detail: DayDetail, summary: Summary) -> list[str]:

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from easee_load_balancer.lock import open_lock
 _RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
 _SALT_BYTES = 16
 _LOCK_POLL_S = 0.05
+_LONGEST_WAIT = timedelta(days=1)
 
 
 class Tokens(BaseModel):
@@ -57,12 +58,26 @@ class Session(BaseModel):
     blocked_until: AwareDatetime | None = None
     blocked_s: float = 0.0
     """How long the last block was waited for; the next wait is longer."""
-    rejected: bool = False
-    """User name or password was refused: never try these again."""
+    refused_s: float = 0.0
+    """The same, for new tokens that were refused."""
+    rejected_at: AwareDatetime | None = None
+    """When user name or password were refused: never try these again."""
+
+    def usable(self, refused: SecretStr | None = None) -> SecretStr | None:
+        """The access token, unless it is about to expire or the refused one."""
+        tokens = self.tokens
+        if tokens is None or tokens.access == refused or not tokens.valid_at(datetime.now(UTC)):
+            return None
+        return tokens.access
 
     def keeps_away(self, endpoint: str, until: datetime, now: datetime) -> bool:
-        """Whether a refusal still holds; one from the future does not: the clock was set back."""
-        return self.noted_at.get(endpoint, now) <= now < until
+        """Whether a refusal still holds.
+
+        One from the future, or for more than a day, is what a wrong clock has left.
+        """
+        if self.noted_at.get(endpoint, now) > now:
+            return False
+        return timedelta(0) < until - now <= _LONGEST_WAIT
 
     def to_json(self) -> str:
         """Everything, secrets in the clear: for the encrypted file only."""

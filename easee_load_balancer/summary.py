@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from easee_load_balancer import energy
-from easee_load_balancer.energy import COLUMNS, Energy
+from easee_load_balancer.energy import Energy
 from easee_load_balancer.history import DailyEnergy, History
+from easee_load_balancer.ledger import COLUMNS, gaps, ledger, usual_interval
 from easee_load_balancer.periods import Period, bounds
 from easee_load_balancer.tariff import Prices
 
@@ -22,13 +23,15 @@ _AROUND = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Summary:
-    """The accounts of a period, day by day; days before the first cycle are left out."""
+    """The accounts of a period, day by day; the time before the first cycle is left out."""
 
     site: str
     period: Period
     days: Mapping[date, Energy]
     currency: str | None
     """None without a tariff."""
+    cloud_calls: Mapping[str, int] = field(default_factory=dict)
+    """How often the Easee cloud was called, by endpoint."""
 
     @cached_property
     def total(self) -> Energy:
@@ -43,7 +46,7 @@ class DayDetail:
     start: datetime
     end: datetime
     rows: pd.DataFrame
-    """The ledger of `energy.ledger`."""
+    """The ledger of `ledger.ledger`."""
     cycles: pd.DataFrame
     """All cycles, with every column of the history."""
     gaps: list[tuple[datetime, datetime]]
@@ -60,8 +63,9 @@ def sum_up(
     days: dict[date, Energy] = {}
     complete: list[date] = []
     currency = prices.currency if prices else None
+    began = history.began(site)
     for day in period.days:
-        start, end = bounds(day, period.zone)
+        start, end = _since(began, *bounds(day, period.zone))
         if start >= now:
             break
         cycles = history.cycles(site, start - _AROUND, end + _AROUND, COLUMNS)
@@ -85,16 +89,17 @@ def sum_up(
         )
         for day in complete
     )
-    return Summary(site, period, days, currency)
+    start, end = bounds(period.first, period.zone)[0], bounds(period.last, period.zone)[1]
+    return Summary(site, period, days, currency, history.cloud_calls(site, start, end))
 
 
 def look_into(history: History, site: str, period: Period, now: datetime) -> DayDetail:
     """The first day of the period cycle by cycle. Raises HistoryError."""
-    start, end = bounds(period.first, period.zone)
+    start, end = _since(history.began(site), *bounds(period.first, period.zone))
     end = min(end, now)
     cycles = history.cycles(site, start - _AROUND, end + _AROUND)
-    rows = energy.ledger(cycles, energy.usual_interval(cycles))
-    return DayDetail(start, end, rows, cycles, energy.gaps(rows, start, end))
+    rows = ledger(cycles, usual_interval(cycles))
+    return DayDetail(start, end, rows, cycles, gaps(rows, start, end))
 
 
 def write_day_csv(detail: DayDetail, period: Period, path: Path) -> None:
@@ -118,8 +123,13 @@ def _write(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, index=False)
 
 
+def _since(began: datetime | None, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The day, or on the first day of all what is left of it: before, there was nothing to miss."""
+    return (began if began is not None and start < began < end else start), end
+
+
 def _account(
     cycles: pd.DataFrame, start: datetime, end: datetime, prices: Prices | None, period: Period
 ) -> Energy:
-    interval = energy.usual_interval(cycles)
+    interval = usual_interval(cycles)
     return energy.account(cycles, start, end, interval, prices, period.zone)

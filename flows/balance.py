@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from easee_load_balancer.blocks import Site
+from easee_load_balancer.blocks import Site, SiteName
 from easee_load_balancer.control import Decision, Memory
 from easee_load_balancer.errors import (
     BalancerError,
@@ -35,7 +35,7 @@ from tasks.setpoint import compute_setpoint
 
 @flow(name="balance", flow_run_name="balance {site}", timeout_seconds=28, persist_result=False)
 async def balance(
-    site: str = Site.DEFAULT, latest_start_s: Annotated[int, Field(ge=1)] = 30
+    site: SiteName = Site.DEFAULT, latest_start_s: Annotated[int, Field(ge=1)] = 30
 ) -> State[Decision]:
     """One control cycle: read the house, decide, tell the charger, remember.
 
@@ -94,7 +94,7 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
         failure=" ".join(failures) or None,
     )
     try:
-        await record_cycle(cycle)
+        await record_cycle(cycle, setup.charger)
     except HistoryError as error:
         failures.append(f"{decision.reason}. {error}")
     word.leave("")

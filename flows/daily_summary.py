@@ -7,7 +7,7 @@ from datetime import date
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 
-from easee_load_balancer.blocks import Site, Tariff
+from easee_load_balancer.blocks import Site, SiteName, Tariff
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.periods import Period, PeriodKind
@@ -15,9 +15,11 @@ from tasks.run import completed, failed
 from tasks.summary import draw_and_publish, export_csv, sum_up_energy
 
 
-@flow(name="daily_summary", flow_run_name="summary {site}", timeout_seconds=300)
+@flow(
+    name="daily_summary", flow_run_name="summary {site}", timeout_seconds=300, persist_result=False
+)
 async def daily_summary(
-    site: str = Site.DEFAULT,
+    site: SiteName = Site.DEFAULT,
     day: date | None = None,
     last_day: date | None = None,
     period: PeriodKind = "day",

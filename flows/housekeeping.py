@@ -17,7 +17,7 @@ FORGOTTEN = (CYCLE_TAG, "housekeeping")
 """Tags of the deployments whose runs are forgotten."""
 
 
-@flow(name="housekeeping", flow_run_name="housekeeping", timeout_seconds=1500)
+@flow(name="housekeeping", flow_run_name="housekeeping", timeout_seconds=1500, persist_result=False)
 async def housekeeping(
     keep_hours: Annotated[int, Field(ge=1)] = 24, keep_failed_days: Annotated[int, Field(ge=1)] = 7
 ) -> State[int]:

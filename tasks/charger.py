@@ -15,12 +15,11 @@ from tasks.step import step
     task_run_name="read charger",
     tags=["charger"],
     timeout_seconds=15,
-    persist_result=False,
 )
 async def read_charger(charger: EaseeCharger) -> ChargerState:
-    """The charger's state, from one call to the Easee cloud."""
+    """The charger's state, from at most one call to the Easee cloud."""
     cloud = await LINKS.easee(charger.credentials, Settings().folder)
-    return await cloud.state(charger)
+    return await cloud.recent_state(charger)
 
 
 @step(
@@ -28,7 +27,6 @@ async def read_charger(charger: EaseeCharger) -> ChargerState:
     task_run_name="push {setpoint}",
     tags=["charger"],
     timeout_seconds=15,
-    persist_result=False,
 )
 async def push_setpoint(charger: EaseeCharger, setpoint: Setpoint) -> None:
     """Set the circuit's current; what fails is sent again by the next cycle."""

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from easee_load_balancer.blocks import EaseeCharger
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history import Cycle
 from easee_load_balancer.journal import Journal, open_journal
+from easee_load_balancer.links import LINKS
 from easee_load_balancer.settings import Settings
 from tasks.step import step
 
@@ -28,9 +30,15 @@ def last_known_cycle(site: str) -> Cycle | None:
 
 
 @step(name="record cycle", task_run_name="record cycle", tags=["history"], timeout_seconds=8)
-async def record_cycle(cycle: Cycle) -> None:
-    """Store the cycle; storing it again replaces it. What fails is stored by the next cycle."""
-    await _in_time(lambda: _journal().record(cycle))
+async def record_cycle(cycle: Cycle, charger: EaseeCharger) -> None:
+    """Store the cycle and how often its cloud was called; storing it again replaces it.
+
+    What fails is stored by the next cycle.
+    """
+    cloud = await LINKS.easee(charger.credentials, Settings().folder)
+    calls = cloud.calls.copy()
+    await _in_time(lambda: _journal().record(cycle, calls))
+    cloud.calls -= calls
 
 
 async def _in_time(use: Callable[[], _T]) -> _T:

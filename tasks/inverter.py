@@ -13,7 +13,6 @@ from tasks.step import step
     task_run_name="read inverter",
     tags=["inverter"],
     timeout_seconds=17,
-    persist_result=False,
 )
 async def read_inverter(address: InverterAddress, *, night: bool) -> InverterReading:
     """Grid, PV and battery power; the client has its own retries within its time budget."""

@@ -9,7 +9,7 @@ from easee_load_balancer.readings import ChargerState, InverterReading
 from tasks.step import step
 
 
-@step(name="compute setpoint", task_run_name="compute setpoint", persist_result=False)
+@step(name="compute setpoint", task_run_name="compute setpoint")
 def compute_setpoint(
     now: datetime,
     inverter: InverterReading,

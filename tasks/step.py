@@ -22,5 +22,9 @@ class _Step(Task[P, R]):
 
 
 def step(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Like `prefect.task`, but the plain function while a cycle runs without Prefect."""
+    """Like `prefect.task`, but the plain function while a cycle runs without Prefect.
+
+    Results stay in memory: Prefect would pickle what devices and cloud have sent.
+    """
+    options.setdefault("persist_result", False)
     return lambda function: _Step(function, **options)

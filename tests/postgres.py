@@ -38,6 +38,12 @@ class Postgres:
         self.execute("CREATE SCHEMA public")
         return self.url
 
+    def database_bytes(self) -> int:
+        """Size of the database."""
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        return int(found[0]) if found else 0
+
     def execute(self, statement: str) -> None:
         """Run a statement that returns nothing, as the owner of everything."""
         with psycopg.connect(self.url, autocommit=True) as connection:

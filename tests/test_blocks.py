@@ -14,6 +14,7 @@ from easee_load_balancer.blocks import (
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
+    Tariff,
 )
 
 LOGIN = {"user_name": "+4712345678", "password": "hush-hush"}
@@ -72,3 +73,20 @@ def test_the_password_is_a_secret() -> None:
     assert "hush-hush" not in repr(credentials)
     assert "hush-hush" not in str(credentials)
     assert EaseeCredentials.model_json_schema()["secret_fields"] == ["password"]
+
+
+SAVED_EARLIER: list[tuple[type[Block], dict[str, Any]]] = [
+    (HuaweiInverter, {"host": "inverter", "port": 502, "unit_id": 1, "settle_time_s": 1.0}),
+    (EaseeCharger, {"charger_id": "EH123456", "site_id": 1, "circuit_id": 1, "credentials": LOGIN}),
+    (EaseeCredentials, LOGIN),
+    (ChargingPolicy, {"mode": "solar", "phases": 3, "min_current_a": 6, "max_current_a": 16}),
+    (ChargingPolicy, {"phases": 1}),
+    (ChargingPolicy, {"phases": "auto", "a_field_of_another_version": 1}),
+    (Tariff, {"import_price": 0.3, "export_price": 0.1, "a_field_of_another_version": 1}),
+]
+
+
+@pytest.mark.parametrize(("block", "fields"), SAVED_EARLIER)
+def test_blocks_of_other_versions_load(block: type[Block], fields: dict[str, Any]) -> None:
+    loaded = block.model_validate(fields)
+    assert "a_field_of_another_version" not in loaded.model_dump()

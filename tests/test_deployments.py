@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from housekeeping import FORGOTTEN
+from prefect import Task
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.exceptions import ParameterTypeError
 from prefect.flows import Flow, load_flow_from_entrypoint
 
 from easee_load_balancer.worker.runs import CYCLE_TAG
@@ -24,6 +26,7 @@ DEPLOYMENT_KEYS = {
     "work_pool",
     "schedules",
 }
+ON_REQUEST = {"discover"}
 SCHEDULE_KEYS = {"slug", "timezone", "active"}
 
 
@@ -40,8 +43,9 @@ def test_top_level_keys() -> None:
 
 
 def test_what_is_deployed() -> None:
-    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping"}
+    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping", "discover"}
     assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
+    assert {name for name, one in DEPLOYMENTS.items() if "schedules" not in one} == ON_REQUEST
     assert [name for name, one in DEPLOYMENTS.items() if CYCLE_TAG in one["tags"]] == ["balance"]
     assert (CYCLE_TAG, *DEPLOYMENTS["housekeeping"]["tags"]) == FORGOTTEN
 
@@ -49,7 +53,7 @@ def test_what_is_deployed() -> None:
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment = DEPLOYMENTS[name]
-    assert set(deployment) == DEPLOYMENT_KEYS
+    assert set(deployment) | {"schedules"} == DEPLOYMENT_KEYS
     assert set(deployment["work_pool"]) == {"name"}
     monkeypatch.chdir(PROJECT)
     flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
@@ -58,6 +62,24 @@ def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_results_are_never_pickled_to_disk(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+    steps: list[Any] = [one for one in flow.fn.__globals__.values() if isinstance(one, Task)]
+    assert steps
+    assert [one.persist_result for one in [flow, *steps]] == [False] * (1 + len(steps))
+
+
+@pytest.mark.parametrize("site", ["../../etc/cron", "home.csv", "", "Home", "a" * 61, "a\nb"])
+def test_a_site_is_the_name_of_a_block(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    for name in ("balance", "daily_summary", "discover"):
+        flow: Flow[..., Any] = load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+        with pytest.raises(ParameterTypeError):
+            flow.validate_parameters({"site": site})
+
+
+@pytest.mark.parametrize("name", sorted(set(DEPLOYMENTS) - ON_REQUEST))
 def test_schedule(name: str) -> None:
     (schedule,) = DEPLOYMENTS[name]["schedules"]
     kind = {key: schedule[key] for key in schedule if key not in {"slug", "active"}}

@@ -168,8 +168,9 @@ def test_columns_do_not_depend_on_what_is_in_them(rows: int, history: History) -
     assert list(frame.columns) == [
         *("site", "scheduled_at", "at", "run_id", "outcome", "reason", "mode"),
         *("pv_w", "inverter_ac_w", "grid_export_w", "battery_charge_w", "battery_soc_pct"),
-        *("car_w", "car_phases", "charger_mode", "surplus_w", "setpoint_a", "setpoint_phases"),
-        *("exported_kwh", "imported_kwh", "session_kwh"),
+        *("car_w", "car_age_s", "car_phases", "charger_mode", "surplus_w"),
+        *("setpoint_a", "setpoint_phases", "exported_kwh", "imported_kwh"),
+        *("charged_kwh", "discharged_kwh", "session_kwh"),
     ]
     for name in ("scheduled_at", "at"):
         assert isinstance(frame[name].dtype, pd.DatetimeTZDtype)

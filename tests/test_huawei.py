@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from easee_load_balancer.errors import (
     InverterUnreachable,
     InverterUnsupported,
 )
+from easee_load_balancer.house import registers
 from easee_load_balancer.house.day import generate_day
 from easee_load_balancer.house.faults import Faults, ModbusFault
 from easee_load_balancer.house.inverter import InverterServer, InverterSpec
 from easee_load_balancer.house.plant import HouseSpec, Plant
+from easee_load_balancer.house.registers import CHARGED_BEFORE_KWH, DISCHARGED_BEFORE_KWH
 from easee_load_balancer.huawei import Inverter, InverterAddress
 from easee_load_balancer.huawei_registers import (
     Battery,
@@ -74,6 +77,10 @@ def test_battery_dump(captures: dict[str, Any]) -> None:
     battery, expected = decode_battery(dump["registers"]), dump["expected"]
     assert battery.soc_pct == expected["state_of_charge_pct"]
     assert battery.charge_w == expected["battery_power_w"]
+    assert (battery.charged_kwh, battery.discharged_kwh) == (4648.64, 4511.90)
+    assert decode_battery(dump["registers"][:7]) == replace(
+        battery, charged_kwh=None, discharged_kwh=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -153,6 +160,11 @@ async def test_reading_agrees_with_the_plant() -> None:
     assert reading.battery_soc_pct == pytest.approx(plant.battery.soc_pct, abs=0.1)
     assert reading.grid_export_phase_w == pytest.approx(plant.meter.grid_export_w, abs=1)
     assert reading.meter_phases == 3
+    counted = plant.counters
+    assert reading.charged_kwh == pytest.approx(CHARGED_BEFORE_KWH + counted.charged_kwh, abs=0.01)
+    assert reading.discharged_kwh == pytest.approx(
+        DISCHARGED_BEFORE_KWH + counted.discharged_kwh, abs=0.01
+    )
 
 
 async def test_one_connection_and_three_requests_a_reading() -> None:
@@ -163,6 +175,20 @@ async def test_one_connection_and_three_requests_a_reading() -> None:
         await inverter.read()
         assert server.connections == 1
         assert server.requests - first == 6
+
+
+async def test_a_battery_that_refuses_its_counters_is_asked_for_its_power_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registers, "_BATTERY_BLOCKS", (range(37760, 37767),))
+    async with an_inverter() as (inverter, server, plant, _):
+        first = await inverter.read()
+        before = server.requests
+        second = await inverter.read()
+    assert server.requests - before == 3
+    for reading in (first, second):
+        assert reading.battery_charge_w == pytest.approx(plant.battery_charge_w, abs=30)
+        assert reading.charged_kwh is None
 
 
 async def test_plant_without_battery_charges_none() -> None:

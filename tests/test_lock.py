@@ -6,13 +6,14 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from easee_load_balancer.errors import ConfigurationError
-from easee_load_balancer.lock import SiteBusy, only_writer
+from easee_load_balancer.lock import PoolLock, SiteBusy, no_cycle, only_writer, worker_runs
 
 HOLDER = """
 import sys
@@ -84,6 +85,47 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigurationError, match="cannot be opened"),
         only_writer(tmp_path / "missing", "home"),
+    ):
+        pass
+
+
+def test_a_worker_is_seen_as_long_as_it_runs(tmp_path: Path) -> None:
+    assert not worker_runs(tmp_path, "home")
+    first, second = PoolLock(tmp_path, "home"), PoolLock(tmp_path, "home")
+    assert worker_runs(tmp_path, "home")
+    assert not worker_runs(tmp_path, "cottage")
+    first.release()
+    assert worker_runs(tmp_path, "home")
+    second.release()
+    assert not worker_runs(tmp_path, "home")
+
+
+def test_the_cycle_that_runs_is_waited_for_and_the_next_kept_out(tmp_path: Path) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def cycle() -> None:
+        with only_writer(tmp_path, "home"):
+            begun.set()
+            ended.wait(5)
+
+    running = threading.Thread(target=cycle)
+    running.start()
+    begun.wait(5)
+    threading.Timer(0.3, ended.set).start()
+    with no_cycle(tmp_path, "home"):
+        assert ended.is_set()
+        with pytest.raises(SiteBusy), only_writer(tmp_path, "home"):
+            pass
+    running.join()
+    with only_writer(tmp_path, "home"):
+        pass
+
+
+def test_a_cycle_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with (
+        only_writer(tmp_path, "home"),
+        pytest.raises(SiteBusy),
+        no_cycle(tmp_path, "home", within_s=0.3),
     ):
         pass
 

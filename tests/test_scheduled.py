@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from easee_load_balancer.demo import run_demo
+from easee_load_balancer.commands.demo import run_demo
 
 PROJECT = Path(__file__).parents[1]
 

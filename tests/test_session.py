@@ -418,8 +418,8 @@ async def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_sessions_are_kept_apart_by_account_and_password(tmp_path: Path) -> None:
-    SessionFile(tmp_path, account(URL)).save(Session(rejected=True))
-    assert SessionFile(tmp_path, account(URL)).load().rejected
+    SessionFile(tmp_path, account(URL)).save(Session(rejected_at=datetime.now(UTC)))
+    assert SessionFile(tmp_path, account(URL)).load().rejected_at
     assert SessionFile(tmp_path, account(URL, "another")).load() == Session()
     assert SessionFile(tmp_path, account("https://other.example.com")).load() == Session()
 

@@ -34,7 +34,6 @@ class HousePatch(BaseModel):
     extra_load_w: tuple[float, float, float] | None = None
     authorized: bool | None = None
     charger_enabled: bool | None = None
-    scheduled: bool | None = None
     equalizer_a: float | None = None
     """What an Equalizer allows; 40 and more is no limit."""
     reboot: bool = False
@@ -162,8 +161,6 @@ def _apply(plant: Plant, patch: HousePatch) -> None:
         charger.authorized = patch.authorized
     if patch.charger_enabled is not None:
         charger.enabled = patch.charger_enabled
-    if patch.scheduled is not None:
-        charger.scheduled = patch.scheduled
     if patch.equalizer_a is not None:
         charger.equalizer_a = patch.equalizer_a
     if patch.reboot:

@@ -53,6 +53,8 @@ class ChargerSpec:
     grid_type: int = 1
     """1 TN three-phase, 3 TN one-phase, 4 IT three-phase, 5 IT one-phase."""
     authorization_required: bool = False
+    schedule: tuple[int, int] | None = None
+    """Minutes of the day between which the charger's own schedule lets it charge."""
     waits_at_minimum: bool = False
     """Newer firmware waits five minutes when a charge starts at 6 A."""
     command_delay_s: tuple[int, int] = (1, 3)
@@ -113,8 +115,6 @@ class Charger:
         self.enabled = True
         self.authorized = not spec.authorization_required
         self.smart_charging = False
-        self.scheduled = False
-        """Waits for a schedule of its own."""
         self.equalizer_a: float | None = None
         """What the vendor's own load balancer allows."""
         self.dynamic_circuit_current_a: Phases = (_NO_LIMIT_A,) * 3
@@ -163,7 +163,15 @@ class Charger:
         self.car.step(clock_s, self.output_current_a)
         if self.car.current_a > 0 and not was_drawing:
             self.starts += 1
-        self._report()
+        self._report(clock_s)
+
+    def within_schedule(self, clock_s: int) -> bool:
+        """Whether the charger's own schedule, if it has one, lets it charge now."""
+        if self.spec.schedule is None:
+            return True
+        begin, end = self.spec.schedule
+        now = clock_s // 60 % 1440
+        return begin <= now < end if begin < end else now >= begin or now < end
 
     @property
     def limit_a(self) -> Phases:
@@ -228,8 +236,8 @@ class Charger:
 
     def _signal(self, clock_s: int) -> None:
         allowed_a, phases = self._allowed()
-        willing = self.car.plugged_in and self.authorized and self.enabled
-        if not willing or self.scheduled or not phases:
+        allowed = self.authorized and self.enabled and self.within_schedule(clock_s)
+        if not self.car.plugged_in or not allowed or not phases:
             self.output_current_a, self.output_phases, self._waiting_until_s = 0.0, 0, 0
             return
         paused = self.output_current_a == 0 and clock_s >= self._interrupted_until_s
@@ -252,7 +260,7 @@ class Charger:
             self._waiting_until_s = 0
         self.output_current_a, self.output_phases = allowed_a, phases
 
-    def _report(self) -> None:
+    def _report(self, clock_s: int) -> None:
         car = self.car
         if not car.plugged_in:
             self.op_mode, self.reason_for_no_current = OpMode.DISCONNECTED, 50
@@ -260,7 +268,7 @@ class Charger:
             self.op_mode, self.reason_for_no_current = OpMode.AWAITING_AUTHENTICATION, 55
         elif not self.enabled:
             self.op_mode, self.reason_for_no_current = OpMode.AWAITING_START, 53
-        elif self.scheduled:
+        elif not self.within_schedule(clock_s):
             self.op_mode, self.reason_for_no_current = OpMode.AWAITING_START, 54
         elif car.full:
             self.op_mode, self.reason_for_no_current = OpMode.COMPLETED, 79

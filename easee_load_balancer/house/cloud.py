@@ -1,4 +1,4 @@
-"""The Easee cloud as a simulated house sees it: the REST API for one account with one charger."""
+"""The Easee cloud as a simulated house sees it: the REST API for one account with one site."""
 
 from __future__ import annotations
 
@@ -42,7 +42,13 @@ from easee_load_balancer.house.cloud_commands import (
 from easee_load_balancer.house.cloud_documents import CloudSpec, Session
 from easee_load_balancer.house.faults import Faults
 from easee_load_balancer.house.moments import Moments
-from easee_load_balancer.house.observations import KNOWN_IDS, ObservationStore, Value, observe
+from easee_load_balancer.house.observations import (
+    KNOWN_IDS,
+    ObservationStore,
+    Value,
+    observe,
+    without_car,
+)
 from easee_load_balancer.house.plant import Plant
 from easee_load_balancer.house.problems import Problem, invalid
 from easee_load_balancer.house.spoilt import notice, spoilt
@@ -103,7 +109,8 @@ class Cloud:
         if self._faults.observations_stopped:
             return
         now, plant = self._now(), self._plant
-        self._store.update(observe(plant), plant.clock_s, now)
+        seen = observe(plant, self.spec.equalizer_id)
+        self._store.update(seen, plant.clock_s, now)
         self._follow_session(now)
 
     def counts(self) -> dict[str, Any]:
@@ -198,7 +205,8 @@ class Cloud:
         if limit is not None and self.spec.rate_limits:
             self._limiter.check(endpoint, token, limit, now_s)
         asked, spec = request.path_params, self.spec
-        if asked.get("charger", spec.charger_id) != spec.charger_id:
+        known = (spec.charger_id, spec.second_charger_id)
+        if asked.get("charger", spec.charger_id) not in known:
             raise Problem(404, "There is no such charger.", code=(400, "ChargerNotFound"))
         if asked.get("site", str(spec.site_id)) != str(spec.site_id):
             raise Problem(404, "There is no such site.")
@@ -249,10 +257,10 @@ class Cloud:
         return JSONResponse([documents.site(self.spec, self._plant, detailed=True)])
 
     async def _chargers(self, request: Request) -> Response:
-        return JSONResponse([documents.charger(self.spec)])
+        return JSONResponse(documents.chargers(self.spec))
 
     async def _charger(self, request: Request) -> Response:
-        return JSONResponse(documents.charger(self.spec))
+        return JSONResponse(documents.charger(self.spec, request.path_params["charger"]))
 
     async def _charger_site(self, request: Request) -> Response:
         return JSONResponse(documents.site(self.spec, self._plant, detailed=True))
@@ -324,6 +332,8 @@ class Cloud:
     async def _observations(self, request: Request) -> Response:
         known = self._store.visible(self._now())
         asked = _observation_ids(request.query_params.get("ids", ""))
+        if request.path_params["charger"] != self.spec.charger_id:
+            known = without_car(known)
         chosen = [seen for id_, seen in known.items() if not asked or id_ in asked]
         random.Random(len(chosen)).shuffle(chosen)
         return JSONResponse({"observations": [seen.as_json() for seen in chosen]})

@@ -27,6 +27,10 @@ class CloudSpec:
     name: str = "Easee Home 12345"
     site_id: int = 54321
     circuit_id: int = 12345
+    second_charger_id: str | None = None
+    """Another charger on the same circuit, where nobody ever parks."""
+    equalizer_id: str | None = None
+    """A load balancer of the vendor's own at the same site."""
     token_lifetime_s: float = 3600.0
     cloud_delay_s: float = 2.0
     """From the charger's observation to the API's answer, in real seconds."""
@@ -43,11 +47,17 @@ class Session:
     energy_kwh: float
 
 
-def charger(spec: CloudSpec) -> Document:
+def chargers(spec: CloudSpec) -> list[Document]:
+    """/api/chargers: the one with the car first."""
+    second = spec.second_charger_id
+    return [charger(spec, id_) for id_ in (spec.charger_id, second) if id_ is not None]
+
+
+def charger(spec: CloudSpec, charger_id: str) -> Document:
     """An entry of /api/chargers."""
     return {
-        "id": spec.charger_id,
-        "name": spec.name,
+        "id": charger_id,
+        "name": spec.name if charger_id == spec.charger_id else "Guest parking",
         "color": 1,
         "createdOn": _INSTALLED_AT,
         "updatedOn": _UPDATED_AT,
@@ -66,7 +76,7 @@ def circuit(spec: CloudSpec, plant: Plant) -> Document:
         "circuitPanelId": 1,
         "panelName": "1",
         "ratedCurrent": max(plant.charger.circuit_max_current_a),
-        "chargers": [charger(spec)],
+        "chargers": chargers(spec),
         "masterBackplate": None,
         "useDynamicMaster": False,
         "parentCircuitId": None,
@@ -92,7 +102,7 @@ def site(spec: CloudSpec, plant: Plant, *, detailed: bool) -> Document:
         "ratedCurrent": plant.spec.main_fuse_a,
         "useDynamicMaster": False,
         "circuits": [circuit(spec, plant)] if detailed else None,
-        "equalizers": [] if detailed else None,
+        "equalizers": _equalizers(spec) if detailed else None,
         "createdOn": _INSTALLED_AT,
         "updatedOn": _UPDATED_AT,
         "id": spec.site_id,
@@ -110,6 +120,12 @@ def site(spec: CloudSpec, plant: Plant, *, detailed: bool) -> Document:
             "altitude": None,
         },
     }
+
+
+def _equalizers(spec: CloudSpec) -> list[Document]:
+    if spec.equalizer_id is None:
+        return []
+    return [{"id": spec.equalizer_id, "name": "Equalizer", "siteId": spec.site_id}]
 
 
 def profile(spec: CloudSpec) -> Document:

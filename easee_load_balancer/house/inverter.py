@@ -258,7 +258,7 @@ class InverterServer:
         if not 1 <= count <= _MAX_REGISTERS:
             return _exception(function, _ILLEGAL_VALUE)
         words = self._registers()
-        values = registers.select(words, address, count, self._plant.battery is not None)
+        values = registers.select(words, address, count, self._plant.spec.battery is not None)
         if values is None:
             return _exception(function, _ILLEGAL_ADDRESS)
         if fault == "short":
@@ -270,8 +270,11 @@ class InverterServer:
     def _registers(self) -> Words:
         """All registers as they stand now."""
         self._measure()
-        sample = None if self._faults.meter_offline else self._plant.meter
-        return self._fixed | self._measured | registers.meter(sample, self._plant.spec.phases)
+        spec = self._plant.spec
+        phases = spec.phases if spec.meter_phases is None else spec.meter_phases
+        offline = self._faults.meter_offline or not phases
+        sample = None if offline else self._plant.meter
+        return self._fixed | self._measured | registers.meter(sample, phases)
 
     def _measure(self) -> None:
         """Renew the inverter's own values when they are due; the meter's come from the plant."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,8 +30,18 @@ _ID_RANGES = (
 KNOWN_IDS = frozenset(i for first, last in _ID_RANGES for i in range(first, last + 1))
 """Ids the API knows; most are never reported by a charger of this kind."""
 
+_NO_CAR: dict[int, Value] = {
+    **dict.fromkeys((76, 77, 110), 0),
+    **dict.fromkeys((114, 120, 121, 182, 183, 184, 185), 0.0),
+    96: 50,
+    100: "A",
+    103: False,
+    109: int(OpMode.DISCONNECTED),
+}
+"""What a charger without a car says."""
+
 _CONFIGURED_LONG_AGO = frozenset(
-    (21, 22, 23, 24, 30, 31, 37, 38, 40, 42, 43, 44, 45, 47, 50, 51, 52, 62, 80, 146)
+    (21, 22, 23, 24, 30, 31, 37, 38, 40, 42, 43, 44, 45, 47, 50, 51, 52, 62, 65, 80, 146)
 )
 
 
@@ -116,9 +127,16 @@ class ObservationStore:
         return self._visible
 
 
-def observe(plant: Plant) -> dict[int, Value]:
+def observe(plant: Plant, equalizer_id: str | None = None) -> dict[int, Value]:
     """All values of the charger at this moment, by observation id."""
-    return {**_settings(plant), **_limits(plant), **_charging(plant), **_electricity(plant)}
+    paired: dict[int, Value] = {65: json.dumps({"id": equalizer_id})} if equalizer_id else {}
+    seen = {**_settings(plant), **_limits(plant), **_charging(plant), **_electricity(plant)}
+    return seen | paired
+
+
+def without_car(known: Mapping[int, Observation]) -> dict[int, Observation]:
+    """What another charger on the same circuit reports while nobody parks there."""
+    return {id_: replace(one, value=_NO_CAR.get(id_, one.value)) for id_, one in known.items()}
 
 
 def _settings(plant: Plant) -> dict[int, Value]:
@@ -135,12 +153,20 @@ def _settings(plant: Plant) -> dict[int, Value]:
         43: True,
         44: False,
         45: 0,
-        62: "",
+        62: _schedule(spec.schedule),
         80: 331,
         102: charger.smart_charging,
         146: 1,
         250: True,
     }
+
+
+def _schedule(minutes: tuple[int, int] | None) -> str:
+    if minutes is None:
+        return ""
+    begin, end = (f"{at // 60:02d}:{at % 60:02d}" for at in minutes)
+    plan = {"isEnabled": True, "repeat": True, "chargeStartTime": begin, "chargeStopTime": end}
+    return json.dumps(plan)
 
 
 def _limits(plant: Plant) -> dict[int, Value]:

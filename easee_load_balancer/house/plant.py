@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from easee_load_balancer.house.charger import Car, CarSpec, Charger, ChargerSpec, Phases
 from easee_load_balancer.house.day import Day
 
-_KWH_PER_WS = 1 / 3_600_000
 _ASLEEP_AFTER_DARK_S = 600
 _DARK_W = 10.0
 
@@ -26,6 +25,8 @@ class BatterySpec:
     max_power_w: float = 5_000.0
     start_soc_pct: float = 50.0
     lowest_soc_pct: float = 5.0
+    offline: bool = False
+    """It is installed, and does not talk to the inverter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,12 @@ class HouseSpec:
     rated_w: float = 10_000.0
     """AC rating of the inverter."""
     phases: int = 3
-    """1 = one-phase house, inverter and meter: everything is on L1."""
+    """1 = one-phase house and inverter: everything is on L1."""
+    meter_phases: int | None = None
+    """Phases that the meter measures, L1 first; None = those of the house, 0 = no meter.
+
+    Its energy counters are those of the whole house in any case.
+    """
     main_fuse_a: float = 25.0
     meter_refresh_s: int = 1
     """How often the meter takes a new sample."""
@@ -59,7 +65,10 @@ class MeterSample:
 
 @dataclass(slots=True)
 class Counters:
-    """Energy since the start in kWh, and seconds above the main fuse; the truth for tests."""
+    """Energy since the start in kWh, and seconds above the main fuse; the truth for tests.
+
+    In each second the car takes what is imported, then what the battery gives, then sun.
+    """
 
     pv_kwh: float = 0.0
     load_kwh: float = 0.0
@@ -103,18 +112,25 @@ class Battery:
 
 
 class Plant:
-    """The house. `step()` advances it by one second; attributes are the present truth."""
+    """The house. `step()` advances it by one second; attributes are the present truth.
+
+    With `speed` seconds in a real one, its energy meters count real time, as whoever reads them.
+    """
 
     LOAD_SHARE: Phases = (0.45, 0.30, 0.25)
     """How the household's load spreads over the phases of a three-phase house."""
 
-    def __init__(self, day: Day, spec: HouseSpec | None = None, start_s: int = 0) -> None:
+    def __init__(
+        self, day: Day, spec: HouseSpec | None = None, start_s: int = 0, speed: int = 1
+    ) -> None:
         self.day = day
+        self._kwh_per_w = 1 / 3_600_000 / speed
         self.spec = spec = spec or HouseSpec()
         rng = random.Random(spec.seed)
         self.clock_s = start_s
         """Seconds since the midnight on which the simulation began; goes on after 86 400."""
-        self.battery = Battery(spec.battery) if spec.battery else None
+        works = spec.battery is not None and not spec.battery.offline
+        self.battery = Battery(spec.battery) if spec.battery and works else None
         self.car = Car(spec.car, rng)
         self.charger = Charger(spec.charger, self.car, rng)
         self.counters = Counters()
@@ -145,7 +161,7 @@ class Plant:
     @property
     def asleep(self) -> bool:
         """A plant without battery stops answering after ten dark minutes."""
-        return self.battery is None and self._dark_s >= _ASLEEP_AFTER_DARK_S
+        return self.spec.battery is None and self._dark_s >= _ASLEEP_AFTER_DARK_S
 
     def step(self) -> None:
         """Advance by one second."""
@@ -190,26 +206,25 @@ class Plant:
         self._dark_s = self._dark_s + 1 if self.pv_w < _DARK_W else 0
 
     def _count(self) -> None:
-        counters = self.counters
+        counters, kwh = self.counters, self._kwh_per_w
         e1, e2, e3 = self.grid_export_phase_w
         net = e1 + e2 + e3
         charge = self.battery_charge_w
-        counters.pv_kwh += (self.inverter_ac_w + charge) * _KWH_PER_WS
-        counters.load_kwh += self.load_w * _KWH_PER_WS
-        counters.car_kwh += self.car_w * _KWH_PER_WS
-        self.car.energy_kwh += self.car_w * _KWH_PER_WS
+        counters.pv_kwh += (self.inverter_ac_w + charge) * kwh
+        counters.load_kwh += self.load_w * kwh
+        counters.car_kwh += self.car_w * kwh
+        self.car.energy_kwh += self.car_w * kwh
         if net >= 0:
-            counters.exported_kwh += net * _KWH_PER_WS
+            counters.exported_kwh += net * kwh
         else:
-            counters.imported_kwh -= net * _KWH_PER_WS
-            counters.car_from_grid_kwh += min(-net, self.car_w) * _KWH_PER_WS
+            counters.imported_kwh -= net * kwh
+            counters.car_from_grid_kwh += min(-net, self.car_w) * kwh
         if charge >= 0:
-            counters.charged_kwh += charge * _KWH_PER_WS
+            counters.charged_kwh += charge * kwh
         else:
-            counters.discharged_kwh -= charge * _KWH_PER_WS
-            car_deficit_w = self.car_w - max(0.0, self.inverter_ac_w + charge - self.load_w)
-            from_battery_w = min(-charge, car_deficit_w - max(0.0, -net))
-            counters.car_from_battery_kwh += max(0.0, from_battery_w) * _KWH_PER_WS
+            counters.discharged_kwh -= charge * kwh
+            not_from_grid_w = self.car_w - min(max(0.0, -net), self.car_w)
+            counters.car_from_battery_kwh += min(-charge, not_from_grid_w) * kwh
         if -min(e1, e2, e3) > self.spec.main_fuse_a * 230.0:
             counters.over_fuse_s += 1
 

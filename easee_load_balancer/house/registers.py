@@ -346,7 +346,7 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
             kind,
         )
     power_w, voltage_v = sample.grid_export_w, sample.voltage_v
-    total_w = sum(power_w)
+    total_w = sum(power_w[:phases])
     current_a = tuple(watts / volts for watts, volts in zip(power_w, voltage_v, strict=True))
     line_v: PhaseValues = _line_voltages(*voltage_v) if phases == 3 else (None, None, None)
     columns = (

@@ -96,7 +96,8 @@ async def run_house(spec: RunSpec, console: Console) -> None:
 @asynccontextmanager
 async def _started(spec: RunSpec) -> AsyncIterator[tuple[House, list[asyncio.Task[None]]]]:
     day = load_day(spec.day) if isinstance(spec.day, str) else spec.day
-    plant, faults, moments = Plant(day, spec.house, spec.start_s), Faults(), Moments()
+    plant = Plant(day, spec.house, spec.start_s, spec.speed or 1)
+    faults, moments = Faults(), Moments()
     cloud = Cloud(plant, spec.cloud, faults, moments, spec.speed)
     inverter = InverterServer(plant, spec.inverter, faults, moments)
     admin = admin_routes(plant, faults, moments, inverter, cloud.counts, spec.speed)

@@ -39,6 +39,7 @@ from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
 from easee_load_balancer.lock import PoolLock
+from easee_load_balancer.privacy import keep_to_oneself
 from easee_load_balancer.settings import Settings
 from easee_load_balancer.worker.flow_host import FlowHost
 from easee_load_balancer.worker.progress import Progress, from_the_future
@@ -91,6 +92,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
     async def setup(self) -> None:
         """Connect to the server, if it is there, and start the flow thread and the clock."""
+        keep_to_oneself()
         self._host = FlowHost()
         self._tasks: set[asyncio.Task[None]] = set()
         self._attended: dict[UUID, asyncio.Task[None]] = {}
@@ -103,6 +105,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._began = datetime.now(UTC)
         self._polled_s = self._learned_s = float("-inf")
         self._reachable, self._backlog = True, False
+        self._pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         self._lock = PoolLock(Settings().folder, self._work_pool_name)
         self._orphans_possible = self._lock.alone
         self._host.start()
@@ -339,7 +342,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
     async def _learn(self) -> None:
         deployments = await self.client.read_deployments(
-            work_pool_filter=self._this_pool(),
+            work_pool_filter=self._pool,
             deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[CYCLE_TAG])),
         )
         self._plans = {one.id: Plan.of(one) for one in deployments}
@@ -348,7 +351,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def _adopt_orphans(self) -> None:
         """Give a final state to what a worker that was killed has left."""
         runs = await self.client.read_flow_runs(
-            work_pool_filter=self._this_pool(),
+            work_pool_filter=self._pool,
             flow_run_filter=in_states(StateType.RUNNING, StateType.PENDING, StateType.CANCELLING),
             limit=_BATCH,
         )
@@ -374,9 +377,6 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                 self._logger.info("The Prefect server can be reached again.")
             else:
                 self._logger.warning("The Prefect server does not answer: going on without it.")
-
-    def _this_pool(self) -> WorkPoolFilter:
-        return WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)

@@ -14,10 +14,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.blocks import Site
-from easee_load_balancer.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.processes import HOST, Child, PoolType, PrefectStack, free_port
 from easee_load_balancer.worker.alone import alone
 from easee_load_balancer.worker.runs import in_states
+from tests.postgres import running_postgres
 
 PROJECT = Path(__file__).parents[2]
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -110,8 +112,8 @@ def memory_kb(pid: int, key: str) -> int:
     raise ValueError(f"no {key} of {pid}")
 
 
-def database_bytes(folder: Path) -> int:
-    """Bytes in use in Prefect's database."""
+def sqlite_bytes(folder: Path) -> int:
+    """Bytes in use in Prefect's SQLite database."""
     connection = sqlite3.connect(f"file:{folder}/prefect/prefect.db?mode=ro", uri=True, timeout=60)
     with connection:
         size, pages, free = (
@@ -127,10 +129,8 @@ class Bench:
     """The house, and where things are."""
 
     house_url: str
-    modbus_port: int
-    folder: Path
     interval_s: int
-    cycles: int
+    database_bytes: Callable[[], int] = lambda: 0
 
     def used(self, worker: int, server: int | None = None) -> Used:
         """What has been used until now."""
@@ -139,7 +139,7 @@ class Bench:
             worker_cpu_s=cpu_s(worker),
             server_cpu_s=cpu_s(server) if server else 0.0,
             worker_rss_kb=memory_kb(worker, "VmRSS"),
-            database=database_bytes(self.folder) if server else 0,
+            database=self.database_bytes(),
             connections=truth["inverter"]["connections"],
             logins=truth["api"]["logins"],
         )
@@ -260,33 +260,55 @@ def row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def measure(folder: Path, cycles: int, interval_s: int, kinds: list[str]) -> None:
-    """Run everything, one after the other, and print a row each."""
-    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a row of the table measures."""
+
+    pool: PoolType | None
+    """None: the steps are called without Prefect."""
+    share: int = 1
+    """One cycle in so many; a cycle in a process of its own takes its time to measure."""
+    postgres: bool = False
+
+
+KINDS = {
+    "process": Kind("process", share=5),
+    "in-process": Kind("in-process"),
+    "in-process, PostgreSQL": Kind("in-process", share=5, postgres=True),
+    "nobody": Kind(None),
+}
+
+
+def measure(folder: Path, name: str, cycles: int, interval_s: int) -> Result:
+    """One row."""
+    kind = KINDS[name]
     modbus_port, api_port = free_port(), free_port()
-    bench = Bench(f"http://{HOST}:{api_port}", modbus_port, folder, interval_s, cycles)
-    for kind in kinds:
-        bench.folder = folder / kind
-        bench.folder.mkdir(parents=True)
-        with PrefectStack(bench.folder, PROJECT) as stack:
-            stack.start(
-                "house",
-                *("easee_load_balancer.cli", "house"),
-                *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
+    bench = Bench(f"http://{HOST}:{api_port}", interval_s)
+    stack = PrefectStack(folder, PROJECT)
+    with ExitStack() as exit_stack:
+        if kind.postgres:
+            postgres = exit_stack.enter_context(running_postgres())
+            stack.env["PREFECT_API_DATABASE_CONNECTION_URL"] = postgres.url.replace(
+                "postgresql://", "postgresql+asyncpg://"
             )
-            os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
-            with temporary_settings({PREFECT_API_URL: stack.api_url}):
-                asyncio.run(save_demo_blocks(bench.house_url, modbus_port))
-                if kind == "nobody":
-                    site = asyncio.run(load_site())
-                    result = asyncio.run(without_prefect(bench, cycles, site))
-                    print(row(result.cells()), flush=True)
-                    continue
-                pool_type: PoolType = "process" if kind == "process" else "in-process"
-                count = cycles if kind == "in-process" else max(10, cycles // 5)
-                with at_work(stack, pool_type) as worker:
-                    result = asyncio.run(in_pool(bench, stack, worker, kind, count))
-                print(row(result.cells()), flush=True)
+            bench.database_bytes = postgres.database_bytes
+        else:
+            bench.database_bytes = partial(sqlite_bytes, folder)
+        exit_stack.enter_context(stack)
+        stack.start(
+            "house",
+            *("easee_load_balancer.cli", "house"),
+            *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
+        )
+        os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
+        exit_stack.enter_context(temporary_settings({PREFECT_API_URL: stack.api_url}))
+        asyncio.run(save_demo_blocks(bench.house_url, modbus_port))
+        if kind.pool is None:
+            site = asyncio.run(load_site())
+            return asyncio.run(without_prefect(bench, cycles, site))
+        worker = exit_stack.enter_context(at_work(stack, kind.pool))
+        count = max(10, cycles // kind.share)
+        return asyncio.run(in_pool(bench, stack, worker, name, count))
 
 
 def main() -> None:
@@ -294,11 +316,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cycles", type=int, default=100)
     parser.add_argument("--interval", type=int, default=10, help="in s")
-    parser.add_argument("--kinds", nargs="+", default=["process", "in-process", "nobody"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     given: Any = parser.parse_args()
     sys.path[:0] = [str(PROJECT), str(PROJECT / "flows")]
-    with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), given.cycles, given.interval, given.kinds)
+    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+    for name in given.kinds:
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure(Path(folder), name, given.cycles, given.interval)
+        print(row(result.cells()), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from easee_load_balancer.control import Memory
 from easee_load_balancer.history import Cycle, History
 
 SITE = "home"
+Counters = tuple[float, ...]
+"""Of import, export, charge and discharge, in kWh."""
 _NOISE = np.random.default_rng(20260101)
 _REASON = "9 A x 3: surplus 6.4 kW = car 6.2 + export 0.1 + battery 0.1"
 
@@ -25,12 +27,13 @@ def generate_history(path: Path, start: datetime, days: int, interval_s: int) ->
     names = Cycle.__table__.columns.keys()
     insert = f"INSERT INTO cycles ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     memory = Memory(setpoint_a=9, pushed_at=start, inverter_read_at=start, pv_w=7000.0)
-    count, imported, exported = 0, 4000.0, 7000.0
+    count = 0
+    counted: Counters = (4000.0, 7000.0, 3000.0, 2900.0)
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA synchronous=OFF")
         for day in range(days):
             midnight = start + timedelta(days=day)
-            rows, imported, exported = _day(midnight, day, interval_s, imported, exported)
+            rows, counted = _day(midnight, day, interval_s, counted)
             fixed = {"site": SITE, "mode": "solar", "reason": _REASON}
             fixed |= {"memory": json.dumps(memory.model_dump(mode="json"))}
             cursor = database.executemany(
@@ -42,9 +45,9 @@ def generate_history(path: Path, start: datetime, days: int, interval_s: int) ->
 
 
 def _day(
-    midnight: datetime, number: int, interval_s: int, imported: float, exported: float
-) -> tuple[Iterator[dict[str, Any]], float, float]:
-    """A day's rows and the meter's counters at its end: sun by season, clouds, a car at noon."""
+    midnight: datetime, number: int, interval_s: int, counted: Counters
+) -> tuple[Iterator[dict[str, Any]], Counters]:
+    """A day's rows and the counters at its end: sun by season, clouds, a car at noon."""
     seconds = np.arange(0, 86_400, interval_s)
     season = 0.6 - 0.4 * np.cos(2 * np.pi * number / 365)
     height = np.clip(np.sin(np.pi * (seconds - 21_600) / 43_200), 0, None)
@@ -54,18 +57,24 @@ def _day(
     battery = np.clip(pv - house - car, -2_000, 2_000).round()
     export = pv - house - car - battery
     hours = interval_s / 3_600_000
-    outs = exported + (np.clip(export, 0, None) * hours).cumsum()
-    ins = imported + (np.clip(-export, 0, None) * hours).cumsum()
+    flows = (-export, export, battery, -battery)
+    ins, outs, charged, discharged = (
+        before + (np.clip(flow, 0, None) * hours).cumsum()
+        for before, flow in zip(counted, flows, strict=True)
+    )
     session = (car * hours).cumsum()
 
     def rows() -> Iterator[dict[str, Any]]:
         for at, *values in zip(
-            *(array.tolist() for array in (seconds, pv, battery, export, car, outs, ins, session)),
+            *(array.tolist() for array in (seconds, pv, battery, export, car)),
+            *(array.round(2).tolist() for array in (outs, ins, charged, discharged)),
+            session.round(3).tolist(),
             strict=True,
         ):
             due = midnight + timedelta(seconds=at)
             read = due + timedelta(milliseconds=137 + at % 211)
-            sun, charge, out, into_car, exported_kwh, imported_kwh, session_kwh = values
+            sun, charge, out, into_car, *kwh = values
+            exported_kwh, imported_kwh, charged_kwh, discharged_kwh, session_kwh = kwh
             yield {
                 "scheduled_at": f"{due:%Y-%m-%d %H:%M:%S.%f}",
                 "at": f"{read:%Y-%m-%d %H:%M:%S.%f}",
@@ -77,17 +86,21 @@ def _day(
                 "battery_charge_w": charge,
                 "battery_soc_pct": 50.0,
                 "car_w": into_car,
+                "car_age_s": 4.0,
                 "car_phases": 3 if into_car else 0,
                 "charger_mode": 3 if into_car else 2,
                 "surplus_w": into_car + out + charge,
                 "setpoint_a": 9,
                 "setpoint_phases": 3,
-                "exported_kwh": round(exported_kwh, 2),
-                "imported_kwh": round(imported_kwh, 2),
-                "session_kwh": round(session_kwh, 3),
+                "exported_kwh": exported_kwh,
+                "imported_kwh": imported_kwh,
+                "charged_kwh": charged_kwh,
+                "discharged_kwh": discharged_kwh,
+                "session_kwh": session_kwh,
             }
 
-    return rows(), float(ins[-1]), float(outs[-1])
+    last = tuple(float(counter[-1]) for counter in (ins, outs, charged, discharged))
+    return rows(), last
 
 
 def new_year() -> datetime:

@@ -50,8 +50,9 @@ def a_year(path: Path, days: int) -> float:
 def plain(path: Path, days: int) -> float:
     """Everything into memory, then resampled; no source, gap or price is looked at."""
     query = (
-        "SELECT at, pv_w, inverter_ac_w, grid_export_w, battery_charge_w, car_w, car_phases, "
-        "exported_kwh, imported_kwh, session_kwh FROM cycles"
+        "SELECT at, pv_w, inverter_ac_w, grid_export_w, battery_charge_w, car_w, car_age_s, "
+        "car_phases, exported_kwh, imported_kwh, charged_kwh, discharged_kwh, session_kwh "
+        "FROM cycles"
     )
     cycles = pd.read_sql(query, create_engine(f"sqlite:///{path}"), parse_dates=["at"])
     daily = cycles.set_index("at").resample("1D").mean() * 24 / 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -157,11 +157,12 @@ async def limited_in_app(scene: Scene, row: Row) -> None:
 
 async def scheduled_in_app(scene: Scene, row: Row) -> None:
     writes = scene.home.writes
-    scene.home.house.plant.charger.scheduled = True
+    charger = scene.home.house.plant.charger
+    charger.spec = replace(charger.spec, schedule=(0, 60))
     await says(scene, row, "charger waits for its own schedule", 14)
     row.check(scene.home.writes == writes, "it fights")
     row.check(scene.home.house.plant.car_w == 0, "the car charges")
-    scene.home.house.plant.charger.scheduled = False
+    charger.spec = replace(charger.spec, schedule=None)
     scene.pass_time(60)
     row.recovered_s = 30 if is_good(await scene.next_cycle()) else None
 

@@ -13,12 +13,15 @@ from prefect import get_client
 from prefect.flow_engine import run_flow_async
 from prefect.states import Scheduled
 
+from easee_load_balancer.history import open_history
 from easee_load_balancer.house.day import generate_day
 from easee_load_balancer.house.faults import Faults
 from easee_load_balancer.house.plant import BatterySpec
 from easee_load_balancer.lock import only_writer
 from easee_load_balancer.settings import Settings
-from tests.flows.home import SITE, a_home, last_run
+from tests.flows.home import SITE, Home, a_home, last_run
+
+A_DAY = timedelta(days=1)
 
 
 async def test_a_cycle_reads_decides_pushes_and_remembers() -> None:
@@ -34,6 +37,8 @@ async def test_a_cycle_reads_decides_pushes_and_remembers() -> None:
         assert row.reason == state.message
         assert row.setpoint_a == 16
         assert row.pv_w == pytest.approx(home.house.plant.pv_w, rel=0.02)
+        calls = open_history(Settings().database_url).cloud_calls(SITE, row.at - A_DAY, row.at)
+        assert calls == {"dynamicCurrent": 1, "login": 1, "observations": 1}
 
 
 async def test_nothing_is_written_when_nothing_changed() -> None:
@@ -134,9 +139,17 @@ async def test_a_wrong_password_is_tried_once() -> None:
             state = await home.cycle()
             assert state.is_failed()
             assert "refused the user name or password" in (state.message or "")
-        assert sum(n for path, n in home.house.cloud.calls.items() if "login" in path) == 1
+        assert _logins(home) == 1
+        await home.save(password="wrong")  # the same again: as after a change at the vendor's
+        for _ in range(2):
+            assert (await home.cycle()).is_failed()
+        assert _logins(home) == 2
         await home.save()
         assert (await home.cycle()).is_completed()
+
+
+def _logins(home: Home) -> int:
+    return home.house.cloud.calls["POST /api/accounts/login"]
 
 
 async def test_an_unknown_charger_is_named() -> None:

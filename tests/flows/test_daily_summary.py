@@ -26,3 +26,4 @@ async def test_the_day_is_summed_up_as_an_artifact() -> None:
     assert text.startswith("# ")
     assert "](data:image/png;base64," in text
     assert "| Cycles | 2 |" in text
+    assert "| observations | 2 |" in text

@@ -1,34 +1,58 @@
-"""Secrets appear in no log, state, name, artifact, history row or file that a run leaves."""
+"""Secrets appear in nothing that a run logs, shows or leaves, and the search for them works."""
 
 from __future__ import annotations
 
 import logging
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from prefect import get_client
+from prefect import flow, get_client, get_run_logger
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import State
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
+from prefect.states import Failed
 from pydantic import SecretStr
 
+from easee_load_balancer.blocks import HuaweiInverter, Site
+from easee_load_balancer.easee import Easee
 from easee_load_balancer.easee_models import Account
+from easee_load_balancer.errors import ChargerError
+from easee_load_balancer.history import open_history
 from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.session import SessionFile
+from easee_load_balancer.settings import Settings
 from tests.flows.home import SITE, Home, a_home
+from tests.test_history import cycle
 
 PASSWORD = "correct-horse-battery-staple"
+SHOWN = ("flow_runs", "logs", "artifacts", "block_documents")
+"""What the pages of the Prefect UI ask for; the tests' server records no task runs."""
 
 
-async def _everything_the_server_shows(client: PrefectClient) -> str:
-    shown = [run.model_dump_json() for run in await client.read_flow_runs(limit=200)]
-    shown += [run.model_dump_json() for run in await client.read_task_runs(limit=200)]
-    shown += [log.model_dump_json() for log in await client.read_logs(limit=200)]
-    shown += [one.model_dump_json() for one in await client.read_artifacts(limit=200)]
-    blocks = await client.read_block_documents(limit=200, include_secrets=False)
-    shown += [one.model_dump_json() for one in blocks]
-    return "\n".join(shown)
+async def _places(client: PrefectClient, data: Path, **more: str) -> Mapping[str, bytes]:
+    """Everything that anybody can see, by where it is seen."""
+    await APILogHandler.aflush()
+    places = {name: text.encode() for name, text in more.items()}
+    async with httpx.AsyncClient(base_url=client.api_url, timeout=30) as browser:
+        for what in SHOWN:
+            answer = await browser.post(f"{what}/filter", json={"limit": 200})
+            assert answer.is_success, what
+            places[what] = answer.content
+    places["data folder"] = _files_of_owner(data)
+    database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().partition("///")[2])
+    files = [file for file in database.parent.glob(f"{database.name}*") if file.is_file()]
+    places["Prefect's database"] = b"".join(file.read_bytes() for file in files)
+    return places
 
 
-def _everything_in_files(folder: Path) -> bytes:
+def _files_of_owner(folder: Path) -> bytes:
     """All bytes below the folder, which nobody else may read."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert {file.name for file in files} >= {"history.db"}
@@ -37,30 +61,78 @@ def _everything_in_files(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in files)
 
 
-def _tokens_in_use(home: Home, folder: Path) -> list[str]:
-    account = Account(
+def _seen(secret: str, places: Mapping[str, bytes]) -> set[str]:
+    return {place for place, content in places.items() if secret.encode() in content}
+
+
+def _account(home: Home) -> Account:
+    return Account(
         user_name=home.cloud.user_name, password=SecretStr(PASSWORD), base_url=home.house.api_url
     )
-    tokens = SessionFile(folder, account).load().tokens
-    assert tokens is not None
-    return [tokens.access.get_secret_value(), tokens.refresh.get_secret_value()]
 
 
-async def test_secrets_stay_secret(data_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def _told_of_itself(home: Home, folder: Path) -> tuple[list[str], str]:
+    """The tokens in use, and all texts that the objects which hold secrets give of themselves."""
+    site = await Site.load(SITE)
+    session = SessionFile(folder, _account(home)).load()
+    assert session.tokens is not None
+    cloud = Easee(_account(home), folder)
+    told = [str(session.model_dump_json())]
+    for one in (site, site.charger, site.charger.credentials, session, session.tokens, cloud):
+        told += [repr(one), str(one)]
+    home.house.faults.api_status = 500
+    try:
+        await cloud.chargers()
+    except ChargerError as error:
+        told += traceback.format_exception(error)
+    home.house.faults.api_status = None
+    await cloud.close()
+    tokens = (session.tokens.access, session.tokens.refresh)
+    return [token.get_secret_value() for token in tokens], "\n".join(told)
+
+
+async def test_secrets_stay_secret(
+    data_folder: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     caplog.set_level(logging.DEBUG)
     async with a_home(cloud=CloudSpec(password=PASSWORD)) as home, get_client() as client:
         assert (await home.cycle()).is_completed()
-        secrets = [PASSWORD, *_tokens_in_use(home, data_folder)]
+        tokens, told = await _told_of_itself(home, data_folder)
         for status in (500, 401):
             home.house.faults.api_status = status
             assert (await home.cycle()).is_failed()
         await home.save(password="another-wrong-one")
         home.house.faults.api_status = None
         assert (await home.cycle()).is_failed()
-        shown = await _everything_the_server_shows(client)
-        assert f'"name":"{SITE}"' in shown
-        left = _everything_in_files(data_folder)
-        for secret in [*secrets, "another-wrong-one"]:
-            assert secret not in shown
-            assert secret not in caplog.text
-            assert secret.encode() not in left
+        console = "".join(capfd.readouterr())
+        places = await _places(client, data_folder, log=caplog.text, console=console, told=told)
+    assert _seen(f'"name":"{SITE}"', places) == {"block_documents"}
+    assert b"surplus" in places["logs"]
+    for secret in [PASSWORD, *tokens, "another-wrong-one"]:
+        assert _seen(secret, places) == set()
+
+
+async def test_a_secret_that_is_told_is_found_in_every_place(
+    data_folder: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Were one of these not searched, the test above could not fail for it."""
+    secret = "told-on-purpose"
+
+    @flow(persist_result=False)
+    async def tell() -> State[Any]:
+        print(secret)
+        get_run_logger().info(secret)
+        await acreate_markdown_artifact(secret)
+        return Failed(message=secret)
+
+    class Careless(Block):
+        told: str
+
+    async with get_client() as client:
+        open_history(Settings().database_url).record(cycle(reason=secret))
+        await HuaweiInverter(host=secret).asave("careless", overwrite=True)
+        await tell(return_state=True)
+        told = repr(Careless(told=secret))
+        console = "".join(capfd.readouterr())
+        places = await _places(client, data_folder, log=caplog.text, console=console, told=told)
+    assert _seen(secret, places) == set(places)

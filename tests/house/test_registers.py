@@ -211,3 +211,12 @@ def test_values_saturate_instead_of_wrapping() -> None:
     plant = house()
     plant.inverter_ac_w = 1e12
     assert i32(encoded(plant), 32080) == 0x7FFF_FFFE
+
+
+@pytest.mark.parametrize("speed", [1, 4])
+def test_energy_is_counted_in_the_time_of_whoever_reads_it(speed: int) -> None:
+    plant = Plant(flat_day(6000.0), HouseSpec(battery=None), 43_200, speed)
+    before_kwh = plant.counters.pv_kwh
+    for _ in range(600 * speed):
+        plant.step()
+    assert plant.counters.pv_kwh - before_kwh == pytest.approx(1.0)

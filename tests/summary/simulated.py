@@ -135,11 +135,14 @@ def watch_day(
     control = _Control(plant, _Devices(plant, start), troubles, policy or Policy(), site)
     counters = [_read_counters(plant.counters)]
     starts = changes = 0
+    drawn_before_a = plant.charger.car_phase_current_a()
     for second in range(-AROUND_S, length_s + AROUND_S):
         at = start + timedelta(seconds=second)
         _happen(plant, troubles, second)
-        if (second + _CLOUD_DELAY_S - _PHASE_S) % interval_s == 0:
+        drawn_a = plant.charger.car_phase_current_a()
+        if drawn_a != drawn_before_a or (second + _CLOUD_DELAY_S - _PHASE_S) % interval_s == 0:
             control.devices.charger_reports(at)
+        drawn_before_a = drawn_a
         if (second - _PHASE_S) % interval_s == 0 and not _within(troubles.no_cycles, second):
             control.cycle(second, at)
         if second == 0:
@@ -228,6 +231,8 @@ class _Devices:
             grid_voltage_v=meter.voltage_v,
             exported_kwh=meter.exported_kwh,
             imported_kwh=meter.imported_kwh,
+            charged_kwh=battery.charged_kwh if battery else None,
+            discharged_kwh=battery.discharged_kwh if battery else None,
         )
 
     def charger_reports(self, at: datetime) -> None:

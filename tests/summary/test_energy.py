@@ -13,15 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easee_load_balancer.energy import (
-    COLUMNS,
-    Energy,
-    account,
-    gaps,
-    ledger,
-    per_interval,
-    usual_interval,
-)
+from easee_load_balancer.energy import Energy, account, per_interval
+from easee_load_balancer.ledger import COLUMNS, gaps, ledger, usual_interval
 from easee_load_balancer.tariff import Prices
 
 START = datetime(2026, 6, 21, tzinfo=UTC)
@@ -59,6 +52,8 @@ def accounts(rows: list[dict[str, Any]], until: float = 3600, **more: Any) -> En
 
 watts = st.integers(-15_000, 15_000).map(float)
 sun = st.integers(0, 15_000).map(float)
+count = st.integers(0, 300).map(lambda steps: steps / 100)
+"""Counters that go on, stand still, jump too far and begin again."""
 
 
 @st.composite
@@ -75,10 +70,13 @@ def any_samples(draw: st.DrawFn) -> pd.DataFrame:
             "grid_export_w": draw(st.none() | watts),
             "battery_charge_w": draw(st.none() | st.just(0.0) | watts),
             "car_w": draw(st.none() | sun),
+            "car_age_s": draw(st.none() | st.integers(-5, 400).map(float)),
             "car_phases": draw(st.none() | st.sampled_from([0.0, 1.0, 3.0])),
-            "exported_kwh": draw(st.none() | sun),
-            "imported_kwh": draw(st.none() | sun),
-            "session_kwh": draw(st.none() | sun),
+            "exported_kwh": draw(st.none() | count),
+            "imported_kwh": draw(st.none() | count),
+            "charged_kwh": draw(st.none() | count),
+            "discharged_kwh": draw(st.none() | count),
+            "session_kwh": draw(st.none() | count),
         }
         for second in moments.tolist()
     ]
@@ -218,13 +216,94 @@ def test_counters_of_the_devices_are_compared_over_the_same_time() -> None:
     assert sums.meter_export_kwh is None
 
 
-def test_a_session_counter_begins_again_with_each_car() -> None:
+@pytest.mark.parametrize(
+    "zeros",
+    [
+        pytest.param((), id="a new car"),
+        pytest.param((40, 41, 42, 90), id="zeros in the middle of a session"),
+    ],
+)
+def test_a_session_counter_begins_again_with_each_car(zeros: tuple[int, ...]) -> None:
     rows = steady(0, 3631, car_w=1200)
     for row in rows:
         second = (row["at"] - START).total_seconds()
         row["session_kwh"] = (second if second < 1800 else second - 1800) / 3000
+    for index in zeros:
+        rows[index]["session_kwh"] = 0.0
     sums = accounts(rows)
     assert sums.charger_session_kwh == pytest.approx(1.2, abs=0.02)
+
+
+def counting(rows: list[dict[str, Any]], **true_w: float) -> list[dict[str, Any]]:
+    """The rows with counters that count these powers in steps of 0.01 kWh."""
+    for row in rows:
+        seconds = (row["at"] - START).total_seconds() + 600
+        row |= {name: int(watts * seconds / 36_000) / 100 for name, watts in true_w.items()}
+    return rows
+
+
+def test_what_happens_between_the_samples_is_known_from_the_counters() -> None:
+    rows = steady(-30, 3660, pv_w=4000, inverter_ac_w=4000, car_w=4000)
+    sums = accounts(counting(rows, imported_kwh=22.0, exported_kwh=20.0, discharged_kwh=24.0))
+    assert sums.import_kwh == sums.car_from_grid_kwh == pytest.approx(0.022, abs=0.01)
+    assert sums.export_kwh == pytest.approx(0.02, abs=0.01)
+    assert sums.discharge_kwh == sums.car_from_battery_kwh == pytest.approx(0.024, abs=0.01)
+    assert (sums.import_sampled_kwh, sums.charge_sampled_kwh) == (0.0, None)
+
+
+def test_samples_that_meet_the_same_moment_each_time_are_put_right() -> None:
+    # every other sample meets a kettle, which runs for a third of the time
+    rows = steady(-30, 3660, step=60, grid_export_w=-200)
+    rows += steady(0, 3660, step=60, grid_export_w=-1400)
+    rows.sort(key=lambda row: row["at"])
+    sums = accounts(counting(rows, imported_kwh=600.0))
+    assert sums.import_sampled_kwh == pytest.approx(0.8, abs=0.01)
+    assert sums.import_kwh == sums.house_kwh == pytest.approx(0.6, abs=0.011)
+
+
+def test_a_counter_of_something_else_is_shown_but_not_followed() -> None:
+    rows = counting(steady(-30, 3660, grid_export_w=-1000), imported_kwh=4000.0)
+    sums = accounts(rows)
+    assert sums.import_kwh == pytest.approx(1.0)
+    assert sums.import_sampled_kwh == pytest.approx(1.0)
+    assert sums.meter_import_kwh == pytest.approx(4.0, abs=0.05)
+
+
+@pytest.mark.parametrize("readings", [(7.0, 0.0), (0.0, 7.0), (0.0, 65_535.0)])
+def test_a_counter_that_jumps_is_not_believed(readings: tuple[float, float]) -> None:
+    rows = steady(-30, 3660, grid_export_w=-1000)
+    for index, row in enumerate(rows):
+        row["imported_kwh"] = readings[index > 60]
+    assert accounts(rows).import_kwh == pytest.approx(1.0)
+    assert accounts(rows).meter_import_kwh == 0
+
+
+def test_a_counter_is_followed_on_each_side_of_a_gap_but_not_across_it() -> None:
+    rows = steady(0, 1801, grid_export_w=-900) + steady(2400, 3601, grid_export_w=-900)
+    sums = accounts(counting(rows, imported_kwh=1000.0))
+    assert sums.import_kwh == pytest.approx(3000 / 3600, abs=0.011)
+    assert sums.meter_import_gaps_kwh == pytest.approx(600 / 3600, abs=0.011)
+
+
+def test_what_the_house_took_while_the_inverter_slept_is_known_to_the_meter() -> None:
+    awake = {"grid_export_w": -600.0, "pv_w": 100.0}
+    evening, morning = steady(0, 601, **awake), steady(3000, 3661, **awake)
+    counting(evening, imported_kwh=600.0)
+    counting(morning, imported_kwh=600.0)
+    for row in morning:
+        row["imported_kwh"] += 0.6
+    # 0.6 kWh more than with 600 W: 1 kW for the car, 500 W for the house
+    night = steady(630, 3000, grid_export_w=None, car_w=1000.0)
+    sums = accounts(evening + night + morning)
+    assert sums.car_from_grid_kwh == pytest.approx(2370 / 3600)
+    assert sums.meter_import_gaps_kwh == pytest.approx(1.0 - 2370 / 3600, abs=0.03)
+
+
+def test_the_moment_at_which_the_car_stopped_is_the_charger_s() -> None:
+    rows = steady(0, 1801, car_w=3600) + steady(1830, 3631, car_w=0)
+    rows[61]["car_age_s"] = 25.0
+    assert accounts(rows).car_kwh == pytest.approx((1800 + 5) / 1000)
+    assert accounts(rows).charging_s == 1805
 
 
 def test_starts_and_phase_changes_are_counted_over_pauses() -> None:

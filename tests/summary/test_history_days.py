@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from easee_load_balancer.control import Decision, Memory
-from easee_load_balancer.energy import COLUMNS, Energy
+from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history import Cycle, DailyEnergy, History
+from easee_load_balancer.ledger import COLUMNS
 from easee_load_balancer.periods import Period
 from easee_load_balancer.readings import ChargerState, InverterReading
-from easee_load_balancer.summary import sum_up
+from easee_load_balancer.summary import look_into, sum_up
 from tests.postgres import Postgres
 from tests.summary.simulated import STOCKHOLM
 
@@ -114,6 +115,7 @@ def test_a_day_outlives_its_cycles(file_history: History, tmp_path: Path) -> Non
 
 def test_a_day_that_is_not_over_is_summed_up_so_far_and_not_stored(history: History) -> None:
     history.record_all(cycle(NOON + timedelta(seconds=30 * n)) for n in range(60))
+    history.record(cycle(NOON - timedelta(days=2)))
     now = NOON + timedelta(minutes=30)
     period = Period.around(DAY, "day", STOCKHOLM)
     total = sum_up(history, "home", period, None, now).total
@@ -121,6 +123,15 @@ def test_a_day_that_is_not_over_is_summed_up_so_far_and_not_stored(history: Hist
     assert total.period_s == pytest.approx(12.5 * 3600 + 0.25)
     assert total.pv_kwh == pytest.approx(5 * total.measured_s / 3600)
     assert history.day("home", DAY, STOCKHOLM.key) is None
+
+
+def test_the_first_day_of_all_begins_with_its_first_cycle(history: History) -> None:
+    history.record_all(cycle(NOON + timedelta(seconds=30 * n)) for n in range(60))
+    period = Period.around(DAY, "day", STOCKHOLM)
+    total = sum_up(history, "home", period, None, NOON + timedelta(minutes=30)).total
+    assert (total.cycles, total.cycles_missed) == (60, 0)
+    assert total.period_s == 1800
+    assert look_into(history, "home", period, NOW).start == NOON
 
 
 def test_a_damaged_database_is_said_plainly(file_history: History, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, timedelta
 from io import BytesIO
 from zoneinfo import ZoneInfo
@@ -31,7 +32,8 @@ GOOD = Energy(
     measured_s=86_400,
     cycles=2880,
     meter_import_kwh=1.02,
-    meter_import_gaps_kwh=0.0,
+    meter_import_gaps_kwh=0.25,
+    import_sampled_kwh=0.97,
 )
 
 
@@ -65,9 +67,19 @@ def test_the_page_shows_both_sides_of_the_balance_and_the_difference_to_the_mete
     page = markdown(one_day(GOOD), b"picture")
     assert "![Sunday 21 June 2026](data:image/png;base64,cGljdHVyZQ==)" in page
     assert "| **Together** | **41.0** | **Together** | **41.0** |" in page
-    assert "| Meter, import | 1.00 | 1.02 | -0.02 | 0.00 |" in page
+    assert "| Meter, import | 1.02 | -0.05 | 0.25 |" in page
+    assert "Battery" not in page.partition("own counters")[2]
     assert "Without a block 'Tariff'" in page
     assert all(line.count("|") in (0, 3, 4, 5, 6) for line in page.splitlines())
+
+
+def test_what_gaps_may_hide_is_said() -> None:
+    values = asdict(GOOD) | {"starts": 4, "measured_s": GOOD.measured_s - 600}
+    page = markdown(one_day(Energy(**values)), None)
+    assert "| Charges begun | at least 4 |" in page
+    assert "| Phase changes | none seen |" in page
+    values["measured_s"] = GOOD.measured_s
+    assert "| Charges begun | 4 |" in markdown(one_day(Energy(**values)), None)
 
 
 def test_a_year_is_told_by_month() -> None:

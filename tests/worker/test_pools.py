@@ -10,7 +10,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import StateType
 
-from easee_load_balancer.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.house.run import RunSpec, running_house
 from easee_load_balancer.processes import PrefectStack
 from easee_load_balancer.worker.runs import in_states

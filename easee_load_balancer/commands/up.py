@@ -45,4 +45,4 @@ def _revive(stack: PrefectStack, console: Console) -> None:
             try:
                 start()
             except StartError as error:
-                console.print(f"[red]{error}[/red]")
+                console.print(str(error), style="red", markup=False)

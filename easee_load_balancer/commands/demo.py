@@ -12,12 +12,14 @@ import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 from rich.console import Console
+from rich.markup import escape
 
 from easee_load_balancer.blocks import (
     ChargingPolicy,
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
+    Tariff,
     save_site,
 )
 from easee_load_balancer.house.cloud_documents import CloudSpec
@@ -104,7 +106,7 @@ class _Watch:
         began = datetime.fromisoformat(run["start_time"] or run["expected_start_time"])
         self._console.print(
             f"[dim]{began.astimezone():%H:%M:%S}[/dim] "
-            f"[{_COLOURS[kind]}]{run['state_name']:<10}[/] {run['name']} "
+            f"[{_COLOURS[kind]}]{run['state_name']:<10}[/] {escape(run['name'])} "
             f"[dim]({run['total_run_time']:.1f} s)[/dim]"
         )
 
@@ -134,3 +136,4 @@ async def save_demo_blocks(house_url: str, modbus_port: int) -> None:
         HuaweiInverter(host=HOST, port=modbus_port),
         ChargingPolicy(),
     )
+    await Tariff(currency="EUR", import_price=0.30, export_price=0.08).asave("home", overwrite=True)

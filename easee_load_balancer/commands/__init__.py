@@ -1,0 +1,1 @@
+"""What `easee-balancer` does: set up, check, run, demonstrate."""

@@ -1,0 +1,48 @@
+"""Looking up what an Easee account has."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.artifacts import acreate_markdown_artifact
+
+from easee_load_balancer.blocks import EaseeCharger, EaseeCredentials
+from easee_load_balancer.chargers import FoundCharger, chargers_page, find_chargers
+from easee_load_balancer.links import LINKS
+from easee_load_balancer.settings import Settings
+
+
+@task(
+    name="list chargers",
+    task_run_name="list chargers",
+    tags=["charger"],
+    timeout_seconds=60,
+    persist_result=False,
+)
+async def list_chargers(credentials: EaseeCredentials) -> tuple[FoundCharger, ...]:
+    """All chargers of the account, with site and circuit."""
+    return await find_chargers(await LINKS.easee(credentials, Settings().folder))
+
+
+@task(
+    name="publish chargers",
+    task_run_name="publish chargers",
+    timeout_seconds=60,
+    persist_result=False,
+)
+async def publish_chargers(chargers: tuple[FoundCharger, ...]) -> None:
+    """Show them in the Prefect UI."""
+    await acreate_markdown_artifact(
+        chargers_page(chargers), key="chargers", description="Chargers of the Easee account"
+    )
+
+
+@task(
+    name="save charger",
+    task_run_name="save {charger.id}",
+    timeout_seconds=60,
+    persist_result=False,
+)
+async def save_charger(site: str, charger: FoundCharger, credentials: EaseeCredentials) -> None:
+    """Save the block `Easee charger` of the site, in place of what was there."""
+    block = EaseeCharger(**charger.address.model_dump(), credentials=credentials)
+    await block.asave(site, overwrite=True)

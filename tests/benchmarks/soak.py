@@ -1,0 +1,397 @@
+"""A day and a night under random faults: nothing is lost, nothing leaks, the fuse holds.
+
+`make soak [HOURS=24] [SEED=1]`. The clock of this process is that of the simulated house: it goes
+`SPEED` times as fast as a real one while a cycle runs, and jumps to the next cycle when it has
+ended. The cycle is the flow's own code with real connections, run as while Prefect is away. The
+inverter's time-outs are shortened by `SPEED`, so that a lost answer costs as much simulated time
+as a real one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import time_machine
+from pydantic import SecretStr
+
+from easee_load_balancer import blocks
+from easee_load_balancer.blocks import (
+    ChargingPolicy,
+    EaseeCharger,
+    EaseeCredentials,
+    HuaweiInverter,
+    Site,
+)
+from easee_load_balancer.history import open_history
+from easee_load_balancer.house.charger import CarSpec
+from easee_load_balancer.house.cloud_documents import CloudSpec
+from easee_load_balancer.house.faults import Faults
+from easee_load_balancer.house.inverter import InverterSpec
+from easee_load_balancer.house.plant import HouseSpec
+from easee_load_balancer.house.run import House, RunSpec, running_house
+from easee_load_balancer.links import LINKS
+from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.alone import alone
+
+PROJECT = Path(__file__).parents[2]
+MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
+INTERVAL_S = 30
+SPEED = 20
+"""Simulated seconds per real second while a cycle runs."""
+TIMEOUT_S = 5 / SPEED
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+Change = dict[str, Any]
+FAULTS: dict[str, Change] = {
+    **{
+        f"inverter {kind}": {"modbus": kind}
+        for kind in ("refuse", "silent", "drop", "busy", "reset", "short", "implausible", "garbage")
+    },
+    "inverter slow": {"modbus": "delay", "modbus_delay_s": 3 / SPEED},
+    "meter offline": {"meter_offline": True},
+    **{f"cloud {status}": {"api_status": status} for status in (401, 403, 429, 500, 503, 504)},
+    "cloud slow": {"api_delay_s": 8 / SPEED},
+    "cloud garbled": {"api_body": "truncated"},
+    "charger silent": {"observations_stopped": True},
+    "commands lost": {"commands_ignored": True},
+}
+CUTS_OFF = ("cloud 4", "cloud 5", "commands lost", "cloud garbled")
+"""Faults in which the charger cannot be told anything, whoever asks."""
+HINDRANCES = ("nothing in the way", "meter unread", "charger out of reach")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+    due: list[datetime] = field(default_factory=list)
+    """Cycles that ran, by when they were due."""
+    lost: int = 0
+    """Cycles of which the history has no row."""
+    crashes: list[str] = field(default_factory=list)
+    over: list[tuple[int, int, str, str]] = field(default_factory=list)
+    """Times above the fuse: when they began, how many s, what was in the way, and all faults."""
+    longest_recovery: int = 0
+    """Cycles that still failed after the last fault had ended."""
+    calls_a_minute: Counter[int] = field(default_factory=Counter)
+    """Calls for observations by simulated minute."""
+    hourly: list[tuple[float, int, int]] = field(default_factory=list)
+    """Memory in MB, file handles and threads."""
+
+
+class Trouble:
+    """Faults and events, by a seed."""
+
+    def __init__(self, house: House, tally: Tally, seed: int) -> None:
+        self._house, self._tally = house, tally
+        self._rng, self._fate = random.Random(seed), random.Random(seed)
+        self._until: dict[str, int] = {}
+        self._load_until = 0
+        self._cut_off = False
+
+    @property
+    def now_s(self) -> int:
+        return self._house.plant.clock_s
+
+    @property
+    def faults(self) -> bool:
+        """Whether a fault is on."""
+        return bool(self._until)
+
+    @property
+    def hindrance(self) -> str:
+        """What keeps the fuse from being seen to."""
+        if self._cut_off:
+            return HINDRANCES[2]
+        blind = any(name.startswith(("inverter", "meter")) for name in self._until)
+        return HINDRANCES[1] if blind else HINDRANCES[0]
+
+    @property
+    def names(self) -> str:
+        """The faults that are on."""
+        return ", ".join(self._until) or "no fault"
+
+    def all_went_well(self) -> None:
+        """A cycle did, so that the charger is in reach again, unless it hears nothing."""
+        self._cut_off = any(name.startswith(CUTS_OFF) for name in self._until)
+
+    def minute(self) -> None:
+        """What goes wrong, ends or happens in this minute."""
+        for name in [name for name, end in self._until.items() if end <= self.now_s]:
+            del self._until[name]
+            self._set(FAULTS[name], on=False)
+        if self._rng.random() < 0.07:
+            self._break(self._rng.choice(list(FAULTS)))
+        if self.now_s >= self._load_until:
+            self._house.plant.extra_load_w = (0.0, 0.0, 0.0)
+            if self._rng.random() < 0.05:
+                self._switch_on()
+        self._happen()
+
+    def _break(self, name: str) -> None:
+        where = name.split()[0]
+        if any(other.split()[0] == where for other in self._until):
+            return
+        self._tally.faults[name] += 1
+        self._until[name] = self.now_s + self._rng.randint(30, 600)
+        self._set(FAULTS[name], on=True)
+        self._cut_off |= name.startswith(CUTS_OFF)
+
+    def _set(self, change: Change, *, on: bool) -> None:
+        for name, value in change.items():
+            setattr(self._house.faults, name, value if on else Faults.model_fields[name].default)
+
+    def _switch_on(self) -> None:
+        """An oven or a heater on one phase."""
+        self._tally.events["load switched on"] += 1
+        load = [0.0, 0.0, 0.0]
+        load[self._rng.randrange(3)] = self._rng.uniform(1000, 3000)
+        self._house.plant.extra_load_w = (load[0], load[1], load[2])
+        self._load_until = self.now_s + self._rng.randint(300, 2400)
+
+    def _happen(self) -> None:
+        plant = self._house.plant
+        car = plant.car
+        happenings: list[tuple[str, float, Callable[[], None]]] = [
+            ("car leaves", 0.004 if car.plugged_in else 0, car.unplug),
+            ("car arrives", 0 if car.plugged_in else 0.02, plant.charger.plug_in),
+            ("charger reboots", 0.001, plant.charger.reboot),
+        ]
+        for name, chance, happen in happenings:
+            if self._rng.random() < chance:
+                happen()
+                self._tally.events[name] += 1
+
+    def dies(self) -> bool:
+        """Whether the worker is killed before this cycle."""
+        return self._fate.random() < 0.004
+
+
+class Clock:
+    """Moves the house and the process's clock together, a second at a time."""
+
+    def __init__(self, house: House, travel: time_machine.Traveller, trouble: Trouble) -> None:
+        self._house, self._travel, self._trouble = house, travel, trouble
+        self._stretch = 0
+        self._kinds: set[str] = set()
+        self.tally = trouble._tally
+
+    def second(self) -> None:
+        """One second passes."""
+        plant = self._house.plant
+        over_before = plant.counters.over_fuse_s
+        self._house.advance(1)
+        self._travel.shift(1)
+        if plant.clock_s % 60 == 0:
+            self._trouble.minute()
+        if plant.counters.over_fuse_s > over_before:
+            self._stretch += 1
+            self._kinds.add(self._trouble.hindrance)
+        elif self._stretch:
+            kind = max(self._kinds, key=HINDRANCES.index)
+            began_s = plant.clock_s - self._stretch
+            self.tally.over.append((began_s, self._stretch, kind, self._trouble.names))
+            self._stretch, self._kinds = 0, set()
+
+    async def jump_to(self, clock_s: int) -> None:
+        """Let the time until then pass."""
+        while self._house.plant.clock_s < clock_s:
+            self.second()
+        await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The clock goes on while something runs."""
+
+        async def tick() -> None:
+            began_s, passed = time.monotonic(), 0
+            while True:
+                await asyncio.sleep(0.5 / SPEED)
+                due = int((time.monotonic() - began_s) * SPEED)
+                for _ in range(due - passed):
+                    self.second()
+                passed = due
+
+        ticking = asyncio.create_task(tick())
+        try:
+            yield
+        finally:
+            ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticking
+
+
+def remember_site(house: House, cloud: CloudSpec, mode: str) -> None:
+    """The blocks, as if they had been loaded from the server."""
+    credentials = EaseeCredentials(
+        user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house.api_url
+    )
+    blocks._LOADED[Site.DEFAULT] = Site(
+        Site.DEFAULT,
+        HuaweiInverter(
+            host=house.host, port=house.modbus_port, settle_time_s=0, timeout_s=TIMEOUT_S
+        ),
+        EaseeCharger(
+            charger_id=cloud.charger_id,
+            site_id=cloud.site_id,
+            circuit_id=cloud.circuit_id,
+            credentials=credentials,
+        ),
+        ChargingPolicy.model_validate({"mode": mode}),
+    )
+
+
+def footprint() -> tuple[float, int, int]:
+    """Memory in MB, file handles and threads of this process."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * PAGE / 2**20, len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
+
+
+async def soak(hours: float, seed: int, travel: time_machine.Traveller) -> tuple[Tally, House]:
+    """Let it run."""
+    from balance import balance
+
+    tally, cloud = Tally(), CloudSpec(cloud_delay_s=2, rate_limits=False)
+    inverter = InverterSpec(settle_s=0, latency_s=0.002)
+    big_car = HouseSpec(car=CarSpec(energy_needed_kwh=1000))
+    spec = RunSpec("variable", 0, 0, house=big_car, cloud=cloud, inverter=inverter)
+    async with running_house(spec) as house:
+        trouble = Trouble(house, tally, seed)
+        clock = Clock(house, travel, trouble)
+        end_s, due_s, failed = int(hours * 3600), INTERVAL_S, 0
+        while due_s < end_s:
+            async with LINKS.held():
+                while due_s < end_s:
+                    await clock.jump_to(due_s)
+                    hour = due_s / 3600 % 24
+                    remember_site(house, cloud, "solar" if 6 <= hour < 22 else "fast")
+                    due = MIDNIGHT + timedelta(seconds=due_s)
+                    calls = house.cloud.calls["GET /state/{charger}/observations"]
+                    async with clock.running():
+                        outcome = await one_cycle(balance, due, tally)
+                    asked = house.cloud.calls["GET /state/{charger}/observations"] - calls
+                    tally.calls_a_minute[due_s // 60] += asked
+                    if outcome != "Failed":
+                        trouble.all_went_well()
+                    quiet = not trouble.faults and outcome == "Failed"
+                    failed = failed + 1 if quiet else 0
+                    tally.longest_recovery = max(tally.longest_recovery, failed)
+                    if due_s % 3600 == 0:
+                        tally.hourly.append(footprint())
+                        progress(due_s, tally)
+                    due_s = house.plant.clock_s // INTERVAL_S * INTERVAL_S + INTERVAL_S
+                    if trouble.dies():
+                        tally.events["worker killed"] += 1
+                        break
+        tally.hourly.append(footprint())
+    return tally, house
+
+
+async def one_cycle(balance: Any, due: datetime, tally: Tally) -> str:
+    """The state in which the cycle that was due then ends."""
+    try:
+        with alone(due):
+            async with asyncio.timeout(balance.timeout_seconds):
+                state = await balance.fn(Site.DEFAULT)
+    except Exception as error:  # noqa: BLE001
+        tally.crashes.append(f"{type(error).__name__}: {error}")
+        state = None
+    name = state.name if state else "crashed"
+    tally.outcomes[name] += 1
+    tally.due.append(due)
+    return str(name)
+
+
+def progress(due_s: int, tally: Tally) -> None:
+    """A line for whoever waits."""
+    memory, handles, threads = tally.hourly[-1]
+    print(
+        f"{due_s // 3600:>3} h  {dict(tally.outcomes)}  {memory:.0f} MB, {handles} handles, "
+        f"{threads} threads, {sum(one[1] for one in tally.over)} s above the fuse",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tuple[str, str]]:
+    """The result as a table."""
+    history = open_history(Settings().database_url)
+    end = MIDNIGHT + timedelta(hours=hours + 1)
+    stored = history.cycles(Site.DEFAULT, MIDNIGHT, end, ("scheduled_at", "at"))
+    tally.lost = len(set(tally.due) - {at.to_pydatetime() for at in stored["scheduled_at"]})
+    gaps = stored["at"].diff().dt.total_seconds().dropna()
+    calls = history.cloud_calls(Site.DEFAULT, MIDNIGHT, end)
+    counters, memory = house.plant.counters, tally.hourly
+    yield "simulated hours", f"{hours:g}, in {took_s / 60:.1f} min"
+    yield "cycles", f"{len(tally.due):,}"
+    yield "ended as", ", ".join(f"{name} {n:,}" for name, n in tally.outcomes.most_common())
+    yield "crashes", str(len(tally.crashes))
+    yield "faults injected", f"{tally.faults.total()}, {len(tally.faults)} of {len(FAULTS)} kinds"
+    yield "also", ", ".join(f"{name} {n}" for name, n in tally.events.most_common())
+    yield "lost rows", str(tally.lost)
+    yield "longest gap between rows", f"{gaps.max():.0f} s"
+    yield "cycles that failed after faults had ended, at most", str(tally.longest_recovery)
+    for kind in HINDRANCES:
+        lengths = [length for _, length, what, _ in tally.over if what == kind] or [0]
+        yield f"above the main fuse, {kind}", f"{sum(lengths)} s, longest {max(lengths)} s on end"
+    for name, index in (("memory, MB", 0), ("file handles", 1), ("threads", 2)):
+        values = [one[index] for one in memory]
+        marks = values[:: max(1, len(values) // 6)]
+        yield f"{name}, over time", ", ".join(f"{value:.0f}" for value in [*marks, values[-1]])
+    yield "calls to the cloud", ", ".join(f"{name} {n:,}" for name, n in calls.items())
+    yield "calls in the house's own count", f"{house.cloud.calls.total():,}"
+    yield "observations in a minute, at most", str(max(tally.calls_a_minute.values()))
+    yield "flash writes", str(house.cloud.flash_writes)
+    yield (
+        "car",
+        f"{counters.car_kwh:.1f} kWh, {counters.car_from_grid_kwh:.1f} of them from the grid, "
+        f"{house.plant.charger.starts} starts",
+    )
+
+
+def main() -> None:
+    """Run and print; ends with 1 if a row was lost or a cycle crashed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=24)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    sys.path[:0] = [str(PROJECT), str(PROJECT / "flows")]
+    logging.disable(logging.CRITICAL)
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["EASEE_BALANCER_DATA_FOLDER"] = folder
+        with time_machine.travel(MIDNIGHT, tick=False) as travel:
+            tally, house = asyncio.run(soak(given.hours, given.seed, travel))
+            took_s = time.monotonic() - began_s
+            print(f"| seed {given.seed} | |\n|---|---|")
+            for name, value in rows(tally, house, given.hours, took_s):
+                print(f"| {name} | {value} |")
+    for began_s, length, kind, faults in sorted(tally.over, key=lambda one: -one[1])[:10]:
+        print(f"{began_s // 3600:02d}:{began_s // 60 % 60:02d} {length} s above: {kind} ({faults})")
+    for crash in tally.crashes[:10]:
+        print(crash)
+    sys.exit(bool(tally.crashes or tally.lost))
+
+
+if __name__ == "__main__":
+    main()

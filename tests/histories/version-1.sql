@@ -1,0 +1,71 @@
+BEGIN TRANSACTION;
+CREATE TABLE cycles (
+	site VARCHAR NOT NULL, 
+	scheduled_at DATETIME NOT NULL, 
+	at DATETIME NOT NULL, 
+	run_id VARCHAR NOT NULL, 
+	outcome VARCHAR NOT NULL, 
+	reason VARCHAR NOT NULL, 
+	mode VARCHAR, 
+	pv_w FLOAT, 
+	inverter_ac_w FLOAT, 
+	grid_export_w FLOAT, 
+	battery_charge_w FLOAT, 
+	battery_soc_pct FLOAT, 
+	car_w FLOAT, 
+	car_phases INTEGER, 
+	charger_mode INTEGER, 
+	surplus_w FLOAT, 
+	setpoint_a INTEGER, 
+	setpoint_phases INTEGER, 
+	exported_kwh FLOAT, 
+	imported_kwh FLOAT, 
+	session_kwh FLOAT, 
+	memory JSON NOT NULL, 
+	PRIMARY KEY (site, scheduled_at)
+);
+INSERT INTO "cycles" VALUES('home','2026-06-21 12:00:00.000000','2026-06-21 12:00:02.000000','run 0','pushed','11 A x 3: surplus 7.8 kW','solar',8000.0,NULL,700.0,NULL,NULL,6900.0,NULL,NULL,NULL,11,3,NULL,NULL,NULL,'{"setpoint_a": 11, "phases": 3, "pushed_at": "2026-06-21T12:00:00+00:00"}');
+INSERT INTO "cycles" VALUES('home','2026-06-21 12:01:00.000000','2026-06-21 12:01:02.000000','run 1','pushed','11 A x 3: surplus 7.8 kW','solar',8001.0,NULL,700.0,NULL,NULL,6900.0,NULL,NULL,NULL,11,3,NULL,NULL,NULL,'{"setpoint_a": 11, "phases": 3, "pushed_at": "2026-06-21T12:01:00+00:00"}');
+INSERT INTO "cycles" VALUES('home','2026-06-21 12:02:00.000000','2026-06-21 12:02:02.000000','run 2','pushed','11 A x 3: surplus 7.8 kW','solar',8002.0,NULL,700.0,NULL,NULL,6900.0,NULL,NULL,NULL,11,3,NULL,NULL,NULL,'{"setpoint_a": 11, "phases": 3, "pushed_at": "2026-06-21T12:02:00+00:00"}');
+CREATE TABLE daily_energy (
+	site VARCHAR NOT NULL, 
+	day DATE NOT NULL, 
+	time_zone VARCHAR NOT NULL, 
+	currency VARCHAR, 
+	pv_kwh FLOAT NOT NULL, 
+	import_kwh FLOAT NOT NULL, 
+	discharge_kwh FLOAT NOT NULL, 
+	house_kwh FLOAT NOT NULL, 
+	car_kwh FLOAT NOT NULL, 
+	export_kwh FLOAT NOT NULL, 
+	charge_kwh FLOAT NOT NULL, 
+	losses_kwh FLOAT NOT NULL, 
+	car_from_sun_kwh FLOAT NOT NULL, 
+	car_from_battery_kwh FLOAT NOT NULL, 
+	car_from_grid_kwh FLOAT NOT NULL, 
+	period_s FLOAT NOT NULL, 
+	measured_s FLOAT NOT NULL, 
+	grid_unknown_s FLOAT NOT NULL, 
+	car_unknown_s FLOAT NOT NULL, 
+	charging_s FLOAT NOT NULL, 
+	longest_gap_s FLOAT NOT NULL, 
+	starts INTEGER NOT NULL, 
+	phase_changes INTEGER NOT NULL, 
+	cycles INTEGER NOT NULL, 
+	cycles_failed INTEGER NOT NULL, 
+	cycles_missed INTEGER NOT NULL, 
+	meter_import_kwh FLOAT, 
+	meter_import_gaps_kwh FLOAT, 
+	meter_export_kwh FLOAT, 
+	meter_export_gaps_kwh FLOAT, 
+	charger_session_kwh FLOAT, 
+	charger_session_gaps_kwh FLOAT, 
+	import_cost FLOAT, 
+	export_income FLOAT, 
+	car_grid_cost FLOAT, 
+	saved FLOAT, 
+	PRIMARY KEY (site, day, time_zone)
+);
+INSERT INTO "daily_energy" VALUES('home','2026-06-20','Europe/Stockholm','EUR',42.5,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0,0,0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+CREATE INDEX ix_cycles_site_at ON cycles (site, at);
+COMMIT;

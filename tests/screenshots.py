@@ -1,0 +1,82 @@
+"""Pictures of the Prefect UI for the README: `make screenshots`.
+
+The demo's house and blocks, cycles every 10 s, and the summary of a simulated day before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect.deployments.flow_runs import arun_deployment
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from easee_load_balancer.commands.demo import save_demo_blocks
+from easee_load_balancer.history import History
+from easee_load_balancer.house.plant import BatterySpec
+from easee_load_balancer.processes import HOST, PrefectStack, free_port
+from tests.benchmarks.cycle import ended_cycles, reschedule
+from tests.summary.browser import Browser, browser
+from tests.summary.simulated import DAY, PROJECT, Troubles, watch_day
+
+FOLDER = PROJECT / "deployments" / "screenshots"
+_CYCLES = 14
+_FADE_IN_S = 6.0
+
+
+async def fill(day: str) -> str:
+    """Let cycles run and sum up a day; the id of a run that changed the current."""
+    start = datetime.now(UTC)
+    await reschedule(10)
+    runs = await ended_cycles(start)
+    while len(runs) < _CYCLES:
+        await asyncio.sleep(2)
+        runs = await ended_cycles(start)
+    await arun_deployment("daily_summary/home", parameters={"day": day}, timeout=120)
+    return str(runs[0].id)
+
+
+def take(window: Browser, url: str, shows: str, name: str, height: int = 900) -> None:
+    """One picture, once the page shows that text."""
+    window.size(1280, height)
+    window.open(url)
+    window.wait_for(f"return document.body.innerText.includes({shows!r})", timeout_s=60)
+    time.sleep(_FADE_IN_S)
+    FOLDER.mkdir(exist_ok=True)
+    window.picture(FOLDER / f"{name}.png")
+
+
+def main() -> None:
+    """Start everything, take the pictures, end everything."""
+    modbus_port, api_port = free_port(), free_port()
+    with tempfile.TemporaryDirectory() as name, PrefectStack(Path(name), PROJECT) as stack:
+        stack.start(
+            "house",
+            *("easee_load_balancer.cli", "house", "--day", "variable", "--start", "10:30"),
+            *("--modbus-port", str(modbus_port), "--api-port", str(api_port), "--speed", "4"),
+        )
+        os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
+        history = History(f"sqlite:///{stack.data_folder / 'history.db'}")
+        history.record_all(
+            watch_day(DAY, "variable", battery=BatterySpec(), troubles=Troubles()).cycles
+        )
+        history.close()
+        with temporary_settings({PREFECT_API_URL: stack.api_url}):
+            asyncio.run(save_demo_blocks(f"http://{HOST}:{api_port}", modbus_port))
+            stack.deploy()
+            stack.start_worker()
+            run = asyncio.run(fill(str(DAY)))
+            with browser(Path(name)) as window:
+                take(window, f"{stack.ui_url}/runs", "surplus", "runs", height=1500)
+                take(window, f"{stack.ui_url}/runs/flow-run/{run}", "surplus", "run")
+                take(window, f"{stack.ui_url}/deployments", "daily_summary", "deployments")
+                page = f"{stack.ui_url}/artifacts/key/energy-home"
+                take(window, page, f"{DAY:%A}", "summary", height=1700)
+
+
+if __name__ == "__main__":
+    main()

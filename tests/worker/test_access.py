@@ -1,0 +1,64 @@
+"""Who can reach the server: this machine alone, with the password, and no page of another site."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.client.orchestration import PrefectClient
+
+from easee_load_balancer.processes import PrefectStack
+from tests.worker.conftest import AUTH
+from tests.worker.helpers import working
+
+LOGIN = httpx.BasicAuth(*AUTH.split(":"))
+QUESTIONS = ("block_documents", "flow_runs", "logs", "artifacts", "deployments", "variables")
+
+
+def listening_on(port: int) -> set[str]:
+    """Addresses on which somebody listens on that port, as in /proc/net/tcp."""
+    lines = [
+        line.split()
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    ends = [local.rsplit(":", 1) for _, local, _, state, *_ in lines if state == "0A"]
+    return {address for address, number in ends if int(number, 16) == port}
+
+
+@pytest.mark.usefixtures("client")
+def test_the_server_listens_on_loopback_alone(stack: PrefectStack) -> None:
+    assert listening_on(stack.port) == {"0100007F"}
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("what", QUESTIONS)
+def test_without_the_password_nothing_is_told(what: str, stack: PrefectStack) -> None:
+    url = f"{stack.api_url}/{what}/filter"
+    assert httpx.post(url, json={}).status_code == 401
+    assert httpx.post(url, json={}, auth=("owner", "guess")).status_code == 401
+    assert httpx.post(url, json={}, auth=LOGIN).status_code == 200
+
+
+@pytest.mark.usefixtures("client")
+def test_a_page_of_another_site_is_told_nothing(stack: PrefectStack) -> None:
+    url = f"{stack.api_url}/block_documents/filter"
+    for origin, allowed in (
+        (stack.ui_url, True),
+        (f"http://localhost:{stack.port}", True),
+        ("https://evil.example", False),
+        (f"http://evil.example:{stack.port}", False),
+        ("null", False),
+    ):
+        answer = httpx.post(url, json={}, headers={"Origin": origin}, auth=LOGIN)
+        assert ("access-control-allow-origin" in answer.headers) is allowed, origin
+
+
+async def test_a_worker_writes_no_core_file(client: PrefectClient) -> None:
+    async with working("nothing to do") as worker, asyncio.timeout(30):
+        while not worker.is_setup:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
