@@ -73,9 +73,10 @@ class Scene:
 
     def pass_time(self, seconds: int) -> None:
         """Let the house and the clock go on together."""
-        for _ in range(seconds):
-            self.clock.shift(1)
-            self.home.house.advance(1)
+        step_s = 1 if seconds % 10 or seconds <= INTERVAL_S else 10
+        for _ in range(seconds // step_s):
+            self.clock.shift(step_s)
+            self.home.house.advance(step_s)
             self.highest_a = max(self.highest_a, self.held_a)
 
     def step_clock(self, seconds: int) -> None:

@@ -80,8 +80,8 @@ async def nobody_commands(scene: Scene, row: Row) -> None:
 async def renewed(scene: Scene, row: Row) -> None:
     """Nothing changes for 40 minutes: one write renews the time to live in time."""
     writes = scene.home.writes
-    for _ in range((RENEW_S + 900) // 60):
-        state = await scene.next_cycle(60)
+    for _ in range((RENEW_S + 900) // 120):
+        state = await scene.next_cycle(120)
         row.check(scene.held_a == 14, "it ran out")
     row.state, row.message = state.name or "", state.message or ""
     row.recovered_s = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from easee_load_balancer import history
-from tests.faults.cases import FAULTS, MOMENTS, Moment, try_out
+from tests.faults.cases import FAULTS, Moment, try_out
 from tests.faults.scene import a_scene, small_disk
 from tests.faults.stories import STORIES, Story, play
 from tests.faults.table import markdown
@@ -29,8 +29,8 @@ ALONE: dict[str, tuple[Moment, ...]] = {
     "cloud: new fields": ("before the read",),
     "cloud: accepted, never done": ("before the read",),
     "DNS fails, cloud": ("before the read",),
-    "clock an hour forward": MOMENTS,
-    "clock an hour back": MOMENTS,
+    "clock an hour forward": ("read to push", "between"),
+    "clock an hour back": ("before the read", "in the push"),
     "history locked": ("before the read",),
 }
 
