@@ -16,8 +16,6 @@ import pandas as pd
 from sqlalchemy import (
     URL,
     ColumnElement,
-    DateTime,
-    Dialect,
     Engine,
     Index,
     String,
@@ -30,35 +28,26 @@ from sqlalchemy import (
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
-from sqlalchemy.types import JSON, TypeDecorator
+from sqlalchemy.types import JSON
 
 from easee_load_balancer.control import Decision
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
-from easee_load_balancer.schema import Base, bring_up_to_date
+from easee_load_balancer.schema import Base, UtcDateTime, bring_up_to_date
 
-_SQLITE_BUSY_S = 10
+_SQLITE_BUSY_S = 5
+"""How long to wait for a database that another process has locked; the charger waits for us."""
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """A timezone-aware UTC datetime in every database."""
+class _LastCycle(Base):
+    """Which cycle of a site ran last: by its time alone that could be one from before the clock
+    was set back."""
 
-    impl = DateTime(timezone=True)
-    cache_ok = True
+    __tablename__ = "last_cycles"
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC; SQLite stores no zone."""
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give UTC back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    site: Mapped[str] = mapped_column(primary_key=True)
+    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Cycle(Base):
@@ -97,6 +86,13 @@ class Cycle(Base):
     discharged_kwh: Mapped[float | None]
     session_kwh: Mapped[float | None]
     memory: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    def replaces(self, scheduled_at: datetime, started_at: datetime) -> bool:
+        """Whether a cycle that was due then, and starts now, is not needed after this one.
+
+        One from the future replaces nothing: the clock has been set back since.
+        """
+        return scheduled_at <= self.scheduled_at <= started_at
 
     @classmethod
     def of(
@@ -237,14 +233,16 @@ class History:
         """Give the connections back."""
         self._engine.dispose()
 
-    def record(self, cycle: Cycle, calls: Mapping[str, int] | None = None) -> None:
-        """Store a cycle, and the calls to the cloud since the one before.
+    def record(self, *cycles: Cycle, calls: Mapping[str, int] | None = None) -> None:
+        """Store cycles in the order in which they ran, and the calls to the cloud since before.
 
         Storing the same cycle again replaces it; the calls add up.
         """
-        site, since = cycle.site, _quarter(cycle.at)
+        site, since = cycles[-1].site, _quarter(cycles[-1].at)
         with self._errors("written"), Session(self._engine) as session:
-            session.merge(cycle)
+            for cycle in cycles:
+                session.merge(cycle)
+                session.merge(_LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
             for endpoint, count in (calls or {}).items():
                 known = session.get(CloudCalls, (site, since, endpoint))
                 before = known.calls if known else 0
@@ -260,10 +258,12 @@ class History:
             session.commit()
 
     def last_cycle(self, site: str) -> Cycle | None:
-        """The newest cycle of the site."""
+        """The cycle of the site that ran last, also when the clock was set back since."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
         with self._errors("read"), Session(self._engine) as session:
-            return session.scalar(query.limit(1))
+            last = session.get(_LastCycle, site)
+            cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
+            return cycle or session.scalar(query.limit(1))
 
     def began(self, site: str) -> datetime | None:
         """When the first cycle of the site was."""

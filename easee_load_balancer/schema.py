@@ -10,24 +10,47 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, DateTime, Dialect, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
 
 from easee_load_balancer.errors import HistoryError
 
-VERSION = 3
+VERSION = 4
 """Goes up with every change of the schema.
 
 1: cycles and daily energies, without a number. 2: calls to the cloud, and this number. 3: the
-battery's counters, the age of the car's power, and what samples alone say.
+battery's counters, the age of the car's power, and what samples alone say. 4: which cycle ran
+last.
 """
 
 STEPS: Mapping[int, Callable[[Connection], None]] = {}
 """By the version that it leads to: what has to be done beyond creating what is new."""
 
 _FIRST_TABLE = "cycles"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A timezone-aware UTC datetime in every database."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC; SQLite stores no zone."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give UTC back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
