@@ -4,13 +4,14 @@
 # make benchmark        the control law against others, DAYS=folder with days as CSV
 # make soak [HOURS=24] [SEED=1]  a simulated day under random faults
 # make audit            known vulnerabilities of the pinned packages
+# make faults           what each fault does at each moment of a cycle, as a table (25 min)
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 # make screenshots      pictures of the UI for the README
 # make benchmark-footprint  what stays in Prefect's database after 20,000 cycles
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint screenshots clean
+.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint faults screenshots clean
 
 install: .venv/installed
 
@@ -33,6 +34,9 @@ benchmark-cycle: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \
 		$(if $(INTERVAL),--interval $(INTERVAL))
 
+faults: .venv/installed-dev
+	PYTHONPATH=.:flows $(BIN)/python -m tests.faults
+
 soak: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
 
@@ -51,7 +55,7 @@ screenshots: .venv/installed-dev
 	$(BIN)/python -m tests.screenshots
 
 clean:
-	rm -rf .venv .demo
+	rm -rf .venv .demo .faults
 
 .venv/installed: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

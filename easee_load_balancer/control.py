@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from easee_load_balancer.boost import Boost
-from easee_load_balancer.memory import Choice, Memory, after_push
+from easee_load_balancer.hands import disobeyed, notice_other_hands, other_limit, resolve_doubt
+from easee_load_balancer.memory import TIME_TO_LIVE, Choice, Memory, after_push
 from easee_load_balancer.policy import Policy
 from easee_load_balancer.readings import (
     CAR_CURRENTS_OBSERVED,
@@ -45,8 +46,6 @@ __all__ = [
     "decide",
 ]
 
-TIME_TO_LIVE = timedelta(minutes=30)
-"""How long the charger keeps a setpoint that nobody renews."""
 RENEW_AFTER = timedelta(minutes=25)
 RAISE_AFTER = timedelta(seconds=20)
 """Increases are at least so far apart."""
@@ -81,6 +80,12 @@ class Decision:
             return self
         return replace(self, memory=after_push(self.memory, self.setpoint, now))
 
+    def in_doubt(self, now: datetime) -> Decision:
+        """This decision when nobody knows whether the charger has taken its setpoint."""
+        if self.setpoint is None:
+            return self
+        return replace(self, memory=self.memory.with_doubt(self.setpoint, now))
+
 
 def decide(
     now: datetime,
@@ -107,9 +112,10 @@ def _decide(
     policy: Policy,
     memory: Memory,
 ) -> Decision:
-    memory = _remember(now, inverter, charger, memory)
+    memory = resolve_doubt(now, charger, _remember(now, inverter, charger, memory))
+    memory = notice_other_hands(charger, memory, leave=policy.mode == "off")
     missing = _missing(now, inverter, charger, policy)
-    unknown_since = (memory.unknown_since or now) if missing else None
+    unknown_since = min(memory.unknown_since or now, now) if missing else None
     memory = memory.model_copy(update={"unknown_since": unknown_since})
     for rule in HANDS_OFF:
         if decision := rule(now, inverter, charger, policy, memory):
@@ -119,11 +125,13 @@ def _decide(
     for choose in RULES:
         wish = choose(case, wish)
     setpoint = Setpoint(wish.current_a, wish.phases)
+    shown_a = disobeyed(now, setpoint, charger, memory) if setpoint == memory.setpoint else None
+    told_again = None if shown_a is None else f"the charger shows {shown_a:.0f} A and is told again"
     why = f"{wish.why}; " if wish.why else ""
     return Decision(
         setpoint,
         push=_needs_push(now, setpoint, charger, memory),
-        reason=f"{setpoint}: {why}{case.equation}",
+        reason=f"{setpoint}: {why}{told_again or case.equation}",
         memory=case.memory,
         surplus_w=case.surplus.middle_w if case.surplus else None,
     )
@@ -278,11 +286,11 @@ def hold_against_flapping(case: Situation, wish: Wish) -> Wish:
 def respect_limits(case: Situation, wish: Wish) -> Wish:
     """Never more than policy, charger, circuit and other hands on the charger allow."""
     limit_a, whose = case.limit(wish.phases)
-    if wish.current_a <= limit_a:
-        return wish
-    if limit_a < case.policy.min_current_a:
-        return replace(wish, current_a=0, why=f"{whose} allows {limit_a} A")
-    return replace(wish, current_a=limit_a, why=f"{whose} allows {limit_a} A")
+    allowed_a = limit_a if limit_a >= case.policy.min_current_a else 0
+    binds = wish.current_a == allowed_a < case.policy.max_current_a and wish.why in ("", "fast")
+    if wish.current_a > allowed_a or binds:
+        return replace(wish, current_a=allowed_a, why=f"{whose} allows {limit_a} A")
+    return wish
 
 
 def protect_main_fuse(case: Situation, wish: Wish) -> Wish:
@@ -299,6 +307,12 @@ def protect_main_fuse(case: Situation, wish: Wish) -> Wish:
     return replace(wish, current_a=limit_a if limit_a >= case.policy.min_current_a else 0, why=why)
 
 
+def name_other_hands(case: Situation, wish: Wish) -> Wish:
+    """Say who gives the car less than we do; nothing is done about it."""
+    why = other_limit(case.charger, wish.current_a)
+    return replace(wish, why=why) if why and wish.current_a <= case.held.current_a else wish
+
+
 HandsOff = Callable[
     [datetime, InverterReading, ChargerState, Policy, Memory],
     Decision | None,
@@ -311,6 +325,7 @@ RULES: tuple[Callable[[Situation, Wish], Wish], ...] = (
     hold_against_flapping,
     respect_limits,
     protect_main_fuse,
+    name_other_hands,
 )
 
 
@@ -372,13 +387,8 @@ def _missing(
 
 def _needs_push(now: datetime, setpoint: Setpoint, charger: ChargerState, memory: Memory) -> bool:
     held, age = memory.setpoint, memory.since(memory.pushed_at, now)
-    if held is None or age >= RENEW_AFTER:
+    if held is None or memory.in_doubt or age >= RENEW_AFTER:
         return True
     if held != setpoint and (held.current_a or setpoint.current_a):
         return True
-    shown = charger.circuit_current_a
-    not_obeyed = any(
-        amps is not None and amps > allowed
-        for amps, allowed in zip(shown, setpoint.circuit_current_a, strict=True)
-    )
-    return not_obeyed and age >= CLOUD_SETTLES
+    return disobeyed(now, setpoint, charger, memory) is not None

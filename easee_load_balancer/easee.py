@@ -6,6 +6,7 @@ Endpoints and error codes follow the vendor's public API documentation.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import ssl
 from collections import Counter
@@ -46,6 +47,7 @@ from easee_load_balancer.errors import (
 from easee_load_balancer.foreign import plain
 from easee_load_balancer.manners import (
     Endpoint,
+    clock_ahead,
     cloud_of,
     note_refusal,
     refrain,
@@ -57,6 +59,8 @@ from easee_load_balancer.session import Session, SessionFile, Tokens
 
 _LARGEST_ANSWER = 1_000_000
 _LONGEST_TOKEN_S = 7 * 24 * 3600.0
+
+logger = logging.getLogger(__name__)
 
 _Method = Literal["GET", "POST"]
 _Model = TypeVar("_Model")
@@ -79,6 +83,9 @@ class Easee:
         self._budget_s = budget_s
         self._file = SessionFile(folder, account)
         self._session = Session()
+        self._unsaved = False
+        self._ahead = timedelta()
+        """How far our clock is ahead of the cloud's."""
         self._http = httpx.AsyncClient(
             base_url=account.base_url,
             timeout=httpx.Timeout(0.8 * budget_s, connect=0.4 * budget_s),
@@ -127,7 +134,7 @@ class Easee:
     ) -> None:
         """Set the circuit's dynamic current (volatile: no flash wear); accepted is not yet done."""
         l1, l2, l3 = setpoint.circuit_current_a
-        await self._call(
+        answer = await self._call(
             "POST",
             f"/api/sites/{charger.site_id}/circuits/{charger.circuit_id}/dynamicCurrent",
             "dynamicCurrent",
@@ -138,12 +145,15 @@ class Easee:
                 "timeToLive": max(1, round(time_to_live.total_seconds() / 60)),
             },
         )
+        if answer.strip():  # a page of something in between is no acceptance
+            self._parse(TypeAdapter(Any), answer, "dynamicCurrent")
 
     async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
         asked = {"ids": ",".join(str(number) for number in sorted(ids))}
         path = f"/state/{address.charger_id}/observations"
         answer = await self._call("GET", path, "observations", params=asked)
-        return list(self._parse(TypeAdapter(Observations), answer, "observations").observations)
+        observed = self._parse(TypeAdapter(Observations), answer, "observations")
+        return list(observed.by_our_clock(self._ahead))
 
     async def _call(
         self,
@@ -213,17 +223,20 @@ class Easee:
                 f"{self._cloud} cannot be reached ({type(error).__name__}): is the internet "
                 "connection up?"
             ) from error
+        self._ahead = clock_ahead(response.headers)
         return _Answer(response.status_code, response.headers, bytes(content))
 
     async def _token(self, refused: SecretStr | None = None) -> SecretStr:
         """A valid access token, other than the refused one; one log-in or refresh at a time."""
-        token = self._session.usable(refused)
+        token, fresh = self._session.usable(refused), self._session.tokens is None
         if token is not None:
             return token
         async with self._change() as session:
             token = session.usable(refused)  # another process may have been faster
             if token is None:
                 await self._forgive(session)
+                if fresh:
+                    self._check_room(session)
                 session.tokens = await self._refresh(session) or await self._log_in(session)
                 token = session.tokens.access
         return token
@@ -269,21 +282,45 @@ class Easee:
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[Session]:
-        """The stored session, saved with what is changed in it, also when that ends in an error."""
+        """The stored session, saved with what is changed in it, also when that ends in an error.
+
+        Where it cannot be saved, this process goes on with what it has.
+        """
         try:
             async with self._file.locked():
-                self._session = session = self._file.load()
+                if not self._unsaved:
+                    self._session = self._file.load()
+                session = self._session
                 before = session.to_json()
                 try:
                     yield session
                 finally:
-                    if session.to_json() != before:
-                        self._file.save(session)
+                    if self._unsaved or session.to_json() != before:
+                        self._save(session)
         except OSError as error:
             raise ChargerError(
                 f"The Easee session in {self._folder} cannot be used ({error.strerror}). "
                 "Is the disk full, or the folder somebody else's?"
             ) from error
+
+    def _check_room(self, session: Session) -> None:
+        """Raise OSError where nothing can be saved: each process to come would log in as well."""
+        self._session = Session()
+        self._file.save(session)
+        self._session = session
+
+    def _save(self, session: Session) -> None:
+        try:
+            self._file.save(session)
+        except OSError as error:
+            self._unsaved = True
+            logger.warning(
+                "The Easee session in %s cannot be saved (%s): it ends with this process.",
+                self._folder,
+                error.strerror,
+            )
+        else:
+            self._unsaved = False
 
     async def _remember_refusal(self, endpoint: Endpoint, answer: _Answer) -> None:
         async with self._change() as session:

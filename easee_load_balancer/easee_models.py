@@ -233,6 +233,15 @@ class Observations(_ApiModel):
 
     observations: tuple[Observation, ...]
 
+    def by_our_clock(self, ahead: timedelta) -> tuple[Observation, ...]:
+        """The observations with the times of a clock that is so far ahead of the cloud's."""
+        if not ahead:
+            return self.observations
+        return tuple(
+            one.model_copy(update={"timestamp": one.observed_at + ahead})
+            for one in self.observations
+        )
+
 
 class Problem(_ApiModel):
     """An error answer (problem+json)."""

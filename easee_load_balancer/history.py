@@ -37,7 +37,18 @@ from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
 from easee_load_balancer.schema import Base, UtcDateTime, bring_up_to_date
 
-_SQLITE_BUSY_S = 10
+_SQLITE_BUSY_S = 5
+"""How long to wait for a database that another process has locked; the charger waits for us."""
+
+
+class _LastCycle(Base):
+    """Which cycle of a site ran last: by its time alone that could be one from before the clock
+    was set back."""
+
+    __tablename__ = "last_cycles"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Cycle(Base):
@@ -76,6 +87,13 @@ class Cycle(Base):
     discharged_kwh: Mapped[float | None]
     session_kwh: Mapped[float | None]
     memory: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    def replaces(self, scheduled_at: datetime, started_at: datetime) -> bool:
+        """Whether a cycle that was due then, and starts now, is not needed after this one.
+
+        One from the future replaces nothing: the clock has been set back since.
+        """
+        return scheduled_at <= self.scheduled_at <= started_at
 
     @classmethod
     def of(
@@ -217,14 +235,16 @@ class History:
         """Give the connections back."""
         self._engine.dispose()
 
-    def record(self, cycle: Cycle, calls: Mapping[str, int] | None = None) -> None:
-        """Store a cycle, and the calls to the cloud since the one before.
+    def record(self, *cycles: Cycle, calls: Mapping[str, int] | None = None) -> None:
+        """Store cycles in the order in which they ran, and the calls to the cloud since before.
 
         Storing the same cycle again replaces it; the calls add up.
         """
-        site, since = cycle.site, _quarter(cycle.at)
+        site, since = cycles[-1].site, _quarter(cycles[-1].at)
         with self._errors("written"), Session(self._engine) as session:
-            session.merge(cycle)
+            for cycle in cycles:
+                session.merge(cycle)
+                session.merge(_LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
             for endpoint, count in (calls or {}).items():
                 known = session.get(CloudCalls, (site, since, endpoint))
                 before = known.calls if known else 0
@@ -239,13 +259,19 @@ class History:
             session.add_all(cycles)
             session.commit()
 
-    def last_cycle(self, site: str, before: datetime | None = None) -> Cycle | None:
-        """The newest cycle of the site, or the newest that was due before that moment."""
+    def last_cycle(self, site: str) -> Cycle | None:
+        """The cycle of the site that ran last, also when the clock was set back since."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
-        if before is not None:
-            query = query.where(Cycle.scheduled_at < before)
         with self._errors("read"), Session(self._engine) as session:
-            return session.scalar(query.limit(1))
+            last = session.get(_LastCycle, site)
+            cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
+            return cycle or session.scalar(query.limit(1))
+
+    def cycle_before(self, site: str, moment: datetime) -> Cycle | None:
+        """The newest cycle of the site that was due before that moment."""
+        query = select(Cycle).where(Cycle.site == site, Cycle.scheduled_at < moment)
+        with self._errors("read"), Session(self._engine) as session:
+            return session.scalar(query.order_by(Cycle.scheduled_at.desc()).limit(1))
 
     def began(self, site: str) -> datetime | None:
         """When the first cycle of the site was."""

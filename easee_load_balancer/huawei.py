@@ -192,6 +192,7 @@ class Inverter:
         battery = await self._read_battery()
         meter = decode_meter(await self._read_block(METER))
         self._check(power, battery, meter)
+        self._battery_seen = battery is not None
         return InverterReading(
             taken_at=datetime.now(UTC),
             grid_export_w=meter.grid_export_w,
@@ -264,7 +265,6 @@ class Inverter:
                 battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
         if battery is None and self._battery_seen:
             return Battery(charge_w=None, soc_pct=None)
-        self._battery_seen = battery is not None
         return battery
 
     async def _read_battery_block(self) -> Sequence[int]:

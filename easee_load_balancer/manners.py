@@ -25,6 +25,7 @@ _SLACK = timedelta(seconds=1)
 _OBSERVE_EVERY = timedelta(seconds=10)
 _OBSERVE_NO_CAR_EVERY = timedelta(seconds=60)
 
+_CLOCKS_AGREE = timedelta(seconds=5)
 _COOL_DOWN_S = 120.0
 _LOGIN_COOL_DOWN_S = 24 * 3600.0
 _FIRST_REFUSED_S, _LONGEST_REFUSED_S = 60.0, 3600.0
@@ -60,6 +61,9 @@ def note_refusal(
         session.cool_down[endpoint] = now + timedelta(seconds=session.refused_s)
     elif "Retry-After" in headers:
         session.cool_down[endpoint] = now + _retry_after(headers, now, _COOL_DOWN_S)
+    else:
+        return
+    session.noted_at[endpoint] = session.noted_at["all"] = now
 
 
 def refrain(session: Session, endpoint: Endpoint, account: Account) -> None:
@@ -70,14 +74,14 @@ def refrain(session: Session, endpoint: Endpoint, account: Account) -> None:
             f"{cloud} refused the user name or password of {account.user_name}. Correct them in "
             "the block 'Easee credentials' and save it; nothing is tried until then."
         )
-    if session.blocked_until and _lies_ahead(session.blocked_until, now):
+    blocked_until, until = session.blocked_until, session.cool_down.get(endpoint)
+    if blocked_until is not None and session.keeps_away("all", blocked_until, now):
         raise Blocked(
             f"{cloud} blocks this account or address (403). Nothing is sent before "
-            f"{_clock(session.blocked_until)}.",
-            session.blocked_until,
+            f"{_clock(blocked_until)}.",
+            blocked_until,
         )
-    until = session.cool_down.get(endpoint)
-    if until and _lies_ahead(until, now):
+    if until is not None and session.keeps_away(endpoint, until, now):
         raise RateLimited(
             f"{cloud} is not to be asked for '{endpoint}' for now. Nothing is sent there before "
             f"{_clock(until)}.",
@@ -90,9 +94,13 @@ def cloud_of(account: Account) -> str:
     return f"The Easee cloud at {account.base_url}"
 
 
-def _lies_ahead(until: datetime, now: datetime) -> bool:
-    """Whether that is still to come; more than a day ahead is what a wrong clock has left."""
-    return timedelta(0) < until - now <= timedelta(seconds=_LOGIN_COOL_DOWN_S)
+def clock_ahead(headers: Mapping[str, str]) -> timedelta:
+    """How far our clock is ahead of the answer's; 0 where they agree within seconds."""
+    try:
+        ahead = datetime.now(UTC) - parsedate_to_datetime(headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return timedelta()
+    return ahead if abs(ahead) > _CLOCKS_AGREE else timedelta()
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime, default_s: float) -> timedelta:
@@ -102,7 +110,8 @@ def _retry_after(headers: Mapping[str, str], now: datetime, default_s: float) ->
         seconds = float(text)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(text) - now).total_seconds()
+            cloud_now = now - clock_ahead(headers)
+            seconds = (parsedate_to_datetime(text) - cloud_now).total_seconds()
         except (ValueError, TypeError):
             seconds = default_s
     if math.isnan(seconds):

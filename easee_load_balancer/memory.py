@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -9,6 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from easee_load_balancer.readings import Setpoint
 
+TIME_TO_LIVE = timedelta(minutes=30)
+"""How long the charger keeps a setpoint that nobody renews."""
 DARK_W = 150.0
 LONGEST_NIGHT = timedelta(hours=20)
 
@@ -26,6 +29,14 @@ class Memory(BaseModel):
     """Last current pushed; None = never."""
     phases: Phases = 3
     pushed_at: AwareDatetime | None = None
+    asked_a: int | None = None
+    """Current of the last push of which it was not known whether the charger takes it."""
+    asked_phases: Phases = 3
+    asked_at: AwareDatetime | None = None
+    in_doubt: bool = False
+    """Whether it is still not known."""
+    elsewhere_a: tuple[float, float, float] | None = None
+    """What somebody else allows on L1, L2, L3 of the circuit; None = nobody does."""
     before_a: int = 0
     """Current before the last change."""
     before_phases: Phases = 3
@@ -54,6 +65,19 @@ class Memory(BaseModel):
     car_phases: Literal[1, 2, 3] | None = None
     """Phases that the present car used when it was offered three."""
 
+    @classmethod
+    def lost(cls, now: datetime) -> Memory:
+        """The memory of a cycle that cannot know what was before: as if just raised, so that it
+        raises nothing."""
+        return cls(raised_at=now)
+
+    def after_crash(self, word: str) -> Memory:
+        """This memory when a cycle after it was killed, and left `word` of what it was sending."""
+        try:
+            return Memory.model_validate(self.model_dump() | json.loads(word))
+        except (ValueError, TypeError):
+            return self
+
     def is_night(self, now: datetime) -> bool:
         """Whether an inverter that does not answer is asleep rather than broken.
 
@@ -69,6 +93,20 @@ class Memory(BaseModel):
         """The last setpoint pushed; None = never."""
         return None if self.setpoint_a is None else Setpoint(self.setpoint_a, self.phases)
 
+    @property
+    def asked(self) -> Setpoint | None:
+        """A setpoint that was sent and may have been taken, or be taken late."""
+        return None if self.asked_a is None else Setpoint(self.asked_a, self.asked_phases)
+
+    def with_doubt(self, setpoint: Setpoint, now: datetime) -> Memory:
+        """The memory when nobody knows whether the charger has taken the setpoint."""
+        return self.model_copy(update=_asked(setpoint, now))
+
+    @staticmethod
+    def word_of(setpoint: Setpoint, now: datetime) -> str:
+        """The word to leave for `after_crash` before that setpoint is sent."""
+        return json.dumps(_asked(setpoint, now), default=datetime.isoformat)
+
     def since(self, moment: datetime | None, now: datetime) -> timedelta:
         """Time since a moment; for ever when it never was, or the clock was set back meanwhile."""
         return timedelta.max if moment is None or moment > now else now - moment
@@ -81,6 +119,7 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
         "setpoint_a": setpoint.current_a,
         "phases": setpoint.phases,
         "pushed_at": now,
+        "in_doubt": False,
     }
     if before != setpoint:
         update |= {
@@ -98,6 +137,15 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
             if before.current_a and setpoint.current_a:
                 update["switched_at"] = now
     return memory.model_copy(update=update)
+
+
+def _asked(setpoint: Setpoint, now: datetime) -> dict[str, object]:
+    return {
+        "asked_a": setpoint.current_a,
+        "asked_phases": setpoint.phases,
+        "asked_at": now,
+        "in_doubt": True,
+    }
 
 
 def _choice(setpoint: Setpoint) -> Choice:

@@ -81,6 +81,12 @@ class InverterReading:
 
 CAR_CURRENTS_OBSERVED = ("car_current_l1_a", "car_current_l2_a", "car_current_l3_a")
 """Names in `ChargerState.observed_at` for the three values of `car_current_a`."""
+CIRCUIT_CURRENTS_OBSERVED = (
+    "circuit_current_l1_a",
+    "circuit_current_l2_a",
+    "circuit_current_l3_a",
+)
+"""The same for `circuit_current_a`."""
 
 
 class ChargerMode(IntEnum):

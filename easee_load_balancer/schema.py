@@ -19,21 +19,18 @@ from sqlalchemy.types import TypeDecorator
 
 from easee_load_balancer.errors import HistoryError
 
-VERSION = 3
+VERSION = 4
 """Goes up with every change of the schema.
 
 1: cycles and daily energies, without a number. 2: calls to the cloud, and this number. 3: the
-battery's counters, the age of the car's power, what samples alone say, and boosts.
+battery's counters, the age of the car's power, and what samples alone say. 4: which cycle ran
+last, and boosts.
 """
 
 STEPS: Mapping[int, Callable[[Connection], None]] = {}
 """By the version that it leads to: what has to be done beyond creating what is new."""
 
 _FIRST_TABLE = "cycles"
-
-
-class Base(DeclarativeBase):
-    """All tables of the history."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -54,6 +51,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """All tables of the history."""
 
 
 class SchemaVersion(Base):

@@ -23,10 +23,12 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from easee_load_balancer.easee_models import Account
+from easee_load_balancer.lock import open_lock
 
 _RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
 _SALT_BYTES = 16
 _LOCK_POLL_S = 0.05
+_LONGEST_WAIT = timedelta(days=1)
 
 
 class Tokens(BaseModel):
@@ -51,6 +53,8 @@ class Session(BaseModel):
     tokens: Tokens | None = None
     cool_down: dict[str, AwareDatetime] = Field(default_factory=dict)
     """Endpoint -> when it may be asked again."""
+    noted_at: dict[str, AwareDatetime] = Field(default_factory=dict)
+    """Endpoint -> when its last refusal was noted; `all` for any endpoint."""
     blocked_until: AwareDatetime | None = None
     blocked_s: float = 0.0
     """How long the last block was waited for; the next wait is longer."""
@@ -65,6 +69,15 @@ class Session(BaseModel):
         if tokens is None or tokens.access == refused or not tokens.valid_at(datetime.now(UTC)):
             return None
         return tokens.access
+
+    def keeps_away(self, endpoint: str, until: datetime, now: datetime) -> bool:
+        """Whether a refusal still holds.
+
+        One from the future, or for more than a day, is what a wrong clock has left.
+        """
+        if self.noted_at.get(endpoint, now) > now:
+            return False
+        return timedelta(0) < until - now <= _LONGEST_WAIT
 
     def to_json(self) -> str:
         """Everything, secrets in the clear: for the encrypted file only."""
@@ -114,7 +127,7 @@ class SessionFile:
     async def locked(self) -> AsyncIterator[None]:
         """Hold the account's lock, which ends with its holder even if that is killed."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = open_lock(self._lock_path)
         try:
             while True:
                 try:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from easee_load_balancer.memory import Choice, Memory, Phases
 from easee_load_balancer.policy import Policy
 from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
-from easee_load_balancer.surplus import Range, car_range, draw_w, voltage_v
+from easee_load_balancer.surplus import Range, car_range, draw_w, offered_w, voltage_v
 
 PHASE_CHANGE = timedelta(seconds=60)
 """What a phase change costs in charging time."""
@@ -119,13 +119,13 @@ class Situation:
 
     def limit(self, phases: int) -> tuple[int, str]:
         """The lowest of all fixed limits in A, and whose it is."""
-        return lowest_limit(self.charger, self.policy, phases)
+        return lowest_limit(self.charger, self.policy, self.memory, phases)
 
     def fuse_limit(self, *, raising: bool) -> tuple[int, str]:
         """What the main fuse leaves to the car in A, and the numbers.
 
         Wherever the car's phases are connected, the worst phase counts as one of them. A rise
-        counts on the least that the car may draw now.
+        counts on the least that the car may draw now; a command in doubt may have been taken.
         """
         policy = self.policy
         imports = self.import_a()
@@ -135,6 +135,8 @@ class Situation:
         worst_a = max(imports)
         phases = min(self.held.phases, self.memory.car_phases or 3)
         car_w = self.car.low_w if raising else self.car.high_w
+        if self.memory.in_doubt and self.memory.asked is not None:
+            car_w = min(car_w, offered_w(self.memory.asked, self.memory, self.volts))
         usable_a = policy.main_fuse_a - policy.fuse_margin_a
         limit_a = math.floor(usable_a - worst_a + car_w / (phases * self.volts))
         where = f"L{imports.index(worst_a) + 1} imports {worst_a:.0f} A"
@@ -233,13 +235,17 @@ def possible_phases(charger: ChargerState, policy: Policy) -> tuple[Phases, ...]
     return wanted[policy.phases]
 
 
-def lowest_limit(charger: ChargerState, policy: Policy, phases: int) -> tuple[int, str]:
+def lowest_limit(
+    charger: ChargerState, policy: Policy, memory: Memory, phases: int
+) -> tuple[int, str]:
     """The lowest of all fixed limits in A on so many phases, and whose it is."""
+    elsewhere_a = memory.elsewhere_a or ()
     limits = [
         (policy.max_current_a, "the policy"),
         (charger.charger_max_current_a, "the charger"),
         (charger.charger_current_a, "the Easee app or another controller"),
         *((amps, "the circuit") for amps in charger.circuit_max_current_a[:phases]),
+        *((amps, "another controller of the circuit") for amps in elsewhere_a[:phases]),
     ]
     return min((int(amps), whose) for amps, whose in limits if amps is not None)
 

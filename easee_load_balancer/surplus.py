@@ -66,18 +66,26 @@ def car_range(now: datetime, charger: ChargerState, memory: Memory, volts: float
     """What the car drew when the meter was read.
 
     A command that the readings cannot show yet leaves two possibilities, the draw before and the
-    draw after it; the law acts only where both agree.
+    draw after it; the law acts only where both agree. So does a command in doubt.
     """
+    car = _after_commands(now, charger, memory, volts)
+    if memory.asked is None or not memory.in_doubt:
+        return car
+    asked_w = offered_w(memory.asked, memory, volts)
+    return Range(min(car.low_w, asked_w), max(car.high_w, asked_w))
+
+
+def _after_commands(now: datetime, charger: ChargerState, memory: Memory, volts: float) -> Range:
     offer = memory.setpoint
     age = memory.since(memory.changed_at, now)
     car_w = charger.car_w
     if car_w is None:
-        return Range(0.0, 0.0 if offer is None else _expected_w(offer, memory, volts))
+        return Range(0.0, 0.0 if offer is None else offered_w(offer, memory, volts))
     if offer is None or age >= CAR_STARTS:
         return _settled(now, charger, memory, volts, car_w)
     before = Setpoint(memory.before_a, memory.before_phases)
-    expected_w = _expected_w(offer, memory, volts)
-    before_w = _expected_w(before, memory, volts) if car_w > 0 else 0.0
+    expected_w = offered_w(offer, memory, volts)
+    before_w = offered_w(before, memory, volts) if car_w > 0 else 0.0
     if age < METER_SETTLES:
         return _between(before_w, expected_w)
     if before.current_a == 0 or (offer.current_a and before.phases != offer.phases):
@@ -96,7 +104,7 @@ def _settled(
     offer = memory.setpoint
     if offer is None:
         return Range(car_w, car_w)
-    expected_w = _expected_w(offer, memory, volts)
+    expected_w = offered_w(offer, memory, volts)
     if _agree(car_w, expected_w):
         return Range(expected_w, expected_w)
     observed_at = charger.observed_at.get("car_w")
@@ -104,7 +112,7 @@ def _settled(
     if observed_at is None or age >= CAR_STARTS:
         return Range(car_w, car_w)
     if memory.changed_at is not None and observed_at < memory.changed_at and age < CLOUD_SETTLES:
-        before_w = _expected_w(Setpoint(memory.before_a, memory.before_phases), memory, volts)
+        before_w = offered_w(Setpoint(memory.before_a, memory.before_phases), memory, volts)
         if car_w < before_w and not _agree(car_w, before_w):  # it did not take the last offer
             return _between(car_w, expected_w)
         return Range(expected_w, expected_w)
@@ -125,7 +133,8 @@ def _seen_drawing(charger: ChargerState, memory: Memory, car_w: float) -> bool:
     return observed_at > memory.changed_at + timedelta(seconds=5)
 
 
-def _expected_w(offer: Setpoint, memory: Memory, volts: float) -> float:
+def offered_w(offer: Setpoint, memory: Memory, volts: float) -> float:
+    """What this car draws of an offer, as far as its phases are known."""
     phases = min(offer.phases, memory.car_phases or 3)
     return draw_w(offer.current_a, phases, volts)
 

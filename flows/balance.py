@@ -12,17 +12,24 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from easee_load_balancer.blocks import Site, SiteName
+from easee_load_balancer.boost import Boost
 from easee_load_balancer.control import Decision, Memory
-from easee_load_balancer.errors import BalancerError, ChargerError
+from easee_load_balancer.errors import (
+    BalancerError,
+    ChargerError,
+    ChargerUnreachable,
+    HistoryError,
+    InvalidAnswer,
+)
 from easee_load_balancer.history import Cycle
 from easee_load_balancer.links import LINKS
-from easee_load_balancer.lock import SiteBusy, only_writer
-from easee_load_balancer.readings import ChargerState, InverterReading
+from easee_load_balancer.lock import SiteBusy, Word, only_writer
+from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.settings import Settings
 from easee_load_balancer.wording import cycle_line
 from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
-from tasks.history import load_past, record_cycle
+from tasks.history import Past, known_past, load_past, record_cycle
 from tasks.inverter import read_inverter
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
@@ -44,9 +51,9 @@ async def balance(
         return await superseded(f"it was due {run.delay.total_seconds():.0f} s ago")
     try:
         setup = Site.last_known(site) if run.alone else await Site.load(site)
-        with only_writer(Settings().folder, site):
+        with only_writer(Settings().folder, site) as word:
             async with LINKS.held():
-                cycle = await _cycle(setup, run)
+                cycle = await _cycle(setup, run, word)
     except SiteBusy as busy:
         return await superseded(str(busy))
     except BalancerError as error:
@@ -56,40 +63,80 @@ async def balance(
     return await _end(cycle)
 
 
-async def _cycle(setup: Site, run: Run) -> _Done | None:
-    """Read, decide, push and record; None, and nothing is touched, where a newer one has run."""
-    past = await load_past(setup.name)
+async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
+    """Read, decide, push and record; None, and nothing is touched, where a newer one has run.
+
+    What fails on the way is collected: the fuse is protected with what is left.
+    """
+    failures: list[str] = []
+    past = await _past(setup.name, failures)
     last = past.last
-    if last is not None and last.scheduled_at >= run.scheduled_at:
+    if last is not None and last.replaces(run.scheduled_at, run.started_at):
         return None
-    memory = Memory.model_validate(last.memory) if last else Memory()
-    house = await _read_house(setup, night=memory.is_night(run.started_at))
+    if last is None and failures:
+        memory = Memory.lost(run.started_at)
+    else:
+        memory = Memory.model_validate(last.memory) if last else Memory()
+    memory = memory.after_crash(word.left)
+    house = await _read_house(setup, failures, night=memory.is_night(run.started_at))
     now = datetime.now(UTC)
-    boost = await obey_boost(past.boost, now, house.charger) if past.boost else None
+    boost = await _boost(past, now, house.charger, failures)
     decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory, boost)
     if decision.push and decision.setpoint is not None:
-        try:
-            await push_setpoint(setup.charger, decision.setpoint)
-            decision = decision.pushed(now)
-        except ChargerError as error:
-            house.failures.append(str(error))
+        word.leave(Memory.word_of(decision.setpoint, now))
+        decision = await _push(setup, decision, decision.setpoint, now, failures)
     run.log(cycle_line(house.inverter, house.charger, setup.policy, decision))
-    failure = " ".join(house.failures) or None
-    await record_cycle(
-        Cycle.of(
-            site=setup.name,
-            scheduled_at=run.scheduled_at,
-            at=now,
-            run_id=str(run.id or "without Prefect"),
-            mode="boost" if boost else setup.policy.mode,
-            inverter=house.inverter,
-            charger=house.charger,
-            decision=decision,
-            failure=failure,
-        ),
-        setup.charger,
+    cycle = Cycle.of(
+        site=setup.name,
+        scheduled_at=run.scheduled_at,
+        at=now,
+        run_id=str(run.id or "without Prefect"),
+        mode="boost" if boost else setup.policy.mode,
+        inverter=house.inverter,
+        charger=house.charger,
+        decision=decision,
+        failure=" ".join(failures) or None,
     )
-    return _Done(decision, failure, house.inverter.asleep)
+    try:
+        await record_cycle(cycle, setup.charger)
+    except HistoryError as error:
+        failures.append(f"{decision.reason}. {error}")
+    word.leave("")
+    return _Done(decision, " ".join(failures) or None, house.inverter.asleep)
+
+
+async def _past(site: str, failures: list[str]) -> Past:
+    try:
+        return await load_past(site)
+    except HistoryError as error:
+        failures.append(str(error))
+        return known_past(site)
+
+
+async def _boost(
+    past: Past, now: datetime, charger: ChargerState, failures: list[str]
+) -> Boost | None:
+    """The boost that counts for this cycle; as last recorded where that cannot be done now."""
+    if past.boost is None:
+        return None
+    try:
+        return await obey_boost(past.boost, now, charger)
+    except HistoryError as error:
+        failures.append(str(error))
+        return None if past.boost.boost.ended(now) else past.boost.boost
+
+
+async def _push(
+    setup: Site, decision: Decision, setpoint: Setpoint, now: datetime, failures: list[str]
+) -> Decision:
+    """Send the setpoint; the decision with what is known of it then."""
+    try:
+        await push_setpoint(setup.charger, setpoint)
+    except ChargerError as error:
+        failures.append(str(error))
+        in_doubt = isinstance(error, ChargerUnreachable | InvalidAnswer)
+        return decision.in_doubt(now) if in_doubt else decision
+    return decision.pushed(now)
 
 
 async def _end(cycle: _Done) -> State[Decision]:
@@ -110,17 +157,15 @@ class _Done:
 class _House:
     inverter: InverterReading
     charger: ChargerState
-    failures: list[str]
 
 
-async def _read_house(setup: Site, *, night: bool) -> _House:
+async def _read_house(setup: Site, failures: list[str], *, night: bool) -> _House:
     """Inverter and charger at the same time; what could not be read is unknown."""
     inverter, charger = await gather(
         read_inverter(setup.inverter, night=night),
         read_charger(setup.charger),
         return_exceptions=True,
     )
-    failures = []
     for result in (inverter, charger):
         if isinstance(result, BalancerError):
             failures.append(str(result))
@@ -130,5 +175,4 @@ async def _read_house(setup: Site, *, night: bool) -> _House:
     return _House(
         inverter if isinstance(inverter, InverterReading) else InverterReading.unknown(now),
         charger if isinstance(charger, ChargerState) else ChargerState.unknown(now),
-        failures,
     )

@@ -126,7 +126,7 @@ def _past_day(
     if len(cycles) < 2:
         return None
     clues.add(cycles)
-    before = history.last_cycle(site, before=start)
+    before = history.cycle_before(site, start)
     memory = Memory.model_validate(before.memory) if before else Memory()
     return recorded_day(cycles, day, period.zone, memory, mode, car_kwh)
 

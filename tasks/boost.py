@@ -18,6 +18,7 @@ from easee_load_balancer.history import open_history
 from easee_load_balancer.readings import ChargerState
 from easee_load_balancer.settings import Settings
 from easee_load_balancer.worker.alone import due_alone
+from tasks.history import in_time
 from tasks.run import Run, name_run
 from tasks.step import step
 
@@ -74,18 +75,16 @@ async def follow_boost(begun: BoostRow) -> BoostRow:
 @step(
     name="obey boost",
     task_run_name="obey {row.boost}",
-    tags=["history"],
-    timeout_seconds=15,
-    persist_result=False,
+    timeout_seconds=12,
 )
 async def obey_boost(row: BoostRow, now: datetime, charger: ChargerState) -> Boost | None:
     """Count what the car has got; None, and stored as ended, once the boost is over."""
     boost = row.boost.after(now, charger)
     why = CANCELLED if await _cancelled(row.run_id) else boost.ended(now)
     if why is None:
-        await asyncio.to_thread(lambda: _boosts().record(row.run_id, boost))
+        await in_time(lambda: _boosts().record(row.run_id, boost))
         return boost
-    await asyncio.to_thread(lambda: _boosts().end(row.run_id, boost, now, why))
+    await in_time(lambda: _boosts().end(row.run_id, boost, now, why))
     return None
 
 

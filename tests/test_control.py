@@ -217,7 +217,7 @@ CASES = [
     Case(
         "sent again when the charger allows more than it was told",
         inverter(-400), charger(circuit_current_a=(40.0, 40.0, 40.0)), told(0), Setpoint(0),
-        "surplus", push=True,
+        "the charger shows 40 A and is told again", push=True,
     ),
     Case(
         "night",

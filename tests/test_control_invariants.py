@@ -12,6 +12,7 @@ from easee_load_balancer.boost import Boost
 from easee_load_balancer.control import Memory, Policy, decide
 from easee_load_balancer.readings import (
     CAR_CURRENTS_OBSERVED,
+    CIRCUIT_CURRENTS_OBSERVED,
     ChargerMode,
     ChargerState,
     InverterReading,
@@ -20,12 +21,13 @@ from easee_load_balancer.readings import (
 from tests.control_readings import NOW
 
 amperes = st.one_of(st.none(), st.floats(-60, 60))
+OBSERVED = ("car_w", *CAR_CURRENTS_OBSERVED, *CIRCUIT_CURRENTS_OBSERVED)
 limits = st.one_of(st.none(), st.floats(0, 80))
 watts = st.one_of(st.none(), st.floats(-30_000, 30_000))
 recently = st.one_of(st.none(), st.integers(-4000, 4000).map(lambda s: NOW - timedelta(seconds=s)))
 
 
-def three(values: st.SearchStrategy[float | None]) -> st.SearchStrategy[Any]:
+def three(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.tuples(values, values, values)
 
 
@@ -64,9 +66,7 @@ chargers = st.builds(
     phase_mode=st.sampled_from([None, 1, 2, 3]),
     grid_type=st.sampled_from([None, 1, 2, 3, 4, 5]),
     reason_for_no_current=st.sampled_from([None, 0, 2, 52, 53, 54, 79]),
-    observed_at=recently.map(
-        lambda at: dict.fromkeys(("car_w", *CAR_CURRENTS_OBSERVED), at) if at else {}
-    ),
+    observed_at=recently.map(lambda at: dict.fromkeys(OBSERVED, at) if at else {}),
 )
 
 
@@ -94,6 +94,10 @@ memories = st.builds(
     setpoint_a=st.one_of(st.none(), st.just(0), st.integers(6, 32)),
     phases=st.sampled_from([1, 3]),
     pushed_at=recently,
+    asked_a=st.one_of(st.none(), st.none(), st.just(0), st.integers(6, 32)),
+    asked_at=recently,
+    in_doubt=st.booleans(),
+    elsewhere_a=st.one_of(st.none(), st.none(), three(st.floats(0, 40))),
     before_a=st.one_of(st.just(0), st.integers(6, 32)),
     before_phases=st.sampled_from([1, 3]),
     changed_at=recently,
@@ -150,6 +154,7 @@ def test_what_must_never_happen(
         state.charger_max_current_a,
         state.charger_current_a,
         *state.circuit_max_current_a[: setpoint.phases],
+        *(decision.memory.elsewhere_a or ())[: setpoint.phases],
     ):
         assert limit_a is None or setpoint.current_a <= limit_a
     _assert_within_fuse(setpoint, reading, state, policy, memory)

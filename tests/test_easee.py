@@ -123,7 +123,7 @@ FAULTS: list[tuple[dict[str, Any], type[ChargerError], str]] = [
     ({"api_status": 500}, ChargerUnreachable, "answers 500 to 'observations'.*passes"),
     ({"api_status": 503}, ChargerUnreachable, "answers 503 to 'observations'.*passes"),
     ({"api_status": 504}, ChargerUnreachable, "answers 504 to 'observations'.*passes"),
-    ({"api_malformed": True}, InvalidAnswer, "unexpected to 'observations'.*next cycle"),
+    ({"api_body": "truncated"}, InvalidAnswer, "unexpected to 'observations'.*next cycle"),
     ({"api_delay_s": 5}, ChargerUnreachable, "did not answer in time"),
 ]
 
@@ -252,3 +252,23 @@ async def test_redirects_are_not_followed(status: int, path: str, tmp_path: Path
     assert timedelta(minutes=9) < blocked.value.until - datetime.now(UTC) <= timedelta(minutes=10)
     assert black_hole.requests == []
     assert len(cloud.requests) == sent
+
+
+@pytest.mark.parametrize("ahead_s", [-7200, 7200])
+async def test_a_wrong_clock_of_ours_makes_no_charger_stale(ahead_s: int, tmp_path: Path) -> None:
+    async with a_house() as house, a_client(house.api_url, tmp_path) as easee:
+        house.faults.api_clock_ahead_s = -ahead_s
+        house.plant.car.unplug()
+        house.advance(1)
+        state = await easee.state(CHARGER)
+        assert state.online
+        assert abs(datetime.now(UTC) - state.observed_at["mode"]) < timedelta(seconds=5)
+
+
+async def test_a_page_in_between_is_no_acceptance(tmp_path: Path) -> None:
+    async with a_house() as house, a_client(house.api_url, tmp_path) as easee:
+        await easee.state(CHARGER)
+        house.faults.api_body = "html"
+        with pytest.raises(InvalidAnswer, match="dynamicCurrent"):
+            await easee.set_circuit_current(CHARGER, Setpoint(8), timedelta(minutes=30))
+        assert house.cloud.writes == 0

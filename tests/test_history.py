@@ -108,15 +108,33 @@ def test_storing_a_cycle_again_replaces_it(history: History, url: str) -> None:
     assert (last.outcome, last.car_w) == ("failed", None)
 
 
-def test_the_last_cycle_is_the_one_scheduled_last(history: History) -> None:
+def test_the_last_cycle_is_the_one_that_ran_last(history: History) -> None:
+    """The clock was set back by two minutes after the second."""
     for minute in (2, 3, 1):
         history.record(cycle(minute, at=NOON - minute * MINUTE))
     history.record(cycle(9, site="cabin"))
     last = history.last_cycle("home")
     assert last is not None
-    assert last.scheduled_at == NOON + 3 * MINUTE
+    assert last.scheduled_at == NOON + 1 * MINUTE
     assert last.scheduled_at.tzinfo is UTC
     assert history.last_cycle("nowhere") is None
+
+
+def test_a_cycle_from_the_future_replaces_none() -> None:
+    noon = cycle(0)
+    assert noon.replaces(NOON, NOON + MINUTE)
+    assert noon.replaces(NOON - MINUTE, NOON + MINUTE)
+    assert not noon.replaces(NOON + MINUTE, NOON + MINUTE)
+    assert not noon.replaces(NOON - MINUTE, NOON - MINUTE)
+
+
+def test_without_a_note_the_newest_cycle_is_the_last(history: History, url: str) -> None:
+    """A history of an earlier version."""
+    history.record(cycle(1), cycle(2))
+    execute(url, "DELETE FROM last_cycles")
+    last = history.last_cycle("home")
+    assert last is not None
+    assert last.scheduled_at == NOON + 2 * MINUTE
 
 
 def test_what_is_remembered_comes_back(history: History, url: str) -> None:

@@ -291,6 +291,17 @@ async def test_a_battery_that_refuses_is_unknown_not_gone() -> None:
     assert reading.battery_charge_w is None or reading.has_battery
 
 
+async def test_a_wrong_answer_does_not_invent_a_battery() -> None:
+    async with an_inverter(HouseSpec(battery=None)) as (inverter, _, _, faults):
+        await inverter.read()
+        faults.modbus = "implausible"
+        with pytest.raises(InverterImplausible):
+            await inverter.read()
+        faults.modbus = None
+        reading = await inverter.read()
+    assert (reading.has_battery, reading.battery_charge_w) == (False, 0.0)
+
+
 async def test_wrong_unit_id_names_it() -> None:
     async with an_inverter(unit_id=7) as (inverter, _, _, _):
         with pytest.raises((InverterUnreachable, InverterUnsupported), match="unit id"):

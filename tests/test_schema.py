@@ -51,7 +51,7 @@ def test_an_older_file_is_upgraded_and_a_copy_of_it_kept(written_by: str, tmp_pa
     before = dump(file)
     for minute in (3, 4):
         history = History(f"sqlite:///{file}")
-        history.record(a_cycle(minute), {"observations": 1})
+        history.record(a_cycle(minute), calls={"observations": 1})
         history.close()
     history = History(f"sqlite:///{file}")
     frame = history.cycles("home", NOON, NOON + timedelta(hours=1))
@@ -138,7 +138,7 @@ def test_postgresql_is_upgraded_and_refused_alike(postgres: Postgres) -> None:
         connection.execute(text("DROP TABLE schema_version, cloud_calls"))
         connection.execute(text("ALTER TABLE cycles DROP COLUMN car_phases"))
     history = History(url)
-    history.record(a_cycle(1), {"login": 1})
+    history.record(a_cycle(1), calls={"login": 1})
     assert len(history.cycles("home", NOON, NOON + timedelta(hours=1))) == 2
     history.close()
     with engine.begin() as connection:
@@ -152,7 +152,8 @@ def test_postgresql_is_upgraded_and_refused_alike(postgres: Postgres) -> None:
 def test_calls_add_up_within_a_day_that_begins_at_any_quarter(tmp_path: Path) -> None:
     history = History(f"sqlite:///{tmp_path / 'history.db'}")
     for minute in (0, 14, 15, 29, 30):
-        history.record(a_cycle(minute), {"observations": 1} | ({"login": 2} if not minute else {}))
+        calls = {"observations": 1} | ({"login": 2} if not minute else {})
+        history.record(a_cycle(minute), calls=calls)
     quarter = timedelta(minutes=15)
     assert history.cloud_calls("home", NOON, NOON + quarter) == {"login": 2, "observations": 2}
     assert history.cloud_calls("home", NOON + quarter, NOON + 3 * quarter) == {"observations": 3}

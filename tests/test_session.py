@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import stat
 import traceback
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from pydantic import SecretStr
 
 from easee_load_balancer.easee import Easee
@@ -350,7 +352,7 @@ async def test_secrets_are_nowhere_to_be_read(
             shown += [repr(things), str(things)]
         shown.append(session.model_dump_json())
         for fault, value in (
-            *(("api_malformed", True), ("api_delay_s", 1.0), ("api_delay_s", 0.0)),
+            *(("api_body", "truncated"), ("api_delay_s", 1.0), ("api_delay_s", 0.0)),
             *(("api_status", 500), ("api_status", 401), ("api_status", 429), ("api_status", 403)),
         ):
             setattr(house.faults, fault, value)
@@ -447,3 +449,32 @@ async def test_tokens_that_make_no_sense_are_refused(lifetime: object, tmp_path:
         with pytest.raises(ChargerError, match=f"{cloud.url} .*'login'.*expiresIn"):
             await easee.state(CHARGER)
         assert CONFIG not in cloud.requests
+
+
+async def test_without_room_for_it_the_session_lives_in_its_process_alone(tmp_path: Path) -> None:
+    async with a_house(token_lifetime_s=2) as house:
+        async with a_client(house.api_url, tmp_path) as easee:
+            await easee.state(CHARGER)
+            (stored_at,) = [file for file in files_in(tmp_path) if not file.suffix]
+            stored_at.with_suffix(f".{os.getpid()}").mkdir()  # in the way of what is saved
+            await asyncio.sleep(1.6)
+            assert (await easee.state(CHARGER)).online
+        assert house.cloud.tokens.logins + house.cloud.tokens.refreshes == 2
+        async with a_client(house.api_url, tmp_path) as another:
+            for _ in range(2):
+                with pytest.raises(ChargerError, match="disk full"):
+                    await another.state(CHARGER)
+        assert house.cloud.tokens.logins + house.cloud.tokens.refreshes == 2
+
+
+async def test_a_wait_ends_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    async with a_house() as house, a_client(house.api_url, tmp_path) as easee:
+        await easee.state(CHARGER)
+        house.faults.api_status = 429
+        with pytest.raises(RateLimited):
+            await easee.state(CHARGER)
+        house.faults.api_status = None
+        with pytest.raises(RateLimited):
+            await easee.state(CHARGER)
+        with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
+            assert (await easee.state(CHARGER)).online

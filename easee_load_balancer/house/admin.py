@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from easee_load_balancer.house.faults import Faults
+from easee_load_balancer.house.moments import Moment, Moments
 from easee_load_balancer.house.plant import Plant
 from easee_load_balancer.house.problems import invalid
 
@@ -32,15 +34,25 @@ class HousePatch(BaseModel):
     extra_load_w: tuple[float, float, float] | None = None
     authorized: bool | None = None
     charger_enabled: bool | None = None
+    equalizer_a: float | None = None
+    """What an Equalizer allows; 40 and more is no limit."""
     reboot: bool = False
 
 
+_MOMENT: TypeAdapter[Moment] = TypeAdapter(Moment)
+
+
 def admin_routes(
-    plant: Plant, faults: Faults, inverter: Counts, api: Callable[[], dict[str, Any]], speed: int
+    plant: Plant,
+    faults: Faults,
+    moments: Moments,
+    inverter: Counts,
+    api: Callable[[], dict[str, Any]],
+    speed: int,
 ) -> list[Route]:
     """Routes without authentication: the house listens on the loopback interface alone.
 
-    `api` returns what the API counted.
+    `api` returns what the API counted. With `?at=<moment>`, faults begin when that comes.
     """
 
     async def get_house(request: Request) -> Response:
@@ -59,12 +71,16 @@ def admin_routes(
         return JSONResponse(faults.model_dump())
 
     async def put_faults(request: Request) -> Response:
+        at = request.query_params.get("at")
         try:
             wanted = Faults.model_validate_json(await request.body())
+            moment = None if at is None else _MOMENT.validate_python(at)
         except ValidationError as error:
             return invalid(error, 422).response()
-        for name in Faults.model_fields:
-            setattr(faults, name, getattr(wanted, name))
+        if moment is None:
+            faults.become(wanted)
+        else:
+            moments.at(moment, partial(faults.become, wanted))
         return await get_faults(request)
 
     return [
@@ -145,5 +161,7 @@ def _apply(plant: Plant, patch: HousePatch) -> None:
         charger.authorized = patch.authorized
     if patch.charger_enabled is not None:
         charger.enabled = patch.charger_enabled
+    if patch.equalizer_a is not None:
+        charger.equalizer_a = patch.equalizer_a
     if patch.reboot:
         charger.reboot()

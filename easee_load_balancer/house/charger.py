@@ -115,6 +115,8 @@ class Charger:
         self.enabled = True
         self.authorized = not spec.authorization_required
         self.smart_charging = False
+        self.equalizer_a: float | None = None
+        """What the vendor's own load balancer allows."""
         self.dynamic_circuit_current_a: Phases = (_NO_LIMIT_A,) * 3
         self.dynamic_charger_current_a = spec.max_current_a
         self.output_current_a = 0.0
@@ -175,7 +177,10 @@ class Charger:
     def limit_a(self) -> Phases:
         """Lowest of all limits on each phase, before the 6 A rule."""
         shared = min(
-            self.spec.max_current_a, self.spec.cable_current_a, self.dynamic_charger_current_a
+            self.spec.max_current_a,
+            self.spec.cable_current_a,
+            self.dynamic_charger_current_a,
+            _NO_LIMIT_A if self.equalizer_a is None else self.equalizer_a,
         )
         circuit, dynamic = self.circuit_max_current_a, self.dynamic_circuit_current_a
         return (
@@ -275,5 +280,10 @@ class Charger:
             self.op_mode, self.reason_for_no_current = OpMode.READY_TO_CHARGE, 79
         else:
             self.op_mode = OpMode.CHARGING
-            limited_by_charger = self.dynamic_charger_current_a < self.dynamic_circuit_current_a[0]
-            self.reason_for_no_current = 78 if limited_by_charger else 27
+            self.reason_for_no_current = self._limit_reason()
+
+    def _limit_reason(self) -> int:
+        if self.equalizer_a is not None and self.equalizer_a == self.output_current_a:
+            return 28
+        limited_by_charger = self.dynamic_charger_current_a < self.dynamic_circuit_current_a[0]
+        return 78 if limited_by_charger else 27

@@ -8,11 +8,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -39,6 +41,7 @@ from easee_load_balancer.house.cloud_commands import (
 )
 from easee_load_balancer.house.cloud_documents import CloudSpec, Session
 from easee_load_balancer.house.faults import Faults
+from easee_load_balancer.house.moments import Moments
 from easee_load_balancer.house.observations import (
     KNOWN_IDS,
     ObservationStore,
@@ -48,6 +51,7 @@ from easee_load_balancer.house.observations import (
 )
 from easee_load_balancer.house.plant import Plant
 from easee_load_balancer.house.problems import Problem, invalid
+from easee_load_balancer.house.spoilt import notice, spoilt
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +63,12 @@ _REFRESH = "POST /api/accounts/refresh_token"
 _CHARGER = "/api/chargers/{charger}"
 _CIRCUIT = "/api/sites/{site}/circuits/{circuit}"
 _OBSERVATIONS = "/state/{charger}/observations"
+_PUSH = f"POST {_CIRCUIT}/dynamicCurrent"
+_READ = f"GET {_OBSERVATIONS}"
 
 _LIMITS = {
     "GET /api/chargers": Limit(2),
-    f"GET {_OBSERVATIONS}": Limit(60),
+    _READ: Limit(60),
     f"GET {_CHARGER}/sessions/ongoing": Limit(10, 3600.0),
     f"GET {_CHARGER}/sessions/latest": Limit(10, 3600.0),
     f"POST {_CHARGER}/settings": Limit(20),
@@ -75,7 +81,9 @@ class Cloud:
     Minutes in commands are real minutes, of which each is `speed` minutes in the plant.
     """
 
-    def __init__(self, plant: Plant, spec: CloudSpec, faults: Faults, speed: int = 1) -> None:
+    def __init__(
+        self, plant: Plant, spec: CloudSpec, faults: Faults, moments: Moments, speed: int = 1
+    ) -> None:
         self.spec = spec
         self.calls: Counter[str] = Counter()
         """Calls by method and route, e.g. `GET /api/chargers/{charger}/site`."""
@@ -88,6 +96,7 @@ class Cloud:
         """Changed settings that wear the charger's flash."""
         self._plant = plant
         self._faults = faults
+        self._moments = moments
         self._speed = speed or 1
         self._store = ObservationStore(spec.cloud_delay_s)
         self._limiter = RateLimiter()
@@ -99,7 +108,7 @@ class Cloud:
         """Let the charger report what has changed."""
         if self._faults.observations_stopped:
             return
-        now, plant = datetime.now(UTC), self._plant
+        now, plant = self._now(), self._plant
         seen = observe(plant, self.spec.equalizer_id)
         self._store.update(seen, plant.clock_s, now)
         self._follow_session(now)
@@ -151,30 +160,40 @@ class Cloud:
 
         async def answer(request: Request) -> Response:
             self.calls[endpoint] += 1
-            await asyncio.sleep(self._faults.api_delay_s)
+            if endpoint == _READ:
+                self._moments.reached("asked")
             try:
-                self._fail_if_told(endpoint)
-                if endpoint not in (_LOGIN, _REFRESH):
+                response = await self._suffer(endpoint)
+                if response is None and endpoint not in (_LOGIN, _REFRESH):
                     self._admit(endpoint, request)
-                response = await handler(request)
+                response = response or await handler(request)
+                if endpoint == _PUSH and self._moments.reached("taken"):
+                    response = await self._suffer(endpoint) or response
             except ValidationError as error:
                 response = invalid(error).response()
             except Problem as problem:
                 response = problem.response()
-            if self._faults.api_malformed:
-                return Response(
-                    bytes(response.body)[: len(response.body) // 2],
-                    response.status_code,
-                    media_type=response.headers.get("content-type"),
-                )
+            response = spoilt(response, self._faults.api_body)
+            response.headers["date"] = format_datetime(self._now(), usegmt=True)
+            if endpoint == _PUSH:
+                response.background = BackgroundTask(self._moments.reached, "pushed")
+            elif endpoint == _READ:
+                response.background = BackgroundTask(self._moments.was_read, "observations")
             return response
 
         return answer
 
-    def _fail_if_told(self, endpoint: str) -> None:
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._faults.api_clock_ahead_s)
+
+    async def _suffer(self, endpoint: str) -> Response | None:
+        """Wait and fail as the faults say; an answer in place of the API's own, if any."""
+        await asyncio.sleep(self._faults.api_delay_s)
+        if self._faults.api_body == "html":
+            return notice()
         status = self._faults.api_status
         if status is None or (endpoint == _LOGIN and status not in (403, 429)):
-            return
+            return None
         wait_s = self._faults.api_retry_after_s if status == 429 else None
         raise Problem(status, "A fault of the simulation.", retry_after_s=wait_s)
 
@@ -196,7 +215,7 @@ class Cloud:
 
     def _seen(self) -> dict[int, Value]:
         """What the charger has reported, by observation id."""
-        known = self._store.visible(datetime.now(UTC))
+        known = self._store.visible(self._now())
         return {id_: observation.value for id_, observation in known.items()}
 
     def _follow_session(self, now: datetime) -> None:
@@ -253,12 +272,12 @@ class Cloud:
         visit = self._session
         if visit is None or visit.ended_at is not None:
             raise Problem(404, "There is no ongoing session.")
-        return JSONResponse(documents.session(self.spec, visit, datetime.now(UTC)))
+        return JSONResponse(documents.session(self.spec, visit, self._now()))
 
     async def _latest_session(self, request: Request) -> Response:
         if self._session is None:
             raise Problem(404, "There has been no session.")
-        return JSONResponse(documents.session(self.spec, self._session, datetime.now(UTC)))
+        return JSONResponse(documents.session(self.spec, self._session, self._now()))
 
     async def _sites(self, request: Request) -> Response:
         return JSONResponse([documents.site(self.spec, self._plant, detailed=False)])
@@ -311,7 +330,7 @@ class Cloud:
         return JSONResponse(ticket.state(self._plant.clock_s))
 
     async def _observations(self, request: Request) -> Response:
-        known = self._store.visible(datetime.now(UTC))
+        known = self._store.visible(self._now())
         asked = _observation_ids(request.query_params.get("ids", ""))
         if request.path_params["charger"] != self.spec.charger_id:
             known = without_car(known)

@@ -10,11 +10,13 @@ import asyncio
 import socket
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 
 from easee_load_balancer.house import registers
 from easee_load_balancer.house.faults import Faults, ModbusFault
+from easee_load_balancer.house.moments import Moments
 from easee_load_balancer.house.plant import Plant
 from easee_load_balancer.house.registers import Today, Words
 
@@ -22,6 +24,7 @@ INVERTER_REFRESH_S = 3
 """Plant seconds between two measurements of the inverter; the meter has its own rhythm."""
 
 _READ_HOLDING_REGISTERS = 3
+_METER = struct.pack(">H", 37100)
 _WRITES = (6, 16)
 _MAX_REGISTERS = 125
 _MAX_PDU_BYTES = 253
@@ -82,7 +85,9 @@ class _Client:
 class InverterServer:
     """The inverter of `plant` as a Modbus TCP server; `faults` may be changed at any time."""
 
-    def __init__(self, plant: Plant, spec: InverterSpec, faults: Faults) -> None:
+    def __init__(
+        self, plant: Plant, spec: InverterSpec, faults: Faults, moments: Moments | None = None
+    ) -> None:
         self.connections = 0
         """Connections since the start."""
         self.requests = 0
@@ -90,6 +95,7 @@ class InverterServer:
         self._plant = plant
         self._spec = spec
         self._faults = faults
+        self._moments = moments or Moments()
         self._fixed = registers.fixed(plant.spec)
         self._today = Today.begin(plant, int(time.time()) // _DAY_S * _DAY_S)
         self._measured: Words = {}
@@ -100,6 +106,8 @@ class InverterServer:
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._rival: asyncio.StreamWriter | None = None
+        """The other client of the fault, as long as it has the connection."""
 
     async def start(self, host: str, port: int) -> int:
         """Listen at `host` and `port` (0 = a free one) and return the port.
@@ -123,6 +131,8 @@ class InverterServer:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
             self._watcher = None
+        if self._rival is not None:
+            self._rival.close()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -152,7 +162,20 @@ class InverterServer:
                 self._refuse()
             elif self._server is None and self._socket is not None:
                 await self._listen(self._socket)
+            await self._compete(self._faults.modbus == "rival")
             await asyncio.sleep(_WATCH_S)
+
+    async def _compete(self, wanted: bool) -> None:
+        """Let the rival take the connection again when it has lost it, or leave."""
+        rival = self._rival
+        if rival is not None and (rival.is_closing() or not wanted):
+            rival.close()
+            self._rival = rival = None
+        if wanted and rival is None and self._socket is not None:
+            reader, self._rival = await asyncio.open_connection(*self._socket.getsockname()[:2])
+            waiting = asyncio.create_task(_hold(reader, self._rival))
+            self._tasks.add(waiting)
+            waiting.add_done_callback(self._tasks.discard)
 
     def _refuse(self) -> None:
         """Stop listening; a socket that is bound and does not listen keeps the port for later."""
@@ -209,6 +232,8 @@ class InverterServer:
             answer = self._answer(request.pdu, fault)
             writer.write(_NO_MODBUS if fault == "garbage" else request.frame(answer))
             await writer.drain()
+            if request.pdu[1:3] == _METER:
+                self._moments.was_read("meter")
 
     def _listens_to(self, request: _Request) -> bool:
         """Whether a request gets an answer at all."""
@@ -262,6 +287,13 @@ class InverterServer:
             self._measured_at_s = plant.clock_s
             self._measured = registers.inverter(plant, self._today)
             self._measured |= registers.battery(plant, self._today)
+
+
+async def _hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Keep a connection until the other end closes it."""
+    with suppress(ConnectionError):
+        await reader.read()
+    writer.close()
 
 
 def _exception(function: int, code: int) -> bytes:

@@ -20,6 +20,7 @@ from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.house.day import Day, load_day
 from easee_load_balancer.house.faults import Faults
 from easee_load_balancer.house.inverter import InverterServer, InverterSpec
+from easee_load_balancer.house.moments import Moments
 from easee_load_balancer.house.plant import HouseSpec, Plant
 
 HOST = "127.0.0.1"
@@ -54,6 +55,7 @@ class House:
     api_url: str
     plant: Plant
     faults: Faults
+    moments: Moments
     cloud: Cloud
     inverter: InverterServer
 
@@ -94,14 +96,15 @@ async def run_house(spec: RunSpec, console: Console) -> None:
 @asynccontextmanager
 async def _started(spec: RunSpec) -> AsyncIterator[tuple[House, list[asyncio.Task[None]]]]:
     day = load_day(spec.day) if isinstance(spec.day, str) else spec.day
-    plant, faults = Plant(day, spec.house, spec.start_s, spec.speed or 1), Faults()
-    cloud = Cloud(plant, spec.cloud, faults, spec.speed)
-    inverter = InverterServer(plant, spec.inverter, faults)
-    admin = admin_routes(plant, faults, inverter, cloud.counts, spec.speed)
+    plant = Plant(day, spec.house, spec.start_s, spec.speed or 1)
+    faults, moments = Faults(), Moments()
+    cloud = Cloud(plant, spec.cloud, faults, moments, spec.speed)
+    inverter = InverterServer(plant, spec.inverter, faults, moments)
+    admin = admin_routes(plant, faults, moments, inverter, cloud.counts, spec.speed)
     with _listen(spec.api_port) as listener:
         modbus_port = await inverter.start(HOST, spec.modbus_port)
         api_url = f"http://{HOST}:{listener.getsockname()[1]}"
-        house = House(HOST, modbus_port, api_url, plant, faults, cloud, inverter)
+        house = House(HOST, modbus_port, api_url, plant, faults, moments, cloud, inverter)
         server = _ApiServer(build_app([*cloud.routes(), *admin]))
         tasks = [asyncio.create_task(server.serve(sockets=[listener]), name="house API")]
         if spec.speed:
@@ -149,7 +152,14 @@ class _ApiServer(uvicorn.Server):
 
     def __init__(self, app: Starlette) -> None:
         super().__init__(
-            uvicorn.Config(app, lifespan="off", ws="none", log_config=None, log_level="critical")
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                ws="none",
+                log_config=None,
+                log_level="critical",
+                date_header=False,  # the cloud has a clock of its own
+            )
         )
 
     @contextmanager

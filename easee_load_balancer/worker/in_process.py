@@ -42,6 +42,7 @@ from easee_load_balancer.lock import PoolLock
 from easee_load_balancer.privacy import keep_to_oneself
 from easee_load_balancer.settings import Settings
 from easee_load_balancer.worker.flow_host import FlowHost
+from easee_load_balancer.worker.progress import Progress, from_the_future
 from easee_load_balancer.worker.runs import (
     CYCLE_TAG,
     UNFINISHED,
@@ -56,7 +57,7 @@ from easee_load_balancer.worker.runs import (
     orphaned,
     superseded,
 )
-from easee_load_balancer.worker.schedule import Plan
+from easee_load_balancer.worker.schedule import Plan, utc
 
 _PATIENCE_S = 4.0
 """A cycle that Prefect has not done so long after it was due is done without Prefect."""
@@ -101,10 +102,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._started: dict[UUID, FlowRun] = {}
         self._finished: deque[UUID] = deque(maxlen=_REMEMBERED)
         self._plans: dict[UUID, Plan] = {}
-        self._newest: dict[UUID, datetime] = {}
-        """Per deployment: when the newest cycle that was begun was due."""
-        self._newest_alone: dict[UUID, datetime] = {}
-        """Per deployment: when the newest cycle that was done without Prefect was due."""
+        self._begun, self._done_alone = Progress(), Progress()
         self._owed = OwedStates()
         self._began = datetime.now(UTC)
         self._polled_s = self._learned_s = float("-inf")
@@ -207,13 +205,10 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Why a cycle is superseded, given the newest that is due; None if it is not."""
         if not is_cycle(run):
             return None
-
-        def reached(newest: Mapping[UUID, datetime]) -> bool:
-            return due_at(run) <= newest.get(deployment_of(run), _NEVER)
-
-        if reached(self._newest_alone):
+        cycle = (deployment_of(run), due_at(run))
+        if self._done_alone.reached(*cycle):
             return "done without the Prefect server"
-        if reached(self._newest):
+        if self._begun.reached(*cycle):
             return "a newer cycle has begun"
         if due_at(run) < due.get(deployment_of(run), _NEVER):
             return "a newer cycle is due"
@@ -229,7 +224,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         await asyncio.sleep((due_at(run) - datetime.now(UTC)).total_seconds())
         cycle = is_cycle(run)
         if cycle:
-            self._begin(deployment_of(run), due_at(run))
+            self._begun.note(deployment_of(run), due_at(run))
         try:
             async with asyncio.timeout(self._patience_s() if cycle else None):
                 claimed = await self._claim(run)
@@ -289,7 +284,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         if error is not None:
             self._logger.error("A cycle without Prefect failed: %r", error, exc_info=error)
         elif not running.cancelled() and not running.result().is_cancelled():
-            self._newest_alone[deployment_id] = due
+            self._done_alone.note(deployment_id, due)
             self._logger.info("Without Prefect: %s", running.result().message)
 
     async def _watch_clock(self) -> None:
@@ -299,13 +294,17 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             sleep_s = _LONGEST_SLEEP_S
             for plan in self._plans.values():
                 due = plan.latest_due(now - _GRACE)
-                if due is not None and due > self._newest.get(plan.deployment_id, self._began):
-                    self._begin(plan.deployment_id, due)
+                if due is not None and self._is_new(plan.deployment_id, due):
+                    self._begun.note(plan.deployment_id, due)
                     self._spawn(self._step_in(plan, due))
                 upcoming = plan.next_due(now - _GRACE)
                 if upcoming is not None:
                     sleep_s = min(sleep_s, (upcoming + _GRACE - now).total_seconds())
             await asyncio.sleep(sleep_s)
+
+    def _is_new(self, deployment_id: UUID, due: datetime) -> bool:
+        before_us = due <= self._began and not from_the_future(self._began)
+        return not before_us and not self._begun.reached(deployment_id, due)
 
     async def _step_in(self, plan: Plan, due: datetime) -> None:
         try:
@@ -329,9 +328,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                     after_=due - margin, before_=due + margin
                 ),
             ),
-            limit=1,
         )
-        if runs:
+        if any(run.start_time is None or not from_the_future(utc(run.start_time)) for run in runs):
             return True
         await self._learn()
         known = self._plans.get(plan.deployment_id)
@@ -371,9 +369,6 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             wanted.id = FlowRunFilterId(any_=list(self._started))
             for run in await self.client.read_flow_runs(flow_run_filter=wanted):
                 self._host.cancel(run.id)
-
-    def _begin(self, deployment_id: UUID, due: datetime) -> None:
-        self._newest[deployment_id] = max(due, self._newest.get(deployment_id, due))
 
     def _patience_s(self) -> float:
         return _PATIENCE_S if self._reachable else _OUTAGE_PATIENCE_S

@@ -67,7 +67,7 @@ FAULTS: dict[str, Change] = {
     "meter offline": {"meter_offline": True},
     **{f"cloud {status}": {"api_status": status} for status in (401, 403, 429, 500, 503, 504)},
     "cloud slow": {"api_delay_s": 8 / SPEED},
-    "cloud garbled": {"api_malformed": True},
+    "cloud garbled": {"api_body": "truncated"},
     "charger silent": {"observations_stopped": True},
     "commands lost": {"commands_ignored": True},
 }

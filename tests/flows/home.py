@@ -23,6 +23,7 @@ from easee_load_balancer.blocks import (
     save_site,
 )
 from easee_load_balancer.history import Cycle, open_history
+from easee_load_balancer.house.charger import CarSpec, ChargerSpec
 from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.house.day import Day
 from easee_load_balancer.house.inverter import InverterSpec
@@ -127,6 +128,8 @@ async def a_home(
     start_s: int = 12 * 3600,
     battery: BatterySpec | None = None,
     cloud: CloudSpec | None = None,
+    car: CarSpec | None = None,
+    charger: ChargerSpec | None = None,
     **changes: Any,
 ) -> AsyncIterator[Home]:
     """A home in a house whose clock moves only with `Home.cycle`; `changes` are block fields.
@@ -138,7 +141,7 @@ async def a_home(
         day=day,
         speed=0,
         start_s=start_s,
-        house=HouseSpec(battery=battery),
+        house=HouseSpec(battery=battery, car=car or CarSpec(), charger=charger or ChargerSpec()),
         cloud=cloud,
         inverter=InverterSpec(settle_s=0.05, latency_s=0.001),
     )

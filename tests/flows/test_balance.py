@@ -76,7 +76,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"api_status": 500}, "answers 500"),
     ({"api_status": 503}, "answers 503"),
     ({"api_status": 504}, "answers 504"),
-    ({"api_malformed": True}, "something unexpected"),
+    ({"api_body": "truncated"}, "something unexpected"),
 ]
 
 

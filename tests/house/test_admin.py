@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -38,13 +40,65 @@ async def test_fault_status(running: Running, status: int) -> None:
     assert (await api.get(OBSERVATIONS)).status_code == 200
 
 
-async def test_fault_malformed(running: Running) -> None:
-    _, api = running
-    await set_faults(api, api_malformed=True)
+@pytest.mark.parametrize("fault", ["truncated", "html"])
+async def test_bodies_that_are_no_json(running: Running, fault: str) -> None:
+    house, api = running
+    await set_faults(api, api_body=fault)
     answer = await api.get(OBSERVATIONS)
     assert answer.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         answer.json()
+    await api.post(f"{CIRCUIT}/dynamicCurrent", json={"phase1": 8, "phase2": 8, "phase3": 8})
+    assert house.cloud.writes == (fault == "truncated")
+
+
+@pytest.mark.parametrize("path", [OBSERVATIONS, CHARGER])
+async def test_a_body_that_is_cut(running: Running, path: str) -> None:
+    _, api = running
+    await set_faults(api, api_body="cut")
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        await api.get(path)
+
+
+async def test_values_that_are_null_and_fields_that_are_new(running: Running) -> None:
+    _, api = running
+    await set_faults(api, api_body="nulls")
+    assert await observed(api, 109, 120) == {109: None, 120: None}
+    await set_faults(api, api_body="new fields")
+    answer = (await api.get(OBSERVATIONS, params={"ids": "109"})).json()
+    assert answer["newText"] == answer["observations"][0]["newText"] == "new"
+    assert answer["observations"][0]["id"] == 109
+
+
+async def test_faults_that_begin_at_a_moment(running: Running) -> None:
+    house, api = running
+    body = {"phase1": 8, "phase2": 8, "phase3": 8}
+    push = f"{CIRCUIT}/dynamicCurrent"
+    for moment, statuses in {"taken": (503, 503), "pushed": (200, 503)}.items():
+        faults = {"api_status": 503}
+        (await api.put("/admin/faults", params={"at": moment}, json=faults)).raise_for_status()
+        assert (await api.get(OBSERVATIONS)).status_code == 200
+        writes = house.cloud.writes
+        assert tuple([(await api.post(push, json=body)).status_code for _ in range(2)]) == statuses
+        assert house.cloud.writes == writes + 1
+        await set_faults(api)
+    await api.put("/admin/faults", params={"at": "asked"}, json={"api_status": 504})
+    assert (await api.post(push, json=body)).status_code == 200
+    assert (await api.get(OBSERVATIONS)).status_code == 504
+    wrong = await api.put("/admin/faults", params={"at": "noon"}, json={})
+    assert wrong.status_code == 422
+
+
+async def test_the_cloud_has_a_clock_of_its_own(running: Running) -> None:
+    house, api = running
+    await set_faults(api, api_clock_ahead_s=3600)
+    house.plant.car.unplug()
+    house.advance(1)
+    answer = await api.get(OBSERVATIONS, params={"ids": "109"})
+    says = parsedate_to_datetime(answer.headers["date"])
+    seen = datetime.fromisoformat(answer.json()["observations"][0]["timestamp"])
+    assert abs((says - seen).total_seconds()) <= 2
+    assert (says - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=2)
 
 
 async def test_fault_delay(running: Running) -> None:

@@ -62,7 +62,8 @@ async def cycle(diary: str) -> State[None]:
 
 
 def _written_newer(diary: Path, at: float) -> bool:
-    return any(float(line.split()[0]) >= at for line in diary.read_text().splitlines())
+    dues = [float(line.split()[0]) for line in diary.read_text().splitlines()]
+    return any(at <= due <= time.time() for due in dues)
 
 
 def _write(diary: Path, line: str) -> None:

@@ -1,0 +1,111 @@
+"""The long form: `make faults`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from prefect.testing.utilities import prefect_test_harness
+from rich.console import Console
+
+from easee_load_balancer.processes import interrupt_on_signals
+from tests.faults.cases import FAULTS, try_out
+from tests.faults.outages import (
+    GONE_S,
+    KILLS,
+    a_plant,
+    overload,
+    server_gone,
+    time_to_live_ends,
+    worker_killed,
+)
+from tests.faults.scene import a_scene, small_disk
+from tests.faults.stories import STORIES, play
+from tests.faults.table import Row, markdown
+from tests.flows.home import UNUSED_SERVICES
+
+_CONSOLE = Console(highlight=False, soft_wrap=True)
+
+
+def _show(row: Row) -> Row:
+    colour = "red" if row.wrong else "green"
+    _CONSOLE.print(
+        f"[{colour}]{row.fault}, {row.moment}[/]: {' | '.join(row.cells[2:])}", markup=True
+    )
+    return row
+
+
+async def _matrix(folder: Path, only: str, with_prefect: bool) -> list[Row]:
+    rows = []
+    with ExitStack() as stack:
+        disk = True
+        try:
+            stack.enter_context(small_disk(folder))
+        except PermissionError as error:
+            _CONSOLE.print(f"[red]Without a full and a read-only disk: {error}.[/]")
+            disk = False
+        async with a_scene(folder, with_prefect=with_prefect) as scene:
+            for fault in FAULTS:
+                if only not in fault.name or (fault.needs_small_disk and not disk):
+                    continue
+                for moment in fault.moments:
+                    rows.append(_show(await try_out(scene, fault, moment)))
+        for story in STORIES:
+            if only in story.name:
+                rows.append(
+                    _show(await play(story, partial(a_scene, folder, with_prefect=with_prefect)))
+                )
+    return rows
+
+
+async def _outages(folder: Path, gone_s: Sequence[int]) -> list[Row]:
+    rows = []
+    async with a_plant(folder) as plant:
+        rows.append(_show(await overload(plant)))
+        for moment, name in KILLS:
+            rows.append(_show(await worker_killed(plant, moment, name)))
+        rows.append(_show(await time_to_live_ends(plant)))
+        for seconds in gone_s:
+            rows.append(_show(await server_gone(plant, seconds)))
+    return rows
+
+
+def main() -> None:
+    """Run the campaign and write the table."""
+    parser = argparse.ArgumentParser(prog="make faults")
+    parser.add_argument("--out", type=Path, default=Path(".faults/table.md"))
+    parser.add_argument("--only", default="", help="faults with this in their name")
+    parser.add_argument("--gone", type=int, nargs="*", default=GONE_S, help="outages in s")
+    parser.add_argument("--alone", action="store_true", help="without Prefect runs: quicker")
+    arguments = parser.parse_args()
+    began_s = time.monotonic()
+    interrupt_on_signals()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
+        os.environ["EASEE_BALANCER_DATA_FOLDER"] = f"{name}/disk"
+        logging.disable()
+        for service in UNUSED_SERVICES:
+            os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
+        rows = []
+        if not arguments.only:
+            rows += asyncio.run(_outages(Path(name), arguments.gone))
+        stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+        rows += asyncio.run(_matrix(Path(name) / "disk", arguments.only, not arguments.alone))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(markdown(rows))
+    red = sum(bool(row.wrong) for row in rows)
+    took_s = time.monotonic() - began_s
+    _CONSOLE.print(f"{len(rows)} rows, {red} red, in {took_s:.0f} s; the table is {arguments.out}")
+    sys.exit(1 if red else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""All faults of the campaign, each with what the run is to say; and what is done with them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prefect.client.schemas.objects import State
+
+from easee_load_balancer.settings import Settings
+from tests.faults.scene import BUSY_A, CALM_A, DARK, FAINT, Scene, fill, is_good, set_read_only
+from tests.faults.table import Row
+
+Moment = Literal["before the read", "read to push", "in the push", "after the push", "between"]
+MOMENTS: tuple[Moment, ...] = (
+    "before the read",
+    "read to push",
+    "in the push",
+    "after the push",
+    "between",
+)
+_IN_THE_HOUSE: dict[Moment, Any] = {
+    "read to push": "read",
+    "in the push": "taken",
+    "after the push": "pushed",
+}
+NIGHT_A = 8.8
+"""Without the sun it leaves 14 A to the car."""
+Act = Callable[[Scene], Awaitable[Any] | None]
+
+
+def nothing(scene: Scene) -> None:
+    """For faults that end by themselves."""
+
+
+def switch(**faults: Any) -> Act:
+    """Switch faults of the house on."""
+
+    def act(scene: Scene) -> None:
+        for name, value in faults.items():
+            setattr(scene.faults, name, value)
+
+    return act
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault, how it begins and ends, and what the first run that meets it says."""
+
+    name: str
+    begin: Act
+    says: str
+    """A pattern for the message."""
+    fails: bool = True
+    """Whether the run that meets it ends as Failed."""
+    end: Act = Scene.clear_faults
+    moments: tuple[Moment, ...] = MOMENTS
+    recovers_s: int = 60
+    """How long it may take until all is well after its end; one cycle more for a doubt."""
+    needs_small_disk: bool = False
+    slow: bool = False
+    """Takes real seconds: for the long form."""
+
+
+def jump(seconds: int) -> Act:
+    """Set the clock."""
+    return lambda scene: scene.step_clock(seconds)
+
+
+async def night(scene: Scene) -> None:
+    """It gets dark, the load goes, and the inverter falls asleep."""
+    scene.load(NIGHT_A)
+    scene.home.house.plant.day = DARK
+    await scene.next_cycle()
+    scene.pass_time(660)
+
+
+def day(scene: Scene) -> None:
+    """The sun and the load are back."""
+    scene.home.house.plant.day = FAINT
+    scene.load(BUSY_A)
+    scene.pass_time(10)
+
+
+def go_silent(scene: Scene) -> None:
+    """The charger tells its cloud nothing for 21 minutes."""
+    scene.faults.observations_stopped = True
+    scene.pass_time(21 * 60)
+
+
+def lock_history(scene: Scene) -> None:
+    """Another process writes, and does not come to an end."""
+    path = Settings().folder / "history.db"
+    scene.locking = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    scene.locking.execute("BEGIN IMMEDIATE")
+
+
+def unlock_history(scene: Scene) -> None:
+    if scene.locking is not None:
+        scene.locking.close()
+
+
+def wrong_name(**changes: Any) -> Act:
+    """Let a block have a host name that nobody knows."""
+
+    async def act(scene: Scene) -> None:
+        await scene.home.save(**changes)
+
+    return act
+
+
+async def right_names(scene: Scene) -> None:
+    await scene.home.save()
+
+
+def fill_disk(scene: Scene) -> None:
+    fill(scene.data_folder)
+
+
+def free_disk(scene: Scene) -> None:
+    (scene.data_folder / "ballast").unlink(missing_ok=True)
+
+
+def make_read_only(scene: Scene) -> None:
+    set_read_only(scene.data_folder, True)
+
+
+def make_writable(scene: Scene) -> None:
+    set_read_only(scene.data_folder, False)
+
+
+_REFUSAL: tuple[Moment, ...] = ("before the read", "read to push", "after the push", "between")
+"""A refusal takes the place of the command; it cannot come after that has taken effect."""
+_EDGES: tuple[Moment, ...] = ("before the read", "between")
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("inverter refuses", switch(modbus="refuse"), "Cannot connect to the inverter"),
+    Fault("inverter accepts, is silent", switch(modbus="silent"), "No answer from the inverter"),
+    Fault("inverter resets", switch(modbus="reset"), "closed the connection"),
+    Fault("inverter is busy", switch(modbus="busy"), "is busy"),
+    Fault("inverter answers late", switch(modbus="delay"), "No answer from the inverter"),
+    Fault("inverter: wrong length", switch(modbus="short"), "registers instead of"),
+    Fault("inverter: implausible", switch(modbus="implausible"), "cannot be|rated power is"),
+    Fault("inverter: no Modbus", switch(modbus="garbage"), "No answer from the inverter"),
+    Fault("a second client", switch(modbus="rival"), "serves one client|No answer|was lost"),
+    Fault("meter offline", switch(meter_offline=True), "unknown for 0 s: grid power", fails=False),
+    Fault(
+        "night", night, "meter unknown: half of the main fuse", fails=False, end=day,
+        moments=("before the read",),
+    ),
+    Fault("cloud 400", switch(api_status=400), "answers 400", moments=_REFUSAL),
+    Fault(
+        "cloud 401", switch(api_status=401), "answers 401", moments=_REFUSAL, recovers_s=120,
+    ),
+    Fault(
+        "cloud 403", switch(api_status=403), "blocks this account", moments=_REFUSAL,
+        recovers_s=660,
+    ),
+    Fault(
+        "cloud 429, Retry-After 120", switch(api_status=429, api_retry_after_s=120),
+        "not to be asked for", moments=_REFUSAL, recovers_s=180,
+    ),
+    Fault("cloud 500", switch(api_status=500), "answers 500"),
+    Fault("cloud 503", switch(api_status=503), "answers 503"),
+    Fault("cloud 504", switch(api_status=504), "answers 504"),
+    Fault("cloud slow", switch(api_delay_s=30.0), "did not answer in time", slow=True),
+    Fault("cloud cut in mid-body", switch(api_body="cut"), "cannot be reached"),
+    Fault("cloud: half a JSON", switch(api_body="truncated"), "something unexpected"),
+    Fault("cloud: HTML", switch(api_body="html"), "something unexpected"),
+    Fault("cloud: null fields", switch(api_body="nulls"), "charger \\(offline\\)", fails=False),
+    Fault("cloud: new fields", switch(api_body="new fields"), "main fuse", fails=False),
+    Fault(
+        "cloud: accepted, never done", switch(commands_ignored=True), "main fuse|told again",
+        fails=False, recovers_s=120,
+    ),
+    Fault(
+        "charger silent for 21 min", go_silent, "charger \\(offline\\)", fails=False,
+        moments=("before the read",), recovers_s=90,
+    ),
+    Fault(
+        "DNS fails, cloud", wrong_name(base_url="https://easee.invalid"), "cannot be reached",
+        end=right_names, moments=_EDGES,
+    ),
+    Fault(
+        "DNS fails, inverter", wrong_name(host="sun2000.invalid"), "Cannot connect",
+        end=right_names, moments=_EDGES,
+    ),
+    Fault("clock an hour forward", jump(3600), "main fuse|unknown", fails=False, end=nothing),
+    Fault("clock an hour back", jump(-3600), "main fuse|unknown", fails=False, end=nothing),
+    Fault(
+        "history locked", lock_history, "could not be written .*locked.* kept", end=unlock_history,
+        slow=True,
+    ),
+    Fault(
+        "disk full", fill_disk, "could not be written .*full.* kept", end=free_disk,
+        needs_small_disk=True,
+    ),
+    Fault(
+        "disk read-only", make_read_only, "could not be (read|written|opened)", end=make_writable,
+        needs_small_disk=True, moments=_EDGES,  # within a cycle its lock is open: no remount
+    ),
+)  # fmt: skip
+
+
+async def act(scene: Scene, how: Act) -> None:
+    """Do it."""
+    done = how(scene)
+    if inspect.isawaitable(done):
+        await done
+
+
+async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
+    """The fault at the moment, in a cycle that has to lower the current from 14 to 12 A."""
+    scene.load(CALM_A)
+    for _ in range(4):
+        await scene.next_cycle()
+        scene.pass_time(10)
+        if scene.held_a == 14:
+            break
+    row = Row(fault.name, moment, before_a=scene.held_a)
+    over_fuse_s, scene.highest_a = scene.over_fuse_s, scene.held_a
+    scene.load(BUSY_A)
+    scene.pass_time(INTERVAL_BEFORE_S)
+    runs = await _meet(scene, fault, moment)
+    met = next((run for run in runs if not is_good(run)), runs[0])
+    row.state, row.message = met.name or "", met.message or ""
+    row.recovered_s = await _recover(scene, fault)
+    row.after_a, row.highest_a = scene.held_a, scene.highest_a
+    lost = scene.lost()
+    row.lost = f"{lost} cycles" if lost else "nothing"
+    if moment == "between":
+        row.check(met.is_completed(), "a fault that is over stopped a run")
+    else:
+        row.check(met.is_failed() == fault.fails, "the run's state is another")
+        row.check(bool(re.search(fault.says, row.message)), f"it does not say {fault.says!r}")
+    row.check("\n" not in row.message, "the message is not one line")
+    row.check(row.recovered_s is not None, "it does not recover in time")
+    row.check(row.highest_a <= 14, "more current than before")
+    row.check(scene.over_fuse_s == over_fuse_s, "above the main fuse")
+    row.check(row.after_a == 12, "not the current that the fuse leaves")
+    row.check(not lost, "cycles are not in the history")
+    return row
+
+
+INTERVAL_BEFORE_S = 20
+
+
+async def _meet(scene: Scene, fault: Fault, moment: Moment) -> list[State[Any]]:
+    """Runs from the beginning of the fault to its end."""
+    if moment == "before the read":
+        await act(scene, fault.begin)
+        await scene.settle()
+        runs = [await scene.cycle()]
+        await act(scene, fault.end)
+    elif moment == "between":
+        runs = [await scene.cycle()]
+        await act(scene, fault.begin)
+        scene.pass_time(10)
+        await scene.settle()
+        await act(scene, fault.end)
+        await scene.settle()
+        runs = [await scene.next_cycle(20)]
+    else:
+        scene.home.house.moments.at(_IN_THE_HOUSE[moment], lambda: _now(fault.begin(scene)))
+        runs = [await scene.cycle(), await scene.next_cycle()]
+        await act(scene, fault.end)
+    await scene.settle()
+    scene.home.house.moments.forget()
+    return runs
+
+
+def _now(begun: Awaitable[Any] | None) -> None:
+    if begun is not None:
+        raise TypeError("this fault cannot begin in the middle of a cycle")
+
+
+async def _recover(scene: Scene, fault: Fault) -> float | None:
+    """Seconds until a good cycle has set the right current, by the house's clock."""
+    for waited_s in range(30, fault.recovers_s + 1, 30):
+        good = is_good(await scene.next_cycle(20))
+        scene.pass_time(10)
+        if good and scene.held_a == 12:
+            return waited_s
+    return None

@@ -1,0 +1,182 @@
+"""A home in simulated time; flow, clients, servers and history are the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import time_machine
+from balance import balance
+from prefect import Flow, get_client
+from prefect.client.schemas.objects import State
+from prefect.flow_engine import run_flow_async
+from prefect.states import Scheduled
+
+from easee_load_balancer.blocks import Site
+from easee_load_balancer.history import open_history
+from easee_load_balancer.house.charger import CarSpec, ChargerSpec
+from easee_load_balancer.house.day import Day
+from easee_load_balancer.house.faults import Faults
+from easee_load_balancer.links import LINKS
+from easee_load_balancer.settings import Settings
+from easee_load_balancer.worker.alone import alone
+from tests.flows.home import SITE, Home, a_home
+
+INTERVAL_S = 30
+VOLTS = 230
+CALM_A, BUSY_A = 12.2, 14.2
+"""Loads on L1 that leave 14 A and 12 A to the car: 23 A usable, 3.4 A come from the roof."""
+OFFLINE_A = 10.0
+FAINT = Day("faint", pv_w=(3000.0,) * 1440, load_w=(500.0,) * 1440)
+DARK = Day("dark", pv_w=(0.0,) * 1440, load_w=(500.0,) * 1440)
+_NO_TROUBLE = re.compile(r"unknown|told again|Asleep")
+
+
+@dataclass(slots=True)
+class Scene:
+    """A home, its clock, and what has been seen since the last `forget`."""
+
+    home: Home
+    clock: time_machine.Traveller
+    data_folder: Path
+    with_prefect: bool = True
+    """Else cycles run as they do while the Prefect server is away: quicker."""
+    cycles_due: list[datetime] = field(default_factory=list)
+    highest_a: float = 0.0
+    locking: sqlite3.Connection | None = None
+
+    @property
+    def faults(self) -> Faults:
+        return self.home.house.faults
+
+    @property
+    def held_a(self) -> float:
+        """What the charger's circuit holds on L1."""
+        return self.home.house.plant.charger.dynamic_circuit_current_a[0]
+
+    @property
+    def over_fuse_s(self) -> int:
+        return self.home.house.plant.counters.over_fuse_s
+
+    def load(self, l1_a: float) -> None:
+        """Switch a load on L1."""
+        self.home.house.plant.extra_load_w = (l1_a * VOLTS, 0.0, 0.0)
+
+    def pass_time(self, seconds: int) -> None:
+        """Let the house and the clock go on together."""
+        step_s = 1 if seconds % 10 or seconds <= INTERVAL_S else 10
+        for _ in range(seconds // step_s):
+            self.clock.shift(step_s)
+            self.home.house.advance(step_s)
+            self.highest_a = max(self.highest_a, self.held_a)
+
+    def step_clock(self, seconds: int) -> None:
+        """Set this machine's clock; the cloud's goes on as it was."""
+        self.clock.shift(seconds)
+        self.faults.api_clock_ahead_s -= seconds
+
+    def clear_faults(self) -> None:
+        """All faults end; clocks stay as they are."""
+        self.faults.become(Faults(api_clock_ahead_s=self.faults.api_clock_ahead_s))
+
+    async def settle(self) -> None:
+        """The simulated inverter looks at its faults every 50 ms."""
+        await asyncio.sleep(0.12)
+
+    async def cycle(self) -> State[Any]:
+        """One scheduled run of `balance`, due now."""
+        due = datetime.now(UTC)
+        self.cycles_due.append(due)
+        if not self.with_prefect:
+            await Site.load(SITE)
+            with alone(due):
+                return await balance.fn(SITE)
+        parameters = {"site": SITE}
+        async with get_client() as client:
+            run = await client.create_flow_run(
+                balance, parameters=parameters, state=Scheduled(scheduled_time=due)
+            )
+        state: Any = await run_flow_async(
+            cast(Flow[..., Any], balance), flow_run=run, parameters=parameters, return_type="state"
+        )
+        return cast(State[Any], state)
+
+    async def next_cycle(self, after_s: int = INTERVAL_S) -> State[Any]:
+        """Some time, then a cycle."""
+        self.pass_time(after_s)
+        return await self.cycle()
+
+    def lost(self) -> int:
+        """How many of the cycles since the last look are not in the history."""
+        history = open_history(Settings().database_url)
+        due, self.cycles_due = self.cycles_due, []
+        first, last = min(due), max(due)
+        hours = timedelta(hours=3)
+        kept = set(
+            history.cycles(SITE, first - hours, last + hours, ["scheduled_at"])["scheduled_at"]
+        )
+        return sum(at not in kept for at in due)
+
+
+def is_good(state: State[Any]) -> bool:
+    """Whether the run did all that it should, with everything known."""
+    return state.is_completed() and not _NO_TROUBLE.search(f"{state.name} {state.message}")
+
+
+@asynccontextmanager
+async def a_scene(
+    data_folder: Path, *, with_prefect: bool = True, **changes: Any
+) -> AsyncIterator[Scene]:
+    """A home whose car charges, limited by the main fuse unless `changes` say otherwise."""
+    # the past: the Prefect server lets no run begin before it is due
+    start = datetime.now(UTC) - timedelta(days=2)
+    with time_machine.travel(start) as clock:
+        async with a_home(
+            changes.pop("day", FAINT),
+            car=CarSpec(energy_needed_kwh=10_000.0),
+            charger=ChargerSpec(offline_max_current_a=(OFFLINE_A,) * 3),
+            **changes,
+        ) as home:
+            scene = Scene(home, clock, data_folder, with_prefect)
+            scene.load(CALM_A)
+            async with LINKS.held():
+                for _ in range(4):
+                    await scene.next_cycle()
+                yield scene
+                scene.clear_faults()
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """A file system of 32 MB at the folder. Raises PermissionError for who may not mount one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+        raise PermissionError("only root may mount a file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Leave nothing free on the folder's disk."""
+    with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def set_read_only(folder: Path, read_only: bool) -> None:
+    """Remount the folder's disk, for which nothing on it may be open for writing."""
+    open_history(Settings().database_url).close()
+    option = "ro" if read_only else "rw"
+    subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
