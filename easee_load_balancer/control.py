@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from easee_load_balancer.boost import Boost
 from easee_load_balancer.hands import disobeyed, notice_other_hands, other_limit, resolve_doubt
 from easee_load_balancer.memory import TIME_TO_LIVE, Choice, Memory, after_push
 from easee_load_balancer.policy import Policy
@@ -92,8 +93,25 @@ def decide(
     charger: ChargerState,
     policy: Policy,
     memory: Memory,
+    boost: Boost | None = None,
 ) -> Decision:
-    """The setpoint for the present readings, with the reason and the memory for the next cycle."""
+    """The setpoint for the present readings, with the reason and the memory for the next cycle.
+
+    A boost takes the place of what the policy wants, not of its limits.
+    """
+    if boost is None:
+        return _decide(now, inverter, charger, policy, memory)
+    decision = _decide(now, inverter, charger, boost.over(policy), boost.hurry(memory))
+    return replace(decision, reason=f"{boost}: {decision.reason}")
+
+
+def _decide(
+    now: datetime,
+    inverter: InverterReading,
+    charger: ChargerState,
+    policy: Policy,
+    memory: Memory,
+) -> Decision:
     memory = resolve_doubt(now, charger, _remember(now, inverter, charger, memory))
     memory = notice_other_hands(charger, memory, leave=policy.mode == "off")
     missing = _missing(now, inverter, charger, policy)

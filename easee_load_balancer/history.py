@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.types import JSON
 
+from easee_load_balancer.boost_history import Boosts
 from easee_load_balancer.control import Decision
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
@@ -221,6 +222,7 @@ class History:
 
     def __init__(self, url: str) -> None:
         self._where, self._engine = _engine(url)
+        self.boosts = Boosts(self._session)
         with self._errors("opened"), self._engine.connect() as connection:
             try:
                 bring_up_to_date(connection, self._where)
@@ -264,6 +266,12 @@ class History:
             last = session.get(_LastCycle, site)
             cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
             return cycle or session.scalar(query.limit(1))
+
+    def cycle_before(self, site: str, moment: datetime) -> Cycle | None:
+        """The newest cycle of the site that was due before that moment."""
+        query = select(Cycle).where(Cycle.site == site, Cycle.scheduled_at < moment)
+        with self._errors("read"), Session(self._engine) as session:
+            return session.scalar(query.order_by(Cycle.scheduled_at.desc()).limit(1))
 
     def began(self, site: str) -> datetime | None:
         """When the first cycle of the site was."""
@@ -315,6 +323,11 @@ class History:
         )
         with self._errors("read"), self._engine.connect() as connection:
             return {endpoint: int(calls) for endpoint, calls in connection.execute(query)}
+
+    @contextmanager
+    def _session(self, verb: str) -> Iterator[Session]:
+        with self._errors(verb), Session(self._engine, expire_on_commit=False) as session:
+            yield session
 
     @contextmanager
     def _errors(self, verb: str) -> Iterator[None]:

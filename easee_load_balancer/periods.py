@@ -28,12 +28,7 @@ class Period:
         cls, day: date | None, last_day: date | None, kind: PeriodKind, time_zone: str
     ) -> Period:
         """What a person asks for; yesterday without a day. Raises ConfigurationError."""
-        try:
-            zone = ZoneInfo(time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigurationError(
-                f"{time_zone!r} is not an IANA time zone such as Europe/Stockholm."
-            ) from None
+        zone = time_zone_called(time_zone)
         first = day or datetime.now(zone).date() - _DAY
         if last_day is None:
             return cls.around(first, kind, zone)
@@ -41,6 +36,19 @@ class Period:
             return cls.between(first, last_day, zone)
         except ValueError as error:
             raise ConfigurationError(f"There is nothing to sum up: {error}.") from None
+
+    @classmethod
+    def lately(cls, first: date | None, last: date | None, time_zone: str) -> Period:
+        """From `first` to `last`, by default yesterday and the six days before.
+
+        Raises ConfigurationError.
+        """
+        zone = time_zone_called(time_zone)
+        last = last or max(first or date.min, datetime.now(zone).date() - _DAY)
+        try:
+            return cls.between(first or last - 6 * _DAY, last, zone)
+        except ValueError as error:
+            raise ConfigurationError(f"There is nothing to replay: {error}.") from None
 
     @classmethod
     def around(cls, day: date, kind: PeriodKind, zone: ZoneInfo) -> Period:
@@ -74,6 +82,16 @@ class Period:
             return f"{self.first:%B %Y}"
         first, last = (f"{day:%A} {day.day} {day:%B %Y}" for day in (self.first, self.last))
         return first if self.first == self.last else f"{first} to {last}"
+
+
+def time_zone_called(name: str) -> ZoneInfo:
+    """The time zone with that IANA name. Raises ConfigurationError."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigurationError(
+            f"{name!r} is not an IANA time zone such as Europe/Stockholm."
+        ) from None
 
 
 def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:

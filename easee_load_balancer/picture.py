@@ -1,12 +1,9 @@
-"""Pictures of a day and of longer periods: dark, so that they suit the Prefect UI, and legible
-on a phone."""
+"""Pictures of a day and of longer periods."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from io import BytesIO
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,41 +12,29 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from easee_load_balancer.control import NOMINAL_VOLTAGE_V
+from easee_load_balancer.drawing import (
+    BATTERY,
+    CAR,
+    EXPORT,
+    GRID,
+    HOUSE,
+    INK,
+    SETPOINT,
+    STYLE,
+    SUN,
+    WIDTH_IN,
+    head,
+    png,
+)
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.periods import Period
 from easee_load_balancer.summary import DayDetail, Summary
 
-_BACKGROUND, _INK, _FAINT = "#12161f", "#e6e9f0", "#39414f"
-_SUN, _HOUSE, _GRID, _BATTERY = "#f6c445", "#8b96aa", "#ef6b5b", "#9d8cf5"
-_CAR, _EXPORT, _SETPOINT = "#46c487", "#4aa8e0", "#ffffff"
 _BIN, _SHORT_BIN = timedelta(minutes=5), timedelta(minutes=1)
 _SHORT = timedelta(hours=6)
 """A first day may be so short."""
-_WIDTH_IN = 6.2
-_STYLE: dict[Any, Any] = {
-    "figure.facecolor": _BACKGROUND,
-    "axes.facecolor": _BACKGROUND,
-    "axes.edgecolor": _FAINT,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 14,
-    "axes.titlecolor": _INK,
-    "grid.color": _FAINT,
-    "grid.linewidth": 0.6,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "font.size": 14,
-    "legend.frameon": False,
-    "legend.fontsize": 12,
-    "hatch.color": _FAINT,
-}
 
 
 def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
@@ -57,8 +42,8 @@ def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
     power = _binned(detail)
     soc = detail.cycles.dropna(subset="battery_soc_pct")
     heights = [2.8, 2.2, 2.2] + [1.2] * bool(len(soc))
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH_IN, 1.2 + sum(heights)), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_IN, 1.2 + sum(heights)), layout="constrained")
         panels: Sequence[Axes] = figure.subplots(
             len(heights), 1, sharex=True, height_ratios=heights
         )
@@ -73,37 +58,37 @@ def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
                     x = date2num([since, until])
                     panel.axvspan(x[0], x[1], facecolor="none", hatch="///", linewidth=0)
         _clock(panels[-1], detail, zone)
-        return _png(figure)
+        return png(figure)
 
 
 def bars_picture(summary: Summary) -> bytes:
     """A longer period as a PNG: a bar for each day, or for each month of more than two."""
     bars = by_bar(summary.period, summary.days)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH_IN, 6.4), layout="constrained")
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH_IN, 6.4), layout="constrained")
         car, sun = figure.subplots(2, 1, sharex=True)
         _stack(
             car,
             bars,
-            {"sun": _CAR, "battery": _BATTERY, "grid": _GRID},
+            {"sun": CAR, "battery": BATTERY, "grid": GRID},
             [
                 [one.car_from_sun_kwh for one in bars.values()],
                 [one.car_from_battery_kwh for one in bars.values()],
                 [one.car_from_grid_kwh for one in bars.values()],
             ],
         )
-        _head(car, "Car, kWh", 3)
+        head(car, "Car, kWh", 3)
         own = [max(one.pv_kwh - one.export_kwh, 0.0) for one in bars.values()]
         sold = [one.export_kwh for one in bars.values()]
-        _stack(sun, bars, {"used at home": _SUN, "sold": _EXPORT}, [own, sold])
+        _stack(sun, bars, {"used at home": SUN, "sold": EXPORT}, [own, sold])
         bought = [-one.import_kwh for one in bars.values()]
-        sun.bar(list(range(len(bars))), bought, color=_GRID, label="bought", width=0.8)
-        sun.axhline(0, color=_INK, linewidth=0.8)
-        _head(sun, "Sun, kWh", 3)
+        sun.bar(list(range(len(bars))), bought, color=GRID, label="bought", width=0.8)
+        sun.axhline(0, color=INK, linewidth=0.8)
+        head(sun, "Sun, kWh", 3)
         shown = range(0, len(bars), max(1, len(bars) // 12 + (len(bars) > 12)))
         labels = list(bars)
         sun.set_xticks(list(shown), [labels[index] for index in shown])
-        return _png(figure)
+        return png(figure)
 
 
 def by_bar(period: Period, days: Mapping[date, Energy]) -> dict[str, Energy]:
@@ -131,14 +116,14 @@ def _draw_sun(panel: Axes, power: pd.DataFrame) -> None:
         power["house_w"].clip(lower=0) / 1000,
         car_w / 1000,
         step="post",
-        colors=[_HOUSE, _CAR],
+        colors=[HOUSE, CAR],
         labels=["house", "car"],
         linewidth=0,
     )
     panel.step(
-        power.index, power["pv_w"] / 1000, where="post", color=_SUN, linewidth=2.0, label="sun"
+        power.index, power["pv_w"] / 1000, where="post", color=SUN, linewidth=2.0, label="sun"
     )
-    _head(panel, "Sun and use, kW", 3)
+    head(panel, "Sun and use, kW", 3)
     panel.set_ylim(bottom=0)
 
 
@@ -149,7 +134,7 @@ def _draw_car(panel: Axes, power: pd.DataFrame, cycles: pd.DataFrame) -> None:
         power["car_from_battery_w"] / 1000,
         power["car_from_grid_w"] / 1000,
         step="post",
-        colors=[_CAR, _BATTERY, _GRID],
+        colors=[CAR, BATTERY, GRID],
         labels=["sun", "battery", "grid"],
         linewidth=0,
     )
@@ -158,33 +143,33 @@ def _draw_car(panel: Axes, power: pd.DataFrame, cycles: pd.DataFrame) -> None:
         date2num(cycles["at"]),
         setpoint_kw,
         where="post",
-        color=_SETPOINT,
+        color=SETPOINT,
         linewidth=0.9,
         alpha=0.85,
         label="setpoint",
     )
-    _head(panel, "Car, kW", 4)
+    head(panel, "Car, kW", 4)
     panel.set_ylim(bottom=0)
 
 
 def _draw_grid(panel: Axes, power: pd.DataFrame, *, has_battery: bool) -> None:
     sold, bought = power["export_w"] / 1000, -power["import_w"] / 1000
-    panel.fill_between(power.index, sold, step="post", color=_EXPORT, linewidth=0, label="sold")
-    panel.fill_between(power.index, bought, step="post", color=_GRID, linewidth=0, label="bought")
+    panel.fill_between(power.index, sold, step="post", color=EXPORT, linewidth=0, label="sold")
+    panel.fill_between(power.index, bought, step="post", color=GRID, linewidth=0, label="bought")
     if has_battery:
         charge = (power["charge_w"] - power["discharge_w"]) / 1000
         panel.step(
-            power.index, charge, where="post", color=_BATTERY, linewidth=1.8, label="into battery"
+            power.index, charge, where="post", color=BATTERY, linewidth=1.8, label="into battery"
         )
-    panel.axhline(0, color=_INK, linewidth=0.8)
-    _head(panel, "Grid, kW", 3)
+    panel.axhline(0, color=INK, linewidth=0.8)
+    head(panel, "Grid, kW", 3)
 
 
 def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame, length: timedelta) -> None:
     binned = soc.set_index("at")["battery_soc_pct"].resample(length).mean()
-    panel.plot(date2num(binned.index), binned, color=_BATTERY, linewidth=2.2)
+    panel.plot(date2num(binned.index), binned, color=BATTERY, linewidth=2.2)
     panel.set_ylim(0, 100)
-    _head(panel, "Battery, %", 0)
+    head(panel, "Battery, %", 0)
     panel.set_yticks([0, 50, 100])
 
 
@@ -197,24 +182,6 @@ def _binned(detail: DayDetail) -> pd.DataFrame:
 
 def _bin(detail: DayDetail) -> timedelta:
     return _BIN if detail.end - detail.start > _SHORT else _SHORT_BIN
-
-
-def _head(panel: Axes, title: str, columns: int) -> None:
-    """Title on the left, legend on the right, both above the panel."""
-    panel.set_title(title)
-    panel.set_axisbelow(True)
-    panel.margins(x=0)
-    panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    if columns:
-        panel.legend(
-            loc="lower right",
-            bbox_to_anchor=(1.01, 0.99),
-            ncols=columns,
-            handlelength=1.0,
-            handletextpad=0.4,
-            columnspacing=1.0,
-            borderaxespad=0.0,
-        )
 
 
 def _stack(
@@ -238,9 +205,3 @@ def _clock(panel: Axes, detail: DayDetail, zone: ZoneInfo) -> None:
     else:
         panel.xaxis.set_major_locator(AutoDateLocator(tz=zone, maxticks=6))
         panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=zone))
-
-
-def _png(figure: Figure) -> bytes:
-    picture = BytesIO()
-    figure.savefig(picture, format="png", dpi=150, pil_kwargs={"optimize": True})
-    return picture.getvalue()

@@ -8,5 +8,6 @@ import resource
 
 def keep_to_oneself() -> None:
     """Write no core file, and files for the owner alone; what is started inherits both."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
     os.umask(0o077)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.ledger import LONGEST_STEP_INTERVALS
+from easee_load_balancer.page import UNKNOWN, as_duration, as_kwh, as_table, embedded
 from easee_load_balancer.picture import by_bar
 from easee_load_balancer.summary import DayDetail, Summary
 
-_UNKNOWN = "–"  # noqa: RUF001
 _MOST_GAPS = 8
 _NOTABLE_GAP = timedelta(minutes=3)
 
@@ -28,10 +26,10 @@ def _sentence(summary: Summary) -> str:
     if not total.measured_s:
         return f"Nothing was measured on {summary.period.title}"
     if total.car_kwh < 0.05:
-        return f"No charging; the roof made {_kwh(total.pv_kwh)} kWh"
+        return f"No charging; the roof made {as_kwh(total.pv_kwh)} kWh"
     sun_pct = round(100 * total.car_from_sun_kwh / total.car_kwh)
     sentence = (
-        f"{_kwh(total.car_from_sun_kwh)} of the car's {_kwh(total.car_kwh)} kWh "
+        f"{as_kwh(total.car_from_sun_kwh)} of the car's {as_kwh(total.car_kwh)} kWh "
         f"were sun ({sun_pct} %)"
     )
     if total.saved is not None:
@@ -47,8 +45,7 @@ def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None =
         f"**{summary.period.title}**, {summary.site}: {_conduct(total)}.",
     ]
     if picture is not None:
-        encoded = b64encode(picture).decode()
-        parts += [f"![{summary.period.title}](data:image/png;base64,{encoded})"]
+        parts += [embedded(picture, summary.period.title)]
     parts += [
         "## Where it came from, where it went",
         _balance(total),
@@ -75,7 +72,7 @@ def _conduct(total: Energy) -> str:
     if total.cycles_missed:
         problems.append(f"{total.cycles_missed:,} cycles missed")
     if total.unmeasured_s >= _NOTABLE_GAP.total_seconds():
-        problems.append(f"{_duration(total.unmeasured_s)} not measured")
+        problems.append(f"{as_duration(total.unmeasured_s)} not measured")
     return ", ".join(problems) or f"all {total.cycles:,} cycles ran"
 
 
@@ -93,27 +90,27 @@ def _balance(total: Energy) -> str:
         ("Into the battery", total.charge_kwh),
     ]
     rows = [
-        (source, "" if kwh is None else _kwh(kwh), use, _kwh(used))
+        (source, "" if kwh is None else as_kwh(kwh), use, as_kwh(used))
         for (source, kwh), (use, used) in zip(sources, uses, strict=True)
     ]
     came = total.pv_kwh + total.import_kwh + total.discharge_kwh
     went = total.house_kwh + total.car_kwh + total.export_kwh + total.charge_kwh
-    rows.append(("**Together**", f"**{_kwh(came)}**", "**Together**", f"**{_kwh(went)}**"))
-    note = f"Of the house, {_kwh(total.losses_kwh)} kWh were lost in the inverter."
-    table = _table(("From", "kWh", "To", "kWh"), "lrlr", rows)
+    rows.append(("**Together**", f"**{as_kwh(came)}**", "**Together**", f"**{as_kwh(went)}**"))
+    note = f"Of the house, {as_kwh(total.losses_kwh)} kWh were lost in the inverter."
+    table = as_table(("From", "kWh", "To", "kWh"), "lrlr", rows)
     return f"{table}\n\n{note}" if total.losses_kwh >= 0.05 else table
 
 
 def _car(total: Energy, currency: str | None) -> str:
     rows = [
-        (name, _kwh(kwh), _pct(100 * kwh / total.car_kwh if total.car_kwh else None))
+        (name, as_kwh(kwh), _pct(100 * kwh / total.car_kwh if total.car_kwh else None))
         for name, kwh in (
             ("From the sun", total.car_from_sun_kwh),
             ("From the battery", total.car_from_battery_kwh),
             ("From the grid", total.car_from_grid_kwh),
         )
     ]
-    table = _table(("", "kWh", "share"), "lrr", rows)
+    table = as_table(("", "kWh", "share"), "lrr", rows)
     if total.saved is None:
         return f"{table}\n\nWithout a block 'Tariff' there are no amounts of money."
     return (
@@ -127,19 +124,19 @@ def _conduct_table(summary: Summary) -> str:
     rows = [
         ("Self-consumption", _pct(total.self_consumption_pct)),
         ("Autarky", _pct(total.autarky_pct)),
-        ("Charging", _duration(total.charging_s)),
+        ("Charging", as_duration(total.charging_s)),
         ("Charges begun", _seen(total.starts, total)),
         ("Phase changes", _seen(total.phase_changes, total)),
         ("Cycles", f"{total.cycles:,}"),
         ("Cycles failed", f"{total.cycles_failed:,}"),
         ("Cycles missed", f"{total.cycles_missed:,}"),
-        ("Not measured", _duration(total.unmeasured_s)),
-        ("Longest gap", _duration(total.longest_gap_s)),
+        ("Not measured", as_duration(total.unmeasured_s)),
+        ("Longest gap", as_duration(total.longest_gap_s)),
     ]
     if total.grid_unknown_s:
-        rows.append(("Inverter asleep", _duration(total.grid_unknown_s)))
+        rows.append(("Inverter asleep", as_duration(total.grid_unknown_s)))
     if total.car_unknown_s:
-        rows.append(("Car unknown", _duration(total.car_unknown_s)))
+        rows.append(("Car unknown", as_duration(total.car_unknown_s)))
     if total.saved is not None:
         rows += [
             ("Paid to the grid", _money(total.import_cost, currency)),
@@ -154,7 +151,7 @@ def _conduct_table(summary: Summary) -> str:
         notes += ["While the inverter sleeps, the grid and the house are unknown."]
     if total.car_unknown_s:
         notes += ["While the car is unknown, it is part of the house."]
-    return f"{_table(('', summary.period.kind), 'lr', rows)}\n\n{' '.join(notes)}"
+    return f"{as_table(('', summary.period.kind), 'lr', rows)}\n\n{' '.join(notes)}"
 
 
 def _seen(count: int, total: Energy) -> str:
@@ -178,12 +175,12 @@ def _cross_check(total: Energy) -> str:
         counted = getattr(total, f"{name}_kwh")
         if counted is None:
             continue
-        differ = _UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
-        in_gaps = _kwh(getattr(total, f"{name}_gaps_kwh"), 2)
-        rows.append((title, _kwh(counted, 2), differ, in_gaps))
+        differ = UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
+        in_gaps = as_kwh(getattr(total, f"{name}_gaps_kwh"), 2)
+        rows.append((title, as_kwh(counted, 2), differ, in_gaps))
     if not rows:
         return "None of them could be read."
-    table = _table(("kWh", "counted", "differ", "gaps"), "lrrr", rows)
+    table = as_table(("kWh", "counted", "differ", "gaps"), "lrrr", rows)
     return (
         f"{table}\n\nCounted in the measured time; by how much the samples alone differ from it; "
         "and counted while nothing was measured, which is in no other figure. On this page grid "
@@ -198,7 +195,7 @@ def _parts(summary: Summary) -> str:
         (
             name,
             *(
-                _kwh(kwh)
+                as_kwh(kwh)
                 for kwh in (
                     one.pv_kwh,
                     one.house_kwh,
@@ -208,19 +205,19 @@ def _parts(summary: Summary) -> str:
                     one.export_kwh,
                 )
             ),
-            _UNKNOWN if one.saved is None else f"{one.saved:,.2f}",
-            _duration(one.unmeasured_s),
+            UNKNOWN if one.saved is None else f"{one.saved:,.2f}",
+            as_duration(one.unmeasured_s),
         )
         for name, one in bars.items()
     ]
     names = ("", "sun", "house", "car", "car from sun", "bought", "sold")
     saved = f"saved {summary.currency}" if summary.currency else "saved"
-    return _table((*names, saved, "not measured"), "lrrrrrrrr", rows)
+    return as_table((*names, saved, "not measured"), "lrrrrrrrr", rows)
 
 
 def _cloud_calls(summary: Summary) -> str:
     rows = [(endpoint, f"{calls:,}") for endpoint, calls in summary.cloud_calls.items()]
-    return _table(("", summary.period.kind), "lr", rows)
+    return as_table(("", summary.period.kind), "lr", rows)
 
 
 def _gap_list(detail: DayDetail, summary: Summary) -> list[str]:
@@ -234,7 +231,7 @@ def _gap_list(detail: DayDetail, summary: Summary) -> list[str]:
         (
             f"{since.astimezone(zone):%H:%M:%S}",
             f"{until.astimezone(zone):%H:%M:%S}",
-            _duration((until - since).total_seconds()),
+            as_duration((until - since).total_seconds()),
         )
         for since, until in sorted(longest)
     ]
@@ -244,30 +241,12 @@ def _gap_list(detail: DayDetail, summary: Summary) -> list[str]:
     )
     if len(notable) > _MOST_GAPS:
         note += f" The {_MOST_GAPS} longest of {len(notable)}."
-    return ["## Gaps", _table(("from", "to", "length"), "rrr", rows), note]
-
-
-def _table(names: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
-    marks = {"l": ":---", "r": "---:"}
-    lines = [names, [marks[side] for side in align], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _kwh(kwh: float | None, digits: int = 1) -> str:
-    return _UNKNOWN if kwh is None else f"{kwh + 0.0:,.{digits}f}"
+    return ["## Gaps", as_table(("from", "to", "length"), "rrr", rows), note]
 
 
 def _pct(share: float | None) -> str:
-    return _UNKNOWN if share is None else f"{share:.0f} %"
+    return UNKNOWN if share is None else f"{share:.0f} %"
 
 
 def _money(amount: float | None, currency: str | None) -> str:
-    return _UNKNOWN if amount is None else f"{amount:,.2f} {currency}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 10:
-        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes:02d} min" if hours else f"{minutes} min"
+    return UNKNOWN if amount is None else f"{amount:,.2f} {currency}"

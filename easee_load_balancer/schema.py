@@ -24,7 +24,7 @@ VERSION = 4
 
 1: cycles and daily energies, without a number. 2: calls to the cloud, and this number. 3: the
 battery's counters, the age of the car's power, and what samples alone say. 4: which cycle ran
-last.
+last, and boosts.
 """
 
 STEPS: Mapping[int, Callable[[Connection], None]] = {}

@@ -262,10 +262,16 @@ def _weigh(case: Situation) -> Memory:
     if surplus is not None and surplus.known and memory.weighed_at is not None:
         hours = min(case.since(memory.weighed_at), LONGEST_CYCLE) / timedelta(hours=1)
         here_w = case.best_worth_w(case.choice, surplus.middle_w)
-        missed_wh: dict[int, float] = {}
-        for other in case.others:
-            more_w = case.best_worth_w(other, surplus.middle_w) - here_w
-            missed_wh[other] = max(0.0, memory.missed_wh.get(other, 0.0) + more_w * hours)
+        more_w = {
+            other: case.best_worth_w(other, surplus.middle_w) - here_w for other in case.others
+        }
+        missed_wh: dict[int, float] = {
+            other: max(0.0, memory.missed_wh.get(other, 0.0) + more_w[other] * hours)
+            for other in case.others
+        }
+        if case.policy.mode == "fast":  # when sun counts again: no delay, but no debt either
+            best = max(more_w, key=lambda other: more_w[other])
+            missed_wh = {best: min(missed_wh[best], case.cost_wh(best))}
         update["missed_wh"] = missed_wh
         if held.current_a:
             held_w = case.worth_w(case.draw_w(held.current_a, held.phases), surplus.middle_w)

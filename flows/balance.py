@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from easee_load_balancer.blocks import Site, SiteName
+from easee_load_balancer.boost import Boost
 from easee_load_balancer.control import Decision, Memory
 from easee_load_balancer.errors import (
     BalancerError,
@@ -26,8 +27,9 @@ from easee_load_balancer.lock import SiteBusy, Word, only_writer
 from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.settings import Settings
 from easee_load_balancer.wording import cycle_line
+from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
-from tasks.history import last_known_cycle, load_last_cycle, record_cycle
+from tasks.history import Past, known_past, load_past, record_cycle
 from tasks.inverter import read_inverter
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
@@ -67,7 +69,8 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
     What fails on the way is collected: the fuse is protected with what is left.
     """
     failures: list[str] = []
-    last = await _last_cycle(setup.name, failures)
+    past = await _past(setup.name, failures)
+    last = past.last
     if last is not None and last.replaces(run.scheduled_at, run.started_at):
         return None
     if last is None and failures:
@@ -77,7 +80,8 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
     memory = memory.after_crash(word.left)
     house = await _read_house(setup, failures, night=memory.is_night(run.started_at))
     now = datetime.now(UTC)
-    decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory)
+    boost = await _boost(past, now, house.charger, failures)
+    decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory, boost)
     if decision.push and decision.setpoint is not None:
         word.leave(Memory.word_of(decision.setpoint, now))
         decision = await _push(setup, decision, decision.setpoint, now, failures)
@@ -87,7 +91,7 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
         scheduled_at=run.scheduled_at,
         at=now,
         run_id=str(run.id or "without Prefect"),
-        mode=setup.policy.mode,
+        mode="boost" if boost else setup.policy.mode,
         inverter=house.inverter,
         charger=house.charger,
         decision=decision,
@@ -101,12 +105,25 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
     return _Done(decision, " ".join(failures) or None, house.inverter.asleep)
 
 
-async def _last_cycle(site: str, failures: list[str]) -> Cycle | None:
+async def _past(site: str, failures: list[str]) -> Past:
     try:
-        return await load_last_cycle(site)
+        return await load_past(site)
     except HistoryError as error:
         failures.append(str(error))
-        return last_known_cycle(site)
+        return known_past(site)
+
+
+async def _boost(
+    past: Past, now: datetime, charger: ChargerState, failures: list[str]
+) -> Boost | None:
+    """The boost that counts for this cycle; as last recorded where that cannot be done now."""
+    if past.boost is None:
+        return None
+    try:
+        return await obey_boost(past.boost, now, charger)
+    except HistoryError as error:
+        failures.append(str(error))
+        return None if past.boost.boost.ended(now) else past.boost.boost
 
 
 async def _push(

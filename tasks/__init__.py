@@ -1,4 +1,4 @@
-"""The steps of the flows: time-outs, retries, names and tags; no arithmetic."""
+"""The steps of the flows: time-outs, retries and names; no arithmetic."""
 
 from __future__ import annotations
 

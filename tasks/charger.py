@@ -13,7 +13,6 @@ from tasks.step import step
 @step(
     name="read charger",
     task_run_name="read charger",
-    tags=["charger"],
     timeout_seconds=15,
 )
 async def read_charger(charger: EaseeCharger) -> ChargerState:
@@ -25,7 +24,6 @@ async def read_charger(charger: EaseeCharger) -> ChargerState:
 @step(
     name="push setpoint",
     task_run_name="push {setpoint}",
-    tags=["charger"],
     timeout_seconds=15,
 )
 async def push_setpoint(charger: EaseeCharger, setpoint: Setpoint) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from easee_load_balancer.blocks import EaseeCharger
+from easee_load_balancer.boost_history import BoostRow
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history import Cycle
+from easee_load_balancer.history import Cycle, open_history
 from easee_load_balancer.journal import Journal, open_journal
 from easee_load_balancer.links import LINKS
 from easee_load_balancer.settings import Settings
@@ -18,18 +20,28 @@ _LONGEST_S = 7.0
 _T = TypeVar("_T")
 
 
-@step(name="load last cycle", task_run_name="load last cycle", tags=["history"], timeout_seconds=8)
-async def load_last_cycle(site: str) -> Cycle | None:
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a cycle finds in the history."""
+
+    last: Cycle | None
     """The cycle that ran last."""
-    return await _in_time(lambda: _journal().last_cycle(site))
+    boost: BoostRow | None
+    """The boost under way."""
 
 
-def last_known_cycle(site: str) -> Cycle | None:
-    """The cycle that this process ran last, for when the history cannot be asked."""
-    return _journal().last_known(site)
+@step(name="load past", task_run_name="load past", timeout_seconds=8)
+async def load_past(site: str) -> Past:
+    """The cycle that ran last, and the boost under way."""
+    return await in_time(lambda: Past(_journal().last_cycle(site), _boost(site)))
 
 
-@step(name="record cycle", task_run_name="record cycle", tags=["history"], timeout_seconds=8)
+def known_past(site: str) -> Past:
+    """What this process knows by itself, for when the history cannot be asked: no boost."""
+    return Past(_journal().last_known(site), None)
+
+
+@step(name="record cycle", task_run_name="record cycle", timeout_seconds=8)
 async def record_cycle(cycle: Cycle, charger: EaseeCharger) -> None:
     """Store the cycle and how often its cloud was called; storing it again replaces it.
 
@@ -37,12 +49,15 @@ async def record_cycle(cycle: Cycle, charger: EaseeCharger) -> None:
     """
     cloud = await LINKS.easee(charger.credentials, Settings().folder)
     calls = cloud.calls.copy()
-    await _in_time(lambda: _journal().record(cycle, calls))
+    await in_time(lambda: _journal().record(cycle, calls))
     cloud.calls -= calls
 
 
-async def _in_time(use: Callable[[], _T]) -> _T:
-    """Use the history in a thread, which goes on alone when it takes too long."""
+async def in_time(use: Callable[[], _T]) -> _T:
+    """Use the history in a thread, which goes on alone when it takes too long.
+
+    Raises HistoryError.
+    """
     try:
         async with asyncio.timeout(_LONGEST_S):
             return await asyncio.to_thread(use)
@@ -50,6 +65,10 @@ async def _in_time(use: Callable[[], _T]) -> _T:
         raise HistoryError(
             f"The history did not answer within {_LONGEST_S:.0f} s. Is its disk or server busy?"
         ) from None
+
+
+def _boost(site: str) -> BoostRow | None:
+    return open_history(Settings().database_url).boosts.under_way(site)
 
 
 def _journal() -> Journal:

@@ -11,7 +11,6 @@ from tasks.step import step
 @step(
     name="read inverter",
     task_run_name="read inverter",
-    tags=["inverter"],
     timeout_seconds=17,
 )
 async def read_inverter(address: InverterAddress, *, night: bool) -> InverterReading:

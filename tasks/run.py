@@ -58,12 +58,17 @@ class Run:
         logger.info("%s", line)
 
 
-async def end_as(state: State[Any]) -> State[Any]:
-    """Name the flow run after what its final state says, and return that state."""
+async def name_run(name: str) -> None:
+    """Name the present flow run; nothing without Prefect."""
     run_id = Run.current().id
     if run_id is not None:
         async with get_client() as client:
-            await client.update_flow_run(run_id, name=(state.message or "")[:_LONGEST_NAME])
+            await client.update_flow_run(run_id, name=name[:_LONGEST_NAME])
+
+
+async def end_as(state: State[Any]) -> State[Any]:
+    """Name the flow run after what its final state says, and return that state."""
+    await name_run(state.message or "")
     return state
 
 
@@ -79,4 +84,9 @@ async def failed(message: str) -> State[Any]:
 
 async def superseded(why: str) -> State[Any]:
     """The cycle was not needed any more and touched nothing."""
-    return await end_as(Cancelled(name="Superseded", message=f"superseded: {why}"))
+    return await cancelled(f"superseded: {why}", name="Superseded")
+
+
+async def cancelled(message: str, name: str = "Cancelled") -> State[Any]:
+    """What was under way is not wanted any more."""
+    return await end_as(Cancelled(name=name, message=message))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from easee_load_balancer.boost import Boost
 from easee_load_balancer.control import Decision, Memory, Policy, decide
 from easee_load_balancer.readings import ChargerState, InverterReading
 from tasks.step import step
@@ -16,6 +17,7 @@ def compute_setpoint(
     charger: ChargerState,
     policy: Policy,
     memory: Memory,
+    boost: Boost | None,
 ) -> Decision:
     """The control law."""
-    return decide(now, inverter, charger, policy, memory)
+    return decide(now, inverter, charger, policy, memory, boost)

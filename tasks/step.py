@@ -24,7 +24,9 @@ class _Step(Task[P, R]):
 def step(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Like `prefect.task`, but the plain function while a cycle runs without Prefect.
 
-    Results stay in memory: Prefect would pickle what devices and cloud have sent.
+    Results stay in memory: Prefect would pickle what devices and cloud have sent. A step of the
+    cycle bears no tag: for each, Prefect asks the server for a concurrency slot, and where two ask
+    at the same time, SQLite is locked and one waits for seconds.
     """
     options.setdefault("persist_result", False)
     return lambda function: _Step(function, **options)

@@ -72,7 +72,9 @@ def running_postgres() -> Iterator[Postgres]:
         )
 
     try:
-        (folder / "password").write_text(PASSWORD)
+        password = folder / "password"
+        password.write_text(PASSWORD)
+        os.chown(password, user.pw_uid, user.pw_gid)
         run(
             "initdb",
             "-U",

@@ -10,9 +10,9 @@ import pytest
 from easee_load_balancer.control import Policy
 from easee_load_balancer.house.charger import CarSpec
 from easee_load_balancer.house.day import Day, generate_day
+from easee_load_balancer.house.loop import QUICK, SLOW, Link, run_day
 from easee_load_balancer.house.plant import BatterySpec, HouseSpec, Plant
 from tests.benchmarks.laws import Evcc, Ours, value_eur
-from tests.benchmarks.loop import QUICK, SLOW, Link, run_day
 from tests.control_readings import VOLTS
 
 FLAT = Day("flat", (6000.0,) * 1440, (600.0,) * 1440)

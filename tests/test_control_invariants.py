@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from easee_load_balancer.boost import Boost
 from easee_load_balancer.control import Memory, Policy, decide
 from easee_load_balancer.readings import (
     CAR_CURRENTS_OBSERVED,
@@ -113,14 +114,30 @@ memories = st.builds(
 )
 
 
+boosts = st.one_of(
+    st.none(),
+    st.builds(
+        Boost,
+        current_a=st.integers(6, 32),
+        started_at=st.integers(0, 4000).map(lambda s: NOW - timedelta(seconds=s)),
+    ),
+)
+
+
 @settings(max_examples=500, deadline=None)
-@given(reading=readings, state=chargers, policy=policies(), memory=memories)
+@given(reading=readings, state=chargers, policy=policies(), memory=memories, boost=boosts)
 def test_what_must_never_happen(
-    reading: InverterReading, state: ChargerState, policy: Policy, memory: Memory
+    reading: InverterReading,
+    state: ChargerState,
+    policy: Policy,
+    memory: Memory,
+    boost: Boost | None,
 ) -> None:
-    decision = decide(NOW, reading, state, policy, memory)
-    assert decide(NOW, reading, state, policy, memory) == decision
-    assert 0 < len(decision.reason) <= 140
+    decision = decide(NOW, reading, state, policy, memory, boost)
+    assert decide(NOW, reading, state, policy, memory, boost) == decision
+    if boost is not None:
+        policy = boost.over(policy)
+    assert 0 < len(decision.reason.removeprefix(f"{boost}: ")) <= 140
     assert Memory.model_validate_json(decision.memory.model_dump_json()) == decision.memory
     setpoint = decision.setpoint
     if setpoint is None or not decision.push:

@@ -13,7 +13,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.exceptions import ParameterTypeError
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from easee_load_balancer.worker.runs import CYCLE_TAG
+from easee_load_balancer.worker.runs import CYCLE_TAG, RESUMED_TAG
 
 PROJECT = Path(__file__).parents[1]
 TOP_KEYS = {"name", "pull", "definitions", "deployments"}
@@ -26,7 +26,7 @@ DEPLOYMENT_KEYS = {
     "work_pool",
     "schedules",
 }
-ON_REQUEST = {"discover"}
+ON_REQUEST = {"backtest", "boost", "discover"}
 SCHEDULE_KEYS = {"slug", "timezone", "active"}
 
 
@@ -43,7 +43,7 @@ def test_top_level_keys() -> None:
 
 
 def test_what_is_deployed() -> None:
-    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping", "discover"}
+    assert set(DEPLOYMENTS) == {"balance", "daily_summary", "housekeeping"} | ON_REQUEST
     assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
     assert {name for name, one in DEPLOYMENTS.items() if "schedules" not in one} == ON_REQUEST
     assert [name for name, one in DEPLOYMENTS.items() if CYCLE_TAG in one["tags"]] == ["balance"]
@@ -91,6 +91,10 @@ def test_schedule(name: str) -> None:
         assert IntervalSchedule(**kind).interval.total_seconds() == schedule["interval"]
     assert schedule["active"] is True
     assert schedule["slug"]
+
+
+def test_only_boosts_are_taken_up_again() -> None:
+    assert [name for name, one in DEPLOYMENTS.items() if RESUMED_TAG in one["tags"]] == ["boost"]
 
 
 def test_no_flow_file_bears_the_name_of_a_module() -> None:

@@ -7,7 +7,7 @@ import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 BuiltInDay = Literal["clear", "variable", "overcast"]
 BUILT_IN_DAYS: tuple[BuiltInDay, ...] = get_args(BuiltInDay)
@@ -16,6 +16,20 @@ MINUTES_PER_DAY = 1440
 _SEED = 20260621
 _PEAK_W = 9_000.0
 _SUNRISE_MIN, _SUNSET_MIN = 330, 1260
+
+
+class Weather(Protocol):
+    """What sun and household do, whatever the car does."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def pv_at(self, second: int) -> float:
+        """PV power in W at a second since midnight."""
+
+    def load_at(self, second: int) -> float:
+        """House load in W at a second since midnight."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from easee_load_balancer.house.charger import Car, CarSpec, Charger, ChargerSpec, Phases
-from easee_load_balancer.house.day import Day
+from easee_load_balancer.house.day import Weather
 
 _ASLEEP_AFTER_DARK_S = 600
 _DARK_W = 10.0
@@ -121,7 +121,7 @@ class Plant:
     """How the household's load spreads over the phases of a three-phase house."""
 
     def __init__(
-        self, day: Day, spec: HouseSpec | None = None, start_s: int = 0, speed: int = 1
+        self, day: Weather, spec: HouseSpec | None = None, start_s: int = 0, speed: int = 1
     ) -> None:
         self.day = day
         self._kwh_per_w = 1 / 3_600_000 / speed

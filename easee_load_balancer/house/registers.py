@@ -143,7 +143,7 @@ class Today:
     def begin(cls, plant: Plant, first_day_s: int) -> Today:
         """Today, as if the morning before the simulation's start had been like the day's."""
         number, second = divmod(plant.clock_s, _DAY_S)
-        morning_kwh = sum(plant.day.pv_w[: second // 60]) / 60_000
+        morning_kwh = sum(plant.day.pv_at(60 * at) for at in range(second // 60)) / 60_000
         midnight = replace(plant.counters, pv_kwh=plant.counters.pv_kwh - morning_kwh)
         return cls(first_day_s, number, midnight, max(0.0, plant.inverter_ac_w))
 
@@ -259,7 +259,7 @@ def inverter(plant: Plant, today: Today) -> Words:
 
 def _start_up_s(plant: Plant, now_s: int) -> int | None:
     """When the sun last woke the inverter (device's clock); None on a day without sun."""
-    wakes_min = next((at for at, watts in enumerate(plant.day.pv_w) if watts >= DARK_W), None)
+    wakes_min = next((at for at in range(1440) if plant.day.pv_at(60 * at) >= DARK_W), None)
     if wakes_min is None:
         return None
     ago_s = (plant.clock_s - 60 * wakes_min) % _DAY_S

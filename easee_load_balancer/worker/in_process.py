@@ -52,6 +52,8 @@ from easee_load_balancer.worker.runs import (
     handed_back,
     in_states,
     is_cycle,
+    is_outage,
+    is_resumed,
     orphaned,
     superseded,
 )
@@ -115,11 +117,12 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def teardown(self, *exc_info: Any) -> None:
         """Let what runs finish, hand back what does not, and close the connections."""
         self._clock.cancel()
-        for run_id, task in self._attended.items():
-            if run_id not in self._started:
-                task.cancel()
-        if self._attended:
-            await asyncio.wait(self._attended.values(), timeout=self.finish_s)
+        for run_id in self._attended.keys() - self._started.keys():
+            self._attended[run_id].cancel()
+        resumed = {run_id for run_id, run in self._started.items() if is_resumed(run)}
+        finishing = [task for run_id, task in self._attended.items() if run_id not in resumed]
+        if finishing:
+            await asyncio.wait(finishing, timeout=self.finish_s)
         for run_id in self._started:
             self._owed[run_id] = handed_back("its worker was stopped")
         await asyncio.to_thread(self._host.stop)
@@ -145,7 +148,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         try:
             await super().sync_with_backend()
         except httpx.HTTPError as error:
-            if not _is_outage(error):
+            if not is_outage(error):
                 raise
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
@@ -160,7 +163,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             await self._end_what_was_cancelled()
             await self._look_around()
         except (httpx.HTTPError, TimeoutError) as error:
-            if not _is_outage(error):
+            if not is_outage(error):
                 raise
             self._note_reachable(False)
         else:
@@ -388,8 +391,3 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._logger.error("Something is wrong in the worker: %r", error, exc_info=error)
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether the server is away or in trouble, rather than refusing what we ask."""
-    return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code >= 500

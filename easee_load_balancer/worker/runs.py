@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -26,6 +27,9 @@ from easee_load_balancer.worker.schedule import utc
 CYCLE_TAG = "cycle"
 """Marks deployments of whose due runs only the newest counts."""
 
+RESUMED_TAG = "resumed"
+"""Marks deployments whose runs are taken up again where a worker left them."""
+
 _AT_ONCE = 8
 _BATCH = 200
 
@@ -41,6 +45,11 @@ UNFINISHED = (
 def is_cycle(run: FlowRun) -> bool:
     """Whether the run is a control cycle."""
     return CYCLE_TAG in run.tags and run.deployment_id is not None
+
+
+def is_resumed(run: FlowRun) -> bool:
+    """Whether another worker takes up the run when its own ends."""
+    return RESUMED_TAG in run.tags
 
 
 def deployment_of(run: FlowRun) -> UUID:
@@ -75,11 +84,18 @@ def orphaned(run: FlowRun) -> State[Any]:
     """The state of a run whose worker is gone."""
     if run.state_type is StateType.CANCELLING:
         return cancelled()
+    if run.state_type is StateType.RUNNING and is_resumed(run):
+        return handed_back("its worker ended while it was running")
     if run.state_type is StateType.RUNNING:
         return Crashed(message="Its worker ended while it was running.")
     if is_cycle(run):
         return superseded("its worker ended before it began")
     return handed_back("its worker ended before it began")
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the server is away or in trouble, rather than refusing what we ask."""
+    return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code >= 500
 
 
 def in_states(*kinds: StateType) -> FlowRunFilter:

@@ -22,9 +22,9 @@ import matplotlib
 
 from easee_load_balancer.control import Policy
 from easee_load_balancer.house.day import BUILT_IN_DAYS, Day, load_day
+from easee_load_balancer.house.loop import QUICK, SLOW, Law, Link, Outcome, run_day
 from easee_load_balancer.house.plant import BatterySpec
 from tests.benchmarks.laws import Bound, Evcc, Ours, Seed, bound, value_eur
-from tests.benchmarks.loop import QUICK, SLOW, Law, Link, Outcome, run_day
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
 
-from easee_load_balancer.control import TIME_TO_LIVE, Memory, Policy, decide
 from easee_load_balancer.house.charger import CarSpec
 from easee_load_balancer.house.day import Day
 from easee_load_balancer.readings import ChargerMode, ChargerState, InverterReading, Setpoint
+from easee_load_balancer.replay import PolicyLaw as Ours
+
+__all__ = ["Bound", "Evcc", "Ours", "Seed", "bound", "value_eur"]
 
 SOLAR_EUR_KWH = 0.12
 """Charging on sun instead of at night, less the export that is given up."""
@@ -23,29 +24,6 @@ GRID_EUR_KWH = 0.10
 def value_eur(solar_kwh: float, grid_kwh: float) -> float:
     """The figure of merit."""
     return SOLAR_EUR_KWH * solar_kwh - GRID_EUR_KWH * grid_kwh
-
-
-@dataclass(slots=True)
-class Ours:
-    """`control.decide`, as the flow calls it."""
-
-    policy: Policy = field(default_factory=Policy)
-    interval_s: int = 10
-    time_to_live_s: int | None = int(TIME_TO_LIVE.total_seconds())
-    memory: Memory = field(default_factory=Memory)
-    watch: Callable[..., None] | None = None
-
-    def cycle(
-        self, now: datetime, inverter: InverterReading, charger: ChargerState
-    ) -> Setpoint | None:
-        decision = decide(now, inverter, charger, self.policy, self.memory)
-        if self.watch is not None:
-            self.watch(now, inverter, charger, decision)
-        self.memory = decision.memory
-        if decision.setpoint is None or not decision.push:
-            return None
-        self.memory = decision.pushed(now).memory
-        return decision.setpoint
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -43,9 +43,11 @@ async def deployed(
     name: str,
     *,
     interval_s: int | None = None,
+    file: Path = FLOWS,
+    tags: Sequence[str] = (),
     **parameters: Any,
 ) -> UUID:
-    """Deploy one of `some_flows` to the pool; with an interval it is a scheduled cycle."""
+    """Deploy a flow of that file to the pool; with an interval it is a scheduled cycle."""
     try:
         template = InProcessWorker.get_default_base_job_template()
         await client.create_work_pool(
@@ -61,10 +63,10 @@ async def deployed(
     return await client.create_deployment(
         flow_id=await client.create_flow_from_name(name),
         name=pool,
-        entrypoint=f"{FLOWS}:{name}",
+        entrypoint=f"{file}:{name}",
         work_pool_name=pool,
         parameters=parameters,
-        tags=["cycle"] if name == "cycle" else [],
+        tags=["cycle"] if name == "cycle" else list(tags),
         pull_steps=[
             {"prefect.deployments.steps.set_working_directory": {"directory": str(PROJECT)}}
         ],

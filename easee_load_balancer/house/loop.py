@@ -1,4 +1,7 @@
-"""A law against the simulated house in simulated time, with what lags behind in between."""
+"""A law against the simulated house in simulated time, with what lags behind in between.
+
+A day takes seconds: this is what benchmarks and backtests run on.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from easee_load_balancer.house.charger import CarSpec
-from easee_load_balancer.house.day import Day
+from easee_load_balancer.house.day import Weather
 from easee_load_balancer.house.plant import BatterySpec, HouseSpec, Plant
 from easee_load_balancer.readings import (
     CAR_CURRENTS_OBSERVED,
@@ -20,7 +23,7 @@ from easee_load_balancer.readings import (
 )
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
-DAY_S = 86_400
+PAUSED = Setpoint(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,9 @@ class Law(Protocol):
 class Cloud:
     """The charger's values as its cloud shows them: sent on a change, and late."""
 
-    def __init__(self, plant: Plant, delay_s: int) -> None:
+    def __init__(self, plant: Plant, delay_s: int, start: datetime) -> None:
         self.delay_s = delay_s
+        self._start = start
         self._sent: dict[str, Any] = {}
         self._shown: dict[str, Any] = {}
         self._observed_at: dict[str, datetime] = {}
@@ -90,7 +94,7 @@ class Cloud:
         if changed:
             self._sent |= changed
             due_s = plant.clock_s + self.delay_s
-            self._on_the_way.append((due_s, _time(plant.clock_s), changed))
+            self._on_the_way.append((due_s, self._at(plant.clock_s), changed))
         if self._on_the_way and self._on_the_way[0][0] <= plant.clock_s:
             self._arrive(plant.clock_s)
 
@@ -106,7 +110,7 @@ class Cloud:
         """What a client reads now."""
         spec = plant.charger.spec
         return ChargerState(
-            taken_at=_time(plant.clock_s),
+            taken_at=self._at(plant.clock_s),
             online=True,
             circuit_max_current_a=spec.circuit_max_current_a,
             offline_current_a=spec.offline_max_current_a,
@@ -117,6 +121,9 @@ class Cloud:
             observed_at=dict(self._observed_at),
             **self._shown,
         )
+
+    def _at(self, clock_s: int) -> datetime:
+        return self._start + timedelta(seconds=clock_s)
 
 
 @dataclass(slots=True)
@@ -140,6 +147,8 @@ class Outcome:
     phase_changes: int
     writes: int
     over_fuse_min: float
+    imported_kwh: float
+    exported_kwh: float
     highest_soc_pct: float | None
     final_soc_pct: float | None
     trace: Trace
@@ -147,19 +156,24 @@ class Outcome:
 
 def run_day(
     law: Law,
-    day: Day,
+    day: Weather,
     link: Link = QUICK,
     battery: BatterySpec | None = None,
     *,
     spec: HouseSpec | None = None,
     hours: float = 24.0,
+    start: datetime = MIDNIGHT,
+    held: Setpoint = PAUSED,
     each_second: Callable[[Plant], None] | None = None,
 ) -> Outcome:
-    """Let a law charge a car that never gets full, from midnight on."""
+    """Let a law charge a car, from midnight on; without a `spec` the car never gets full.
+
+    `held` is what the charger has been told the evening before.
+    """
     spec = spec or HouseSpec(car=CarSpec(energy_needed_kwh=1000.0))
     plant = Plant(day, replace(spec, battery=battery, meter_delay_s=link.meter_delay_s))
-    plant.charger.dynamic_circuit_current_a = (0.0, 0.0, 0.0)  # paused since the evening before
-    cloud = Cloud(plant, link.cloud_delay_s)
+    plant.charger.dynamic_circuit_current_a = held.circuit_current_a
+    cloud = Cloud(plant, link.cloud_delay_s, start)
     trace = Trace()
     writes, highest_soc_pct = 0, 0.0
     reading: InverterReading | None = None
@@ -167,9 +181,9 @@ def run_day(
     while plant.clock_s < hours * 3600:
         clock_s = plant.clock_s
         if clock_s == next_read_s:
-            reading = read_inverter(plant)
+            reading = read_inverter(plant, start + timedelta(seconds=clock_s))
         if reading is not None and clock_s == next_read_s + link.read_s:
-            now = _time(clock_s)
+            now = start + timedelta(seconds=clock_s)
             setpoint = law.cycle(now, replace(reading, taken_at=now), cloud.state(plant))
             next_read_s += law.interval_s
             if setpoint is not None:
@@ -198,15 +212,16 @@ def run_day(
         phase_changes=plant.charger.phase_changes,
         writes=writes,
         over_fuse_min=counters.over_fuse_s / 60,
+        imported_kwh=counters.imported_kwh,
+        exported_kwh=counters.exported_kwh,
         highest_soc_pct=highest_soc_pct if plant.battery else None,
         final_soc_pct=plant.battery.soc_pct if plant.battery else None,
         trace=trace,
     )
 
 
-def read_inverter(plant: Plant) -> InverterReading:
+def read_inverter(plant: Plant, now: datetime) -> InverterReading:
     """What the inverter and its meter show at this second."""
-    now = _time(plant.clock_s)
     if plant.asleep:
         return InverterReading.sleeping(now)
     meter, battery = plant.meter, plant.battery
@@ -226,7 +241,3 @@ def read_inverter(plant: Plant) -> InverterReading:
         grid_voltage_v=meter.voltage_v,
         meter_phases=3 if plant.spec.phases == 3 else 1,
     )
-
-
-def _time(clock_s: int) -> datetime:
-    return MIDNIGHT + timedelta(seconds=clock_s)

@@ -1,0 +1,34 @@
+"""Pieces of the pages that artifacts show."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+
+UNKNOWN = "–"  # noqa: RUF001
+
+
+def embedded(picture: bytes, title: str) -> str:
+    """A PNG within the page."""
+    return f"![{title}](data:image/png;base64,{b64encode(picture).decode()})"
+
+
+def as_table(names: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
+    """A table; `align` has an l or r for each column."""
+    marks = {"l": ":---", "r": "---:"}
+    lines = [names, [marks[side] for side in align], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def as_kwh(kwh: float | None, digits: int = 1) -> str:
+    """An energy, without its unit."""
+    return UNKNOWN if kwh is None else f"{kwh + 0.0:,.{digits}f}"
+
+
+def as_duration(seconds: float) -> str:
+    """Seconds for people."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes:02d} min" if hours else f"{minutes} min"

@@ -1,0 +1,58 @@
+"""Charge now: started by hand, obeyed by the control cycles, as long as it runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from pydantic import Field
+
+from easee_load_balancer.blocks import Site
+from easee_load_balancer.boost import Boost
+from easee_load_balancer.boost_history import CANCELLED, SUPERSEDED, BoostRow
+from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.readings import MIN_CURRENT_A
+from tasks.boost import begin_boost, find_boost, follow_boost
+from tasks.run import Run, cancelled, completed, failed
+
+
+@flow(name="boost", flow_run_name="boost {current_a} A", persist_result=False)
+async def boost(
+    current_a: Annotated[int, Field(ge=MIN_CURRENT_A, le=32)] = 16,
+    until: str = "unplugged",
+    site: str = Site.DEFAULT,
+    time_zone: str = "Europe/Stockholm",
+) -> State[Boost]:
+    """Charge now, whatever the sun does. Cancel this run to end it; another boost ends it, too.
+
+    It ends when the car is unplugged, at the latest. The policy's limits and the main fuse stay
+    above it.
+
+    Args:
+        current_a: What the car gets per phase, within the policy's highest current.
+        until: For example: unplugged; 17:30; 2026-08-01 17:30; 10 kWh; 17:30 or 10 kWh.
+        site: Name of the blocks that describe the home.
+        time_zone: IANA name of the home's time zone.
+    """
+    run = Run.current()
+    try:
+        begun = await find_boost(str(run.id))
+        if begun is None:
+            asked = Boost.asked(current_a, until, time_zone, datetime.now(UTC))
+            asked.check_against((await Site.load(site)).policy)
+            begun = await begin_boost(site, str(run.id), asked)
+        return await _end(await follow_boost(begun))
+    except BalancerError as error:
+        return await failed(str(error))
+
+
+async def _end(row: BoostRow) -> State[Boost]:
+    boost = row.boost
+    result = f"{boost.title}: {boost.charged_kwh:.1f} kWh, {row.ended_by}"
+    if row.ended_by == SUPERSEDED:
+        return await cancelled(result, name="Superseded")
+    if row.ended_by == CANCELLED:
+        return await cancelled(result)
+    return await completed(result, boost)
