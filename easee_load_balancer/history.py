@@ -35,20 +35,10 @@ from easee_load_balancer.control import Decision
 from easee_load_balancer.energy import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.readings import ChargerState, InverterReading
-from easee_load_balancer.schema import Base, UtcDateTime, bring_up_to_date
+from easee_load_balancer.schema import Base, LastCycle, UtcDateTime, bring_up_to_date
 
 _SQLITE_BUSY_S = 5
 """How long to wait for a database that another process has locked; the charger waits for us."""
-
-
-class _LastCycle(Base):
-    """Which cycle of a site ran last: by its time alone that could be one from before the clock
-    was set back."""
-
-    __tablename__ = "last_cycles"
-
-    site: Mapped[str] = mapped_column(primary_key=True)
-    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Cycle(Base):
@@ -244,7 +234,7 @@ class History:
         with self._errors("written"), Session(self._engine) as session:
             for cycle in cycles:
                 session.merge(cycle)
-                session.merge(_LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
+                session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
             for endpoint, count in (calls or {}).items():
                 known = session.get(CloudCalls, (site, since, endpoint))
                 before = known.calls if known else 0
@@ -263,7 +253,7 @@ class History:
         """The cycle of the site that ran last, also when the clock was set back since."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
         with self._errors("read"), Session(self._engine) as session:
-            last = session.get(_LastCycle, site)
+            last = session.get(LastCycle, site)
             cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
             return cycle or session.scalar(query.limit(1))
 

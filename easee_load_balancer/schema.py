@@ -65,6 +65,16 @@ class SchemaVersion(Base):
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
+class LastCycle(Base):
+    """Which cycle of a site ran last: by its time alone that could be one from before the clock
+    was set back."""
+
+    __tablename__ = "last_cycles"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 def bring_up_to_date(connection: Connection, where: str) -> None:
     """Make the schema that of this version, in one transaction.
 

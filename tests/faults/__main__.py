@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.faults.cases import FAULTS, try_out
 from tests.faults.outages import (
     GONE_S,
     KILLS,
+    Plant,
     a_plant,
     overload,
     server_gone,
@@ -67,16 +68,20 @@ async def _matrix(folder: Path, only: str, with_prefect: bool) -> list[Row]:
     return rows
 
 
-async def _outages(folder: Path, gone_s: Sequence[int]) -> list[Row]:
-    rows = []
+async def _outages(folder: Path, only: str, gone_s: Sequence[int]) -> list[Row]:
+    told: dict[str, list[Callable[[Plant], Awaitable[Row]]]] = {
+        "main fuse: 20 A more on L1": [overload],
+        "worker killed": [
+            *(partial(worker_killed, moment=moment, name=name) for moment, name in KILLS),
+            time_to_live_ends,
+        ],
+        "Prefect server gone": [partial(server_gone, seconds=seconds) for seconds in gone_s],
+    }
+    wanted = [tell for name, rows in told.items() if only in name for tell in rows]
+    if not wanted:
+        return []
     async with a_plant(folder) as plant:
-        rows.append(_show(await overload(plant)))
-        for moment, name in KILLS:
-            rows.append(_show(await worker_killed(plant, moment, name)))
-        rows.append(_show(await time_to_live_ends(plant)))
-        for seconds in gone_s:
-            rows.append(_show(await server_gone(plant, seconds)))
-    return rows
+        return [_show(await tell(plant)) for tell in wanted]
 
 
 def main() -> None:
@@ -92,11 +97,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name, ExitStack() as stack:
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = f"{name}/disk"
         logging.disable()
+        rows = asyncio.run(_outages(Path(name), arguments.only, arguments.gone))
         for service in UNUSED_SERVICES:
             os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
-        rows = []
-        if not arguments.only:
-            rows += asyncio.run(_outages(Path(name), arguments.gone))
         stack.enter_context(prefect_test_harness(server_startup_timeout=120))
         rows += asyncio.run(_matrix(Path(name) / "disk", arguments.only, not arguments.alone))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
