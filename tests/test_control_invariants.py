@@ -178,6 +178,10 @@ def _assert_within_fuse(
         return
     imports = [-amps for amps, _ in phases if amps is not None]
     held = memory.setpoint or Setpoint(0)
+    if memory.setpoint is None and state.mode is ChargerMode.CHARGING:
+        # what the charger gave before the first cycle
+        given_a = int(state.output_current_a or 0)
+        held = Setpoint(given_a if given_a >= 6 else 0, 1 if state.output_phases == 1 else 3)
     drawing = min(held.phases, memory.car_phases or 3)
     car_a = max(held.current_a, memory.before_a, (state.car_w or 0) / drawing / 180)
     if imports:
