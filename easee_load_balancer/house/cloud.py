@@ -175,13 +175,17 @@ class Cloud:
                 response = problem.response()
             response = spoilt(response, self._faults.api_body)
             response.headers["date"] = format_datetime(self._now(), usegmt=True)
-            if endpoint == _PUSH:
-                response.background = BackgroundTask(self._moments.reached, "pushed")
-            elif endpoint == _READ:
-                response.background = BackgroundTask(self._moments.was_read, "observations")
+            response.background = BackgroundTask(self._note_sent, endpoint)
             return response
 
         return answer
+
+    async def _note_sent(self, endpoint: str) -> None:
+        """An answer has been sent; a coroutine, for else it would run in a thread, and later."""
+        if endpoint == _PUSH:
+            self._moments.reached("pushed")
+        elif endpoint == _READ:
+            self._moments.was_read("observations")
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._faults.api_clock_ahead_s)

@@ -60,11 +60,9 @@ async def _matrix(folder: Path, only: str, with_prefect: bool) -> list[Row]:
                     continue
                 for moment in fault.moments:
                     rows.append(_show(await try_out(scene, fault, moment)))
-        for story in STORIES:
-            if only in story.name:
-                rows.append(
-                    _show(await play(story, partial(a_scene, folder, with_prefect=with_prefect)))
-                )
+        new_scene = partial(a_scene, folder, with_prefect=with_prefect)
+        async for row in play([one for one in STORIES if only in one.name], new_scene):
+            rows.append(_show(row))
     return rows
 
 

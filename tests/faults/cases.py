@@ -6,14 +6,17 @@ import inspect
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from prefect.client.schemas.objects import State
 
+from easee_load_balancer.blocks import Site
 from easee_load_balancer.settings import Settings
 from tests.faults.scene import BUSY_A, CALM_A, DARK, FAINT, Scene, fill, is_good, set_read_only
 from tests.faults.table import Row
+from tests.flows.home import SITE
 
 Moment = Literal["before the read", "read to push", "in the push", "after the push", "between"]
 MOMENTS: tuple[Moment, ...] = (
@@ -105,19 +108,22 @@ def unlock_history(scene: Scene) -> None:
 
 
 def wrong_name(**changes: Any) -> Act:
-    """Let a block have a host name that nobody knows."""
+    """Let a block have a host name that nobody knows; without changes, the right ones."""
 
     async def act(scene: Scene) -> None:
         await scene.home.save(**changes)
+        await Site.load(SITE)
 
     return act
 
 
-async def right_names(scene: Scene) -> None:
-    await scene.home.save()
+right_names = wrong_name()
 
 
 def fill_disk(scene: Scene) -> None:
+    """Leave no room, also none in SQLite's log of writes, which it keeps to use it again."""
+    with closing(sqlite3.connect(Settings().folder / "history.db")) as history:
+        history.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     fill(scene.data_folder)
 
 

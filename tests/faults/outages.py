@@ -193,14 +193,15 @@ async def server_gone(plant: Plant, seconds: int) -> Row:
     await asyncio.sleep(max(0.0, seconds - (datetime.now(UTC) - began).total_seconds()))
     await asyncio.to_thread(plant.stack.start_server)
     back = datetime.now(UTC)
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(400):
         while True:
             if (plant.cycles(back)["run_id"] != "without Prefect").any():
                 break
             await asyncio.sleep(0.5)
     seen = plant.cycles(began)
     alone = seen[seen["run_id"] == "without Prefect"]
-    row.state = f"{len(alone)} cycles without Prefect"
+    under_it_s = (datetime.now(UTC) - back).total_seconds()
+    row.state = f"{len(alone)} cycles without Prefect, under it again after {under_it_s:.0f} s"
     row.message = str(alone["reason"].iloc[-1]) if len(alone) else ""
     gaps_s = seen["scheduled_at"].diff().dt.total_seconds()
     missed = int((gaps_s / INTERVAL_S - 1).clip(lower=0).sum().round())

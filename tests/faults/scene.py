@@ -97,7 +97,6 @@ class Scene:
         due = datetime.now(UTC)
         self.cycles_due.append(due)
         if not self.with_prefect:
-            await Site.load(SITE)
             with alone(due):
                 return await balance.fn(SITE)
         parameters = {"site": SITE}
@@ -148,6 +147,7 @@ async def a_scene(
         ) as home:
             scene = Scene(home, clock, data_folder, with_prefect)
             scene.load(CALM_A)
+            await Site.load(SITE)
             async with LINKS.held():
                 for _ in range(4):
                     await scene.next_cycle()

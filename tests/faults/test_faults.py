@@ -10,7 +10,7 @@ import pytest
 from easee_load_balancer import history
 from tests.faults.cases import FAULTS, Moment, try_out
 from tests.faults.scene import a_scene, small_disk
-from tests.faults.stories import STORIES, Story, play
+from tests.faults.stories import STORIES, play
 from tests.faults.table import markdown
 
 UNDER_PREFECT: dict[str, Moment] = {
@@ -68,7 +68,8 @@ async def test_faults_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not [row for row in rows if row.wrong], f"\n{markdown(rows)}"
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-async def test_story(story: Story, tmp_path: Path) -> None:
-    row = await play(story, partial(a_scene, tmp_path, with_prefect=False))
-    assert not row.wrong, f"\n{markdown([row])}"
+async def test_stories(tmp_path: Path) -> None:
+    new_scene = partial(a_scene, tmp_path, with_prefect=False)
+    rows = [row async for row in play(STORIES, new_scene)]
+    assert len(rows) == len(STORIES)
+    assert not [row for row in rows if row.wrong], f"\n{markdown(rows)}"
