@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prefect.artifacts import Artifact
 from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -38,6 +39,14 @@ async def fill(day: str) -> str:
         runs = await ended_cycles(start)
     await arun_deployment("daily_summary/home", parameters={"day": day}, timeout=120)
     return str(runs[0].id)
+
+
+async def published(key: str) -> str:
+    """The id of the newest page under that key."""
+    page = await Artifact.aget(key)
+    if page is None:
+        raise RuntimeError(f"nothing was published as {key}")
+    return str(page.id)
 
 
 def take(window: Browser, url: str, shows: str, name: str, height: int = 900) -> None:
@@ -72,10 +81,11 @@ def main() -> None:
             run = asyncio.run(fill(str(DAY)))
             with browser(Path(name)) as window:
                 take(window, f"{stack.ui_url}/runs", "surplus", "runs", height=1500)
-                take(window, f"{stack.ui_url}/runs/flow-run/{run}", "surplus", "run")
+                take(window, f"{stack.ui_url}/runs/flow-run/{run}", "Task Runs", "run")
                 take(window, f"{stack.ui_url}/deployments", "daily_summary", "deployments")
-                page = f"{stack.ui_url}/artifacts/key/energy-home"
-                take(window, page, f"{DAY:%A}", "summary", height=1700)
+                page = asyncio.run(published("energy-home"))
+                url = f"{stack.ui_url}/artifacts/artifact/{page}"
+                take(window, url, "Sold to the grid", "summary", height=1900)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def browser(folder: Path) -> Iterator[Browser]:
     arguments += [f"--user-data-dir={folder / 'profile'}", "--window-size=1280,1000"]
     wanted = {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}
     try:
-        with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=60) as api:
+        with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=120) as api:
             _wait_until_ready(api)
             answer = api.post("/session", json={"capabilities": wanted}).raise_for_status()
             session = answer.json()["value"]["sessionId"]
