@@ -17,7 +17,7 @@ from pathlib import Path
 from prefect.testing.utilities import prefect_test_harness
 from rich.console import Console
 
-from easee_load_balancer.processes import interrupt_on_signals
+from easee_load_balancer.processes import StartError, interrupt_on_signals
 from tests.faults.cases import FAULTS, try_out
 from tests.faults.outages import (
     GONE_S,
@@ -75,11 +75,19 @@ async def _outages(folder: Path, only: str, gone_s: Sequence[int]) -> list[Row]:
         ],
         "Prefect server gone": [partial(server_gone, seconds=seconds) for seconds in gone_s],
     }
-    wanted = [tell for name, rows in told.items() if only in name for tell in rows]
+    wanted = [(name, tell) for name, rows in told.items() if only in name for tell in rows]
     if not wanted:
         return []
     async with a_plant(folder) as plant:
-        return [_show(await tell(plant)) for tell in wanted]
+        return [_show(await _told(name, tell(plant))) for name, tell in wanted]
+
+
+async def _told(name: str, telling: Awaitable[Row]) -> Row:
+    """The row; a red one where it could not be told to its end."""
+    try:
+        return await telling
+    except (TimeoutError, RuntimeError, StartError) as error:
+        return Row(name, "", wrong=[f"{type(error).__name__} {error}"])
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ class Plant:
     async def calm(self) -> None:
         """Wait until the charger holds 14 A."""
         self.load(CALM_A)
-        if not await self.holds(14, within_s=120):
+        if not await self.holds(14, within_s=180):
             raise RuntimeError(f"the charger holds {self.held_a} A; see {self.stack.folder}")
         await asyncio.sleep(INTERVAL_S)
         self.highest_a = self.held_a
@@ -153,7 +153,8 @@ async def _save_blocks(house: House) -> None:
         credentials=credentials,
     )
     inverter = HuaweiInverter(host=house.host, port=house.modbus_port)
-    await save_site(SITE, credentials, charger, inverter, ChargingPolicy(mode="fast", phases="3"))
+    policy = ChargingPolicy(mode="fast", phases="3", start_interval_s=0)
+    await save_site(SITE, credentials, charger, inverter, policy)
 
 
 async def _deploy() -> None:
