@@ -160,7 +160,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("cloud 400", switch(api_status=400), "answers 400", moments=_REFUSAL),
     Fault(
-        "cloud 401", switch(api_status=401), "answers 401", moments=_REFUSAL, recovers_s=120,
+        "cloud 401", switch(api_status=401), "answers 401", moments=_REFUSAL, recovers_s=300,
     ),
     Fault(
         "cloud 403", switch(api_status=403), "blocks this account", moments=_REFUSAL,
