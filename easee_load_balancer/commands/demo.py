@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from uuid import UUID
 
 import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 from rich.console import Console
@@ -26,7 +35,12 @@ from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.processes import HOST, PrefectStack, StartError, free_port
 
 _NO_CYCLE_S = 180.0
-_COLOURS = {"COMPLETED": "green", "FAILED": "red", "CRASHED": "red", "CANCELLED": "yellow"}
+_COLOURS = {
+    StateType.COMPLETED: "green",
+    StateType.FAILED: "red",
+    StateType.CRASHED: "red",
+    StateType.CANCELLED: "yellow",
+}
 
 
 def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) -> bool:
@@ -37,7 +51,12 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
     modbus_port, api_port = free_port(), free_port()
     house_url = f"http://{HOST}:{api_port}"
     console.print("Starting a simulated house, a Prefect server and a worker ...")
-    with PrefectStack(folder, project) as stack:
+    stack = PrefectStack(folder, project)
+    with (
+        stack,
+        temporary_settings({PREFECT_API_URL: stack.api_url}),
+        get_client(sync_client=True) as client,
+    ):
         house = stack.start(
             "house",
             "easee_load_balancer.cli",
@@ -45,14 +64,13 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
             *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
             *("--day", "variable", "--start", "10:30", "--speed", "4"),
         )
-        with temporary_settings({PREFECT_API_URL: stack.api_url}):
-            asyncio.run(save_demo_blocks(house_url, modbus_port))
+        asyncio.run(save_demo_blocks(house_url, modbus_port))
         stack.deploy()
         worker = stack.start_worker()
         console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
         console.print("A cycle every 30 s; Ctrl-C ends everything.\n")
         before = _charger(house_url)
-        watch = _Watch(stack.api_url, console)
+        watch = _Watch(client, console)
         try:
             while cycles is None or watch.completed < cycles:
                 for child in (house, worker):
@@ -73,41 +91,42 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
 class _Watch:
     """Prints each finished run of `balance` once."""
 
-    def __init__(self, api_url: str, console: Console) -> None:
-        self._url = f"{api_url}/flow_runs/filter"
+    def __init__(self, client: SyncPrefectClient, console: Console) -> None:
+        self._client = client
         self._console = console
-        self._seen: set[str] = set()
+        self._seen: set[UUID] = set()
         self._last_news = time.monotonic()
         self.completed = 0
         self.failed = 0
 
     def look(self) -> None:
         """Print what has finished since the last look."""
-        question = {
-            "flows": {"name": {"any_": ["balance"]}},
-            "flow_runs": {"state": {"type": {"any_": list(_COLOURS)}}},
-            "sort": "END_TIME_DESC",
-            "limit": 20,
-        }
-        runs = httpx.post(self._url, json=question, timeout=30).raise_for_status().json()
+        ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_COLOURS)))
+        runs = self._client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["balance"])),
+            flow_run_filter=FlowRunFilter(state=ended),
+            sort=FlowRunSort.END_TIME_DESC,
+            limit=20,
+        )
         for run in reversed(runs):
-            if run["id"] not in self._seen:
-                self._seen.add(run["id"])
+            if run.id not in self._seen:
+                self._seen.add(run.id)
                 self._print(run)
         if time.monotonic() - self._last_news > _NO_CYCLE_S:
             raise StartError(f"no cycle has ended for {_NO_CYCLE_S:.0f} s")
 
-    def _print(self, run: dict[str, Any]) -> None:
+    def _print(self, run: FlowRun) -> None:
         self._last_news = time.monotonic()
-        kind = run["state_type"]
-        scheduled = run["auto_scheduled"]
-        self.completed += kind == "COMPLETED" and scheduled
-        self.failed += kind in ("FAILED", "CRASHED")
-        began = datetime.fromisoformat(run["start_time"] or run["expected_start_time"])
+        began = run.start_time or run.expected_start_time
+        assert run.state is not None
+        assert began is not None
+        kind = run.state.type
+        self.completed += kind == StateType.COMPLETED and run.auto_scheduled
+        self.failed += kind in (StateType.FAILED, StateType.CRASHED)
         self._console.print(
             f"[dim]{began.astimezone():%H:%M:%S}[/dim] "
-            f"[{_COLOURS[kind]}]{run['state_name']:<10}[/] {escape(run['name'])} "
-            f"[dim]({run['total_run_time']:.1f} s)[/dim]"
+            f"[{_COLOURS[kind]}]{run.state.name:<10}[/] {escape(run.name)} "
+            f"[dim]({run.total_run_time.total_seconds():.1f} s)[/dim]"
         )
 
 
