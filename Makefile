@@ -2,7 +2,7 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
-# make soak [HOURS=24] [SEED=1]  a simulated day under random faults
+# make soak [HOURS=24] [INTERVAL=30] [SEED=1]  a simulated day under random faults
 # make audit            known vulnerabilities of the pinned packages
 # make faults           what each fault does at each moment of a cycle, as a table (25 min)
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
@@ -38,7 +38,8 @@ faults: .venv/installed-dev
 	PYTHONPATH=.:flows $(BIN)/python -m tests.faults
 
 soak: .venv/installed-dev
-	$(BIN)/python -m tests.benchmarks.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.benchmarks.soak $(if $(HOURS),--hours $(HOURS)) \
+		$(if $(INTERVAL),--interval $(INTERVAL)) $(if $(SEED),--seed $(SEED))
 
 # Fails where it cannot learn about a package: no answer is no "none".
 audit:

@@ -1,10 +1,10 @@
 """A day and a night under random faults: nothing is lost, nothing leaks, the fuse holds.
 
-`make soak [HOURS=24] [SEED=1]`. The clock of this process is that of the simulated house: it goes
-`SPEED` times as fast as a real one while a cycle runs, and jumps to the next cycle when it has
-ended. The cycle is the flow's own code with real connections, run as while Prefect is away. The
-inverter's time-outs are shortened by `SPEED`, so that a lost answer costs as much simulated time
-as a real one.
+`make soak [HOURS=24] [INTERVAL=30] [SEED=1]`. The clock of this process is that of the simulated
+house: it goes `SPEED` times as fast as a real one while a cycle runs, and jumps to the next cycle
+when it has ended. The cycle is the flow's own code with real connections, run as while Prefect is
+away. The inverter's time-outs are shortened by `SPEED`, so that a lost answer costs as much
+simulated time as a real one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +36,6 @@ from easee_load_balancer.blocks import (
     HuaweiInverter,
     Site,
 )
-from easee_load_balancer.history import open_history
 from easee_load_balancer.house.charger import CarSpec
 from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.house.faults import Faults
@@ -46,12 +43,10 @@ from easee_load_balancer.house.inverter import InverterSpec
 from easee_load_balancer.house.plant import HouseSpec
 from easee_load_balancer.house.run import House, RunSpec, running_house
 from easee_load_balancer.links import LINKS
-from easee_load_balancer.settings import Settings
 from easee_load_balancer.worker.alone import alone
+from tests.benchmarks.soak_tally import HINDRANCES, MIDNIGHT, Tally, rows
 
 PROJECT = Path(__file__).parents[2]
-MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
-INTERVAL_S = 30
 SPEED = 20
 """Simulated seconds per real second while a cycle runs."""
 TIMEOUT_S = 5 / SPEED
@@ -73,29 +68,6 @@ FAULTS: dict[str, Change] = {
 }
 CUTS_OFF = ("cloud 4", "cloud 5", "commands lost", "cloud garbled")
 """Faults in which the charger cannot be told anything, whoever asks."""
-HINDRANCES = ("nothing in the way", "meter unread", "charger out of reach")
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    events: Counter[str] = field(default_factory=Counter)
-    due: list[datetime] = field(default_factory=list)
-    """Cycles that ran, by when they were due."""
-    lost: int = 0
-    """Cycles of which the history has no row."""
-    crashes: list[str] = field(default_factory=list)
-    over: list[tuple[int, int, str, str]] = field(default_factory=list)
-    """Times above the fuse: when they began, how many s, what was in the way, and all faults."""
-    longest_recovery: int = 0
-    """Cycles that still failed after the last fault had ended."""
-    calls_a_minute: Counter[int] = field(default_factory=Counter)
-    """Calls for observations by simulated minute."""
-    hourly: list[tuple[float, int, int]] = field(default_factory=list)
-    """Memory in MB, file handles and threads."""
 
 
 class Trouble:
@@ -193,6 +165,7 @@ class Clock:
         self._house, self._travel, self._trouble = house, travel, trouble
         self._stretch = 0
         self._kinds: set[str] = set()
+        self._minute_a = [0.0, 0.0, 0.0]
         self.tally = trouble._tally
 
     def second(self) -> None:
@@ -201,6 +174,7 @@ class Clock:
         over_before = plant.counters.over_fuse_s
         self._house.advance(1)
         self._travel.shift(1)
+        self._watch_fuse()
         if plant.clock_s % 60 == 0:
             self._trouble.minute()
         if plant.counters.over_fuse_s > over_before:
@@ -211,6 +185,15 @@ class Clock:
             began_s = plant.clock_s - self._stretch
             self.tally.over.append((began_s, self._stretch, kind, self._trouble.names))
             self._stretch, self._kinds = 0, set()
+
+    def _watch_fuse(self) -> None:
+        plant, tally = self._house.plant, self.tally
+        currents_a = [-watts / 230 for watts in plant.grid_export_phase_w]
+        tally.highest_a = max(tally.highest_a, *currents_a)
+        self._minute_a = [sum(pair) for pair in zip(self._minute_a, currents_a, strict=True)]
+        if plant.clock_s % 60 == 0:
+            tally.minutes_over += max(self._minute_a) / 60 > plant.spec.main_fuse_a
+            self._minute_a = [0.0, 0.0, 0.0]
 
     async def jump_to(self, clock_s: int) -> None:
         """Let the time until then pass."""
@@ -267,8 +250,10 @@ def footprint() -> tuple[float, int, int]:
     return pages * PAGE / 2**20, len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
 
 
-async def soak(hours: float, seed: int, travel: time_machine.Traveller) -> tuple[Tally, House]:
-    """Let it run."""
+async def soak(
+    hours: float, interval_s: int, seed: int, travel: time_machine.Traveller
+) -> tuple[Tally, House]:
+    """Let it run, a cycle every `interval_s`."""
     from balance import balance
 
     tally, cloud = Tally(), CloudSpec(cloud_delay_s=2, rate_limits=False)
@@ -278,7 +263,7 @@ async def soak(hours: float, seed: int, travel: time_machine.Traveller) -> tuple
     async with running_house(spec) as house:
         trouble = Trouble(house, tally, seed)
         clock = Clock(house, travel, trouble)
-        end_s, due_s, failed = int(hours * 3600), INTERVAL_S, 0
+        end_s, due_s, failed = int(hours * 3600), interval_s, 0
         while due_s < end_s:
             async with LINKS.held():
                 while due_s < end_s:
@@ -299,7 +284,7 @@ async def soak(hours: float, seed: int, travel: time_machine.Traveller) -> tuple
                     if due_s % 3600 == 0:
                         tally.hourly.append(footprint())
                         progress(due_s, tally)
-                    due_s = house.plant.clock_s // INTERVAL_S * INTERVAL_S + INTERVAL_S
+                    due_s = house.plant.clock_s // interval_s * interval_s + interval_s
                     if trouble.dies():
                         tally.events["worker killed"] += 1
                         break
@@ -333,46 +318,11 @@ def progress(due_s: int, tally: Tally) -> None:
     )
 
 
-def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tuple[str, str]]:
-    """The result as a table."""
-    history = open_history(Settings().database_url)
-    end = MIDNIGHT + timedelta(hours=hours + 1)
-    stored = history.cycles(Site.DEFAULT, MIDNIGHT, end, ("scheduled_at", "at"))
-    tally.lost = len(set(tally.due) - {at.to_pydatetime() for at in stored["scheduled_at"]})
-    gaps = stored["at"].diff().dt.total_seconds().dropna()
-    calls = history.cloud_calls(Site.DEFAULT, MIDNIGHT, end)
-    counters, memory = house.plant.counters, tally.hourly
-    yield "simulated hours", f"{hours:g}, in {took_s / 60:.1f} min"
-    yield "cycles", f"{len(tally.due):,}"
-    yield "ended as", ", ".join(f"{name} {n:,}" for name, n in tally.outcomes.most_common())
-    yield "crashes", str(len(tally.crashes))
-    yield "faults injected", f"{tally.faults.total()}, {len(tally.faults)} of {len(FAULTS)} kinds"
-    yield "also", ", ".join(f"{name} {n}" for name, n in tally.events.most_common())
-    yield "lost rows", str(tally.lost)
-    yield "longest gap between rows", f"{gaps.max():.0f} s"
-    yield "cycles that failed after faults had ended, at most", str(tally.longest_recovery)
-    for kind in HINDRANCES:
-        lengths = [length for _, length, what, _ in tally.over if what == kind] or [0]
-        yield f"above the main fuse, {kind}", f"{sum(lengths)} s, longest {max(lengths)} s on end"
-    for name, index in (("memory, MB", 0), ("file handles", 1), ("threads", 2)):
-        values = [one[index] for one in memory]
-        marks = values[:: max(1, len(values) // 6)]
-        yield f"{name}, over time", ", ".join(f"{value:.0f}" for value in [*marks, values[-1]])
-    yield "calls to the cloud", ", ".join(f"{name} {n:,}" for name, n in calls.items())
-    yield "calls in the house's own count", f"{house.cloud.calls.total():,}"
-    yield "observations in a minute, at most", str(max(tally.calls_a_minute.values()))
-    yield "flash writes", str(house.cloud.flash_writes)
-    yield (
-        "car",
-        f"{counters.car_kwh:.1f} kWh, {counters.car_from_grid_kwh:.1f} of them from the grid, "
-        f"{house.plant.charger.starts} starts",
-    )
-
-
 def main() -> None:
     """Run and print; ends with 1 if a row was lost or a cycle crashed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24)
+    parser.add_argument("--interval", type=int, default=30, help="seconds from cycle to cycle")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     sys.path[:0] = [str(PROJECT), str(PROJECT / "flows")]
@@ -381,9 +331,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = folder
         with time_machine.travel(MIDNIGHT, tick=False) as travel:
-            tally, house = asyncio.run(soak(given.hours, given.seed, travel))
+            tally, house = asyncio.run(soak(given.hours, given.interval, given.seed, travel))
             took_s = time.monotonic() - began_s
-            print(f"| seed {given.seed} | |\n|---|---|")
+            print(f"| every {given.interval} s, seed {given.seed} | |\n|---|---|")
             for name, value in rows(tally, house, given.hours, took_s):
                 print(f"| {name} | {value} |")
     for began_s, length, kind, faults in sorted(tally.over, key=lambda one: -one[1])[:10]:
