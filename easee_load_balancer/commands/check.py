@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from easee_load_balancer.blocks import Site
+from easee_load_balancer.boost import Boost
 from easee_load_balancer.chargers import FoundCharger
 from easee_load_balancer.commands import cautions
 from easee_load_balancer.commands.causes import CHARGER_OFFLINE, METER_OFFLINE, usual_causes
@@ -89,7 +90,7 @@ class _Rounds:
     def look_once(self) -> bool:
         """Look, decide and tell; whether all could be read."""
         site, seen = self._site, _Seen(found=self._found)
-        last = _last_cycle(site.name)
+        last, boost = _past(site.name)
         if last is not None and worker_runs(self._folder, _POOL) and _shows_all(last):
             asyncio.run(_look_at_charger(site, self._folder, seen))
             _tell_last(site, last, seen, self._console)
@@ -101,7 +102,7 @@ class _Rounds:
                 self._console.status("Reading inverter and charger ..."),
             ):
                 asyncio.run(_look(site, self._memory, self._folder, seen))
-            self._memory = _tell(site, seen, self._memory, self._console)
+            self._memory = _tell(site, seen, self._memory, boost, self._console)
         self._found = seen.found
         return not seen.failures
 
@@ -160,12 +161,15 @@ async def _place_of(easee: Easee, charger: ChargerAddress) -> FoundCharger:
     return FoundCharger(charger.charger_id, name, place, circuit)
 
 
-def _tell(site: Site, seen: _Seen, memory: Memory, console: Console) -> Memory:
+def _tell(site: Site, seen: _Seen, memory: Memory, boost: Boost | None, console: Console) -> Memory:
     """Decide and show; the memory for the next look."""
     now = datetime.now(UTC)
     inverter = seen.inverter or InverterReading.unknown(now)
     charger = seen.charger or ChargerState.unknown(now)
-    decision = decide(now, inverter, charger, site.policy, memory)
+    boost = boost and boost.after(now, charger)
+    if boost is not None and boost.ended(now):
+        boost = None
+    decision = decide(now, inverter, charger, site.policy, memory, boost)
     tell_rows(
         console,
         f"{now.astimezone():%Y-%m-%d %H:%M:%S}",
@@ -243,12 +247,17 @@ def _reading(last: Cycle) -> InverterReading:
     )
 
 
-def _last_cycle(site: str) -> Cycle | None:
-    """The newest cycle in the history, where there is one: a check makes none."""
+def _past(site: str) -> tuple[Cycle | None, Boost | None]:
+    """The newest cycle and the boost under way in the history, where there is one.
+
+    A check makes no history.
+    """
     settings = Settings()
     if settings.history_url is None and not (settings.folder / "history.db").exists():
-        return None
-    return open_history(settings.database_url).last_cycle(site)
+        return None, None
+    history = open_history(settings.database_url)
+    row = history.boosts.under_way(site)
+    return history.last_cycle(site), row.boost if row else None
 
 
 def _shows_all(last: Cycle) -> bool:

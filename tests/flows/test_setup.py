@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from easee_load_balancer.blocks import BLOCKS, ChargingPolicy, HuaweiInverter, Site, load_if_saved
+from easee_load_balancer.boost import Boost
 from easee_load_balancer.cli import app
 from easee_load_balancer.commands.check import run_check
 from easee_load_balancer.commands.setup import ask_and_save
@@ -142,6 +143,21 @@ def test_check_shows_what_would_be_sent_and_sends_nothing() -> None:
         assert "falls back to 16 A" in said
         assert house.cloud.writes == 0
         assert not (Settings().folder / "history.db").exists()
+
+
+def test_check_decides_under_the_boost_that_is_under_way() -> None:
+    with a_house_beside() as house:
+        set_up(house)
+        boosts = open_history(Settings().database_url).boosts
+        asked = Boost.asked(11, "unplugged", "UTC", datetime.now(UTC))
+        boosts.begin(SITE, "a run", asked)
+        good, said = check()
+        assert good
+        assert "Would send │ 11 A x 3" in said
+        assert "boost until unplugged" in said
+        still = boosts.under_way(SITE)
+        assert still is not None
+        assert still.boost == asked
 
 
 def test_check_names_usual_causes() -> None:
