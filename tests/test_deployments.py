@@ -1,7 +1,13 @@
-"""prefect.yaml as it stands: Prefect ignores what it does not know, so every key is checked."""
+"""prefect.yaml as it stands: Prefect ignores what it does not know, so every key is checked.
+
+So are the settings in prefect.toml.
+"""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,7 @@ from prefect import Task
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.exceptions import ParameterTypeError
 from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.settings import Settings
 
 from easee_load_balancer.worker.runs import CYCLE_TAG, RESUMED_TAG
 
@@ -33,6 +40,16 @@ SCHEDULE_KEYS = {"slug", "timezone", "active"}
 def _load() -> dict[str, Any]:
     project: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
     return project
+
+
+def _leaves(table: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """The keys of a TOML table with dots, and their values."""
+    for key, value in table.items():
+        path = (*above, key)
+        if isinstance(value, dict):
+            yield from _leaves(value, path)
+        else:
+            yield ".".join(path), value
 
 
 DEPLOYMENTS = {one["entrypoint"].rpartition(":")[2]: one for one in _load()["deployments"]}
@@ -110,3 +127,14 @@ def test_every_package_is_pinned_without_an_address() -> None:
             assert line == "-r requirements.txt" or line.count("==") == 1, line
             assert "/" not in line, line
             assert "@" not in line, line
+
+
+SETTINGS = dict(_leaves(tomllib.loads((PROJECT / "prefect.toml").read_text())))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_prefect_knows_the_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.delenv("PREFECT_SERVER_ANALYTICS_ENABLED")
+    in_force, wanted = attrgetter(name)(Settings()), SETTINGS[name]
+    assert in_force == (set(wanted) if isinstance(wanted, list) else wanted)
