@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 from pathlib import Path
 
 import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient
+from websockets import ConnectionClosedError, Subprotocol, connect
 
 from easee_load_balancer.processes import PrefectStack
 from tests.pages import token_of_a_page
@@ -84,6 +86,24 @@ async def test_a_page_of_another_site_deletes_nothing(
         for what in BLIND:
             assert (await browser.post(what)).status_code == 403, what
     assert (await client.read_flow(flow_id)).name == "kept"
+
+
+SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled")
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("what", SOCKETS)
+async def test_web_sockets_want_the_password(what: str, stack: PrefectStack) -> None:
+    async def answer(token: str | None) -> str:
+        url = f"{stack.api_url.replace('http', 'ws', 1)}/{what}"
+        async with connect(url, subprotocols=[Subprotocol("prefect")]) as socket:
+            await socket.send(json.dumps({"type": "auth", "token": token}))
+            return str(await socket.recv())
+
+    for guess in (None, "owner:guess"):
+        with pytest.raises(ConnectionClosedError, match="1008"):
+            await answer(guess)
+    assert "auth_success" in await answer(AUTH)
 
 
 async def test_a_worker_writes_no_core_file(client: PrefectClient) -> None:
