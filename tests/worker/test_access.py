@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from websockets import ConnectionClosedError, Subprotocol, connect
 
 from easee_load_balancer.processes import PrefectStack
+from easee_load_balancer.worker.tokens import share_token
 from tests.pages import token_of_a_page
 from tests.worker.conftest import AUTH
-from tests.worker.helpers import working
+from tests.worker.helpers import deployed, ended, working
 
 LOGIN = httpx.BasicAuth(*AUTH.split(":"))
 QUESTIONS = ("block_documents", "flow_runs", "logs", "artifacts", "deployments", "variables")
@@ -86,6 +90,26 @@ async def test_a_page_of_another_site_deletes_nothing(
         for what in BLIND:
             assert (await browser.post(what)).status_code == 403, what
     assert (await client.read_flow(flow_id)).name == "kept"
+
+
+async def test_requests_that_start_together_share_a_token(client: PrefectClient) -> None:
+    async with get_client() as fresh:
+        share_token(fresh)
+        began_s = time.monotonic()
+        await asyncio.gather(*(fresh.read_flows(limit=1) for _ in range(20)))
+    assert time.monotonic() - began_s < 2  # whose token was voided waits longer
+
+
+async def test_runs_that_start_together_wait_for_no_token(client: PrefectClient) -> None:
+    deployment = await deployed(client, "together", "good")
+    runs = [await client.create_flow_run_from_deployment(deployment) for _ in range(6)]
+    async with working("together"):
+        for run in runs:
+            await ended(client, run)
+    done = [await client.read_flow_run(run.id) for run in runs]
+    ends = [run.end_time for run in done if run.end_time is not None]
+    assert len(ends) == 6
+    assert max(ends) - min(ends) < timedelta(seconds=2)
 
 
 SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled")
