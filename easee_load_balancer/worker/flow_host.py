@@ -29,7 +29,6 @@ from easee_load_balancer.links import LINKS
 from easee_load_balancer.worker.alone import alone
 from easee_load_balancer.worker.runs import cancelled
 from easee_load_balancer.worker.schedule import Plan
-from easee_load_balancer.worker.tokens import share_token
 
 _Any = TypeVar("_Any")
 AnyFlow = Flow[..., Any]
@@ -93,8 +92,7 @@ class FlowHost:
 
     async def _serve(self) -> None:
         with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
-            async with LINKS.held(), AsyncClientContext() as connected:
-                share_token(connected.client)
+            async with LINKS.held(), AsyncClientContext():
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()
                 await self._ended.wait()

@@ -58,7 +58,6 @@ from easee_load_balancer.worker.runs import (
     superseded,
 )
 from easee_load_balancer.worker.schedule import Plan, utc
-from easee_load_balancer.worker.tokens import share_token
 
 _PATIENCE_S = 4.0
 """A cycle that Prefect has not done so long after it was due is done without Prefect."""
@@ -113,7 +112,6 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._orphans_possible = self._lock.alone
         self._host.start()
         await super().setup()
-        share_token(self.client)
         self._clock = self._spawn(self._watch_clock())
 
     async def teardown(self, *exc_info: Any) -> None:

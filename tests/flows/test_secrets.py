@@ -29,7 +29,6 @@ from easee_load_balancer.house.cloud_documents import CloudSpec
 from easee_load_balancer.session import SessionFile
 from easee_load_balancer.settings import Settings
 from tests.flows.home import SITE, Home, a_home
-from tests.pages import token_of_a_page
 from tests.test_history import cycle
 
 PASSWORD = "correct-horse-battery-staple"
@@ -41,8 +40,7 @@ async def _places(client: PrefectClient, data: Path, **more: str) -> Mapping[str
     """Everything that anybody can see, by where it is seen."""
     await APILogHandler.aflush()
     places = {name: text.encode() for name, text in more.items()}
-    page = token_of_a_page(str(client.api_url))
-    async with httpx.AsyncClient(base_url=client.api_url, headers=page, timeout=30) as browser:
+    async with httpx.AsyncClient(base_url=client.api_url, timeout=30) as browser:
         for what in SHOWN:
             answer = await browser.post(f"{what}/filter", json={"limit": 200})
             assert answer.is_success, what

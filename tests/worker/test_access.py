@@ -1,34 +1,23 @@
-"""Who reaches the server: this machine alone, with the password, and no page of another site."""
+"""Who can reach the server: this machine alone, with the password, and no page of another site."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import resource
-import time
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from websockets import ConnectionClosedError, Subprotocol, connect
 
 from easee_load_balancer.processes import PrefectStack
-from easee_load_balancer.worker.tokens import share_token
-from tests.pages import token_of_a_page
 from tests.worker.conftest import AUTH
-from tests.worker.helpers import deployed, ended, working
+from tests.worker.helpers import working
 
 LOGIN = httpx.BasicAuth(*AUTH.split(":"))
 QUESTIONS = ("block_documents", "flow_runs", "logs", "artifacts", "deployments", "variables")
-
-
-@pytest.fixture
-def page(client: PrefectClient, stack: PrefectStack) -> dict[str, str]:
-    """What a page of the Prefect UI sends with each question."""
-    return token_of_a_page(stack.api_url, LOGIN)
 
 
 def listening_on(port: int) -> set[str]:
@@ -47,19 +36,18 @@ def test_the_server_listens_on_loopback_alone(stack: PrefectStack) -> None:
     assert listening_on(stack.port) == {"0100007F"}
 
 
+@pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("what", QUESTIONS)
-def test_without_the_password_nothing_is_told(
-    what: str, stack: PrefectStack, page: dict[str, str]
-) -> None:
+def test_without_the_password_nothing_is_told(what: str, stack: PrefectStack) -> None:
     url = f"{stack.api_url}/{what}/filter"
-    for auth, status in ((None, 401), (httpx.BasicAuth("owner", "guess"), 401), (LOGIN, 200)):
-        assert httpx.post(url, json={}, headers=page, auth=auth).status_code == status
-    assert httpx.get(f"{stack.api_url}/csrf-token?client=a+page").status_code == 401
+    assert httpx.post(url, json={}).status_code == 401
+    assert httpx.post(url, json={}, auth=("owner", "guess")).status_code == 401
+    assert httpx.post(url, json={}, auth=LOGIN).status_code == 200
 
 
-def test_a_page_of_another_site_is_told_nothing(stack: PrefectStack, page: dict[str, str]) -> None:
-    token = f"{stack.api_url}/csrf-token?client=another"
-    blocks = f"{stack.api_url}/block_documents/filter"
+@pytest.mark.usefixtures("client")
+def test_a_page_of_another_site_is_told_nothing(stack: PrefectStack) -> None:
+    url = f"{stack.api_url}/block_documents/filter"
     for origin, allowed in (
         (stack.ui_url, True),
         (f"http://localhost:{stack.port}", True),
@@ -67,49 +55,8 @@ def test_a_page_of_another_site_is_told_nothing(stack: PrefectStack, page: dict[
         (f"http://evil.example:{stack.port}", False),
         ("null", False),
     ):
-        headers = page | {"Origin": origin}
-        for answer in (
-            httpx.post(blocks, json={}, headers=headers, auth=LOGIN),
-            httpx.get(token, headers=headers, auth=LOGIN),
-        ):
-            assert answer.is_success
-            assert ("access-control-allow-origin" in answer.headers) is allowed, origin
-
-
-BLIND = ("flows/bulk_delete", "deployments/bulk_delete", "flow_runs/bulk_delete")
-"""What deletes without a body, so that a browser sends it for any page, without asking first."""
-
-
-async def test_a_page_of_another_site_deletes_nothing(
-    client: PrefectClient, stack: PrefectStack
-) -> None:
-    flow_id = await client.create_flow_from_name("kept")
-    headers = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
-    # with the password, as if none were asked for
-    async with httpx.AsyncClient(base_url=stack.api_url, headers=headers, auth=LOGIN) as browser:
-        for what in BLIND:
-            assert (await browser.post(what)).status_code == 403, what
-    assert (await client.read_flow(flow_id)).name == "kept"
-
-
-async def test_requests_that_start_together_share_a_token(client: PrefectClient) -> None:
-    async with get_client() as fresh:
-        share_token(fresh)
-        began_s = time.monotonic()
-        await asyncio.gather(*(fresh.read_flows(limit=1) for _ in range(20)))
-    assert time.monotonic() - began_s < 2  # whose token was voided waits longer
-
-
-async def test_runs_that_start_together_wait_for_no_token(client: PrefectClient) -> None:
-    deployment = await deployed(client, "together", "good")
-    runs = [await client.create_flow_run_from_deployment(deployment) for _ in range(6)]
-    async with working("together"):
-        for run in runs:
-            await ended(client, run)
-    done = [await client.read_flow_run(run.id) for run in runs]
-    ends = [run.end_time for run in done if run.end_time is not None]
-    assert len(ends) == 6
-    assert max(ends) - min(ends) < timedelta(seconds=2)
+        answer = httpx.post(url, json={}, headers={"Origin": origin}, auth=LOGIN)
+        assert ("access-control-allow-origin" in answer.headers) is allowed, origin
 
 
 SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled")
