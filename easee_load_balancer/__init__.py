@@ -1,1 +1,0 @@
-"""Charge the car on surplus sun: Huawei SUN2000 inverter, Easee charger, Prefect."""

@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from easee_load_balancer.commands.simulate import house
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.house.cli import house
-from easee_load_balancer.lock import SiteBusy
-from easee_load_balancer.privacy import keep_to_oneself
-from easee_load_balancer.processes import StartError, interrupt_on_signals
+from easee_load_balancer.orchestration.prefect_stack import StartError, interrupt_on_signals
+from easee_load_balancer.system.hardening import keep_to_oneself
+from easee_load_balancer.system.locks import SiteBusy
 
 ServerPort = Annotated[
     int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
@@ -86,8 +86,8 @@ def setup(
 
     The password is typed, or in the environment variable EASEE_PASSWORD.
     """
-    from easee_load_balancer.commands.interview import SEARCH, Answers
     from easee_load_balancer.commands.setup import run_setup
+    from easee_load_balancer.commands.setup_wizard import SEARCH, Answers
 
     if search and inverter:
         raise typer.BadParameter("Give --inverter or --search.")
@@ -140,7 +140,7 @@ def _console(*, stderr: bool = False) -> Console:
 @contextmanager
 def _failing(code: int) -> Iterator[None]:
     """End with that code and a sentence instead of a traceback."""
-    from easee_load_balancer.commands.telling import tell_error
+    from easee_load_balancer.commands.output import tell_error
 
     try:
         yield

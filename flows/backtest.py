@@ -9,11 +9,11 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from easee_load_balancer.backtest import Backtest
-from easee_load_balancer.blocks import Site
+from easee_load_balancer.backtest.policy_change import PolicyChange
 from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.periods import Period
-from easee_load_balancer.policy_change import PolicyChange
+from easee_load_balancer.reports.backtest_page import Backtest
 from tasks.backtest import csv_past, past_days, publish_backtest, replay_days
 from tasks.run import completed, failed
 

@@ -11,9 +11,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from easee_load_balancer.blocks import Site, SiteName
-from easee_load_balancer.boost import Boost
-from easee_load_balancer.control import Decision, Memory
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.controller import Decision, Memory
+from easee_load_balancer.devices.connections import LINKS
 from easee_load_balancer.errors import (
     BalancerError,
     ChargerError,
@@ -21,12 +21,12 @@ from easee_load_balancer.errors import (
     HistoryError,
     InvalidAnswer,
 )
-from easee_load_balancer.history import Cycle
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.lock import SiteBusy, Word, only_writer
-from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
-from easee_load_balancer.settings import Settings
-from easee_load_balancer.wording import cycle_line
+from easee_load_balancer.history.store import Cycle
+from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.orchestration.blocks import Site, SiteName
+from easee_load_balancer.reports.cycle_text import cycle_line
+from easee_load_balancer.system.locks import SiteBusy, Word, only_writer
+from easee_load_balancer.system.settings import Settings
 from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
 from tasks.history import Past, known_past, load_past, record_cycle

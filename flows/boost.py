@@ -9,11 +9,11 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from easee_load_balancer.blocks import Site
-from easee_load_balancer.boost import Boost
-from easee_load_balancer.boost_history import CANCELLED, SUPERSEDED, BoostRow
+from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.readings import MIN_CURRENT_A
+from easee_load_balancer.history.boosts import CANCELLED, SUPERSEDED, BoostRow
+from easee_load_balancer.measurements import MIN_CURRENT_A
+from easee_load_balancer.orchestration.blocks import Site
 from tasks.boost import begin_boost, find_boost, follow_boost
 from tasks.run import Run, cancelled, completed, failed
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from easee_load_balancer.blocks import EaseeCredentials, Site, SiteName, load_block
+from easee_load_balancer.devices.connections import LINKS
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.links import LINKS
+from easee_load_balancer.orchestration.blocks import EaseeCredentials, Site, SiteName, load_block
 from tasks.discovery import list_chargers, publish_chargers, save_charger
 from tasks.run import completed, failed
 

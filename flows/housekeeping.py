@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State, StateType
 from pydantic import Field
 
-from easee_load_balancer.worker.runs import CYCLE_TAG
+from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 from tasks.housekeeping import delete_runs
 from tasks.run import completed
 

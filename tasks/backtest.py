@@ -17,16 +17,23 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 
-from easee_load_balancer.backtest import Backtest, Replayed, headline, markdown
-from easee_load_balancer.backtest_picture import backtest_picture
-from easee_load_balancer.history import History, open_history
-from easee_load_balancer.house.loop import Outcome
-from easee_load_balancer.memory import Memory
-from easee_load_balancer.past import AROUND, COLUMNS, Clues, Recorded, csv_days, recorded_day
+from easee_load_balancer.backtest.recorded_days import (
+    AROUND,
+    COLUMNS,
+    Clues,
+    Recorded,
+    csv_days,
+    recorded_day,
+)
+from easee_load_balancer.backtest.replay import ENDLESS_KWH, House, PastDay, replay
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import Memory
+from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.periods import Period, bounds
-from easee_load_balancer.policy import Policy
-from easee_load_balancer.replay import ENDLESS_KWH, House, PastDay, replay
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.reports.backtest_charts import backtest_picture
+from easee_load_balancer.reports.backtest_page import Backtest, Replayed, headline, markdown
+from easee_load_balancer.simulation.plant.closed_loop import Outcome
+from easee_load_balancer.system.settings import Settings
 
 _LONG_DAYS = 3
 """More days than this have a progress bar."""

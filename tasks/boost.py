@@ -11,13 +11,13 @@ import httpx
 from prefect import get_client, task
 from prefect.exceptions import ObjectNotFound
 
-from easee_load_balancer.boost import Boost
-from easee_load_balancer.boost_history import CANCELLED, BoostRow, Boosts
+from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history import open_history
-from easee_load_balancer.readings import ChargerState
-from easee_load_balancer.settings import Settings
-from easee_load_balancer.worker.alone import due_alone
+from easee_load_balancer.history.boosts import CANCELLED, BoostRow, Boosts
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.measurements import ChargerState
+from easee_load_balancer.orchestration.worker.offline import due_alone
+from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 from tasks.run import Run, name_run
 from tasks.step import step

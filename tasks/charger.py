@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from easee_load_balancer.blocks import EaseeCharger
-from easee_load_balancer.control import TIME_TO_LIVE
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.readings import ChargerState, Setpoint
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.control.controller import TIME_TO_LIVE
+from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.measurements import ChargerState, Setpoint
+from easee_load_balancer.orchestration.blocks import EaseeCharger
+from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
 

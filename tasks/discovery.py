@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
-from easee_load_balancer.blocks import EaseeCharger, EaseeCredentials
-from easee_load_balancer.chargers import FoundCharger, chargers_page, find_chargers
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.easee.discovery import FoundCharger, chargers_page, find_chargers
+from easee_load_balancer.orchestration.blocks import EaseeCharger, EaseeCredentials
+from easee_load_balancer.system.settings import Settings
 
 
 @task(

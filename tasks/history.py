@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from easee_load_balancer.blocks import EaseeCharger
-from easee_load_balancer.boost_history import BoostRow
+from easee_load_balancer.devices.connections import LINKS
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history import Cycle, open_history
-from easee_load_balancer.journal import Journal, open_journal
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.history.boosts import BoostRow
+from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.history.write_buffer import Journal, open_journal
+from easee_load_balancer.orchestration.blocks import EaseeCharger
+from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
 _LONGEST_S = 7.0

@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 
-from easee_load_balancer.worker.runs import in_states
+from easee_load_balancer.orchestration.worker.run_states import in_states
 from tasks.step import step
 
 _PAUSE_S = 0.2

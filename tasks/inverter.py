@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from easee_load_balancer.huawei import InverterAddress
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.readings import InverterReading
+from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.huawei.client import InverterAddress
+from easee_load_balancer.measurements import InverterReading
 from tasks.step import step
 
 

@@ -14,7 +14,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger
 from prefect.states import Cancelled, Completed, Failed
 
-from easee_load_balancer.worker.alone import due_alone
+from easee_load_balancer.orchestration.worker.offline import due_alone
 
 _LONGEST_NAME = 180
 

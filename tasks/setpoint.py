@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from easee_load_balancer.boost import Boost
-from easee_load_balancer.control import Decision, Memory, Policy, decide
-from easee_load_balancer.readings import ChargerState, InverterReading
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.controller import Decision, Memory, Policy, decide
+from easee_load_balancer.measurements import ChargerState, InverterReading
 from tasks.step import step
 
 

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 from prefect import Task
 from prefect.tasks import TaskOptions
 
-from easee_load_balancer.worker.alone import due_alone
+from easee_load_balancer.orchestration.worker.offline import due_alone
 
 P = ParamSpec("P")
 R = TypeVar("R")

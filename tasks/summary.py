@@ -9,12 +9,10 @@ from pathlib import Path
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
-from easee_load_balancer.history import open_history
+from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.history.store import open_history
 from easee_load_balancer.periods import Period
-from easee_load_balancer.picture import bars_picture, day_picture
-from easee_load_balancer.report import headline, markdown
-from easee_load_balancer.settings import Settings
-from easee_load_balancer.summary import (
+from easee_load_balancer.reports.summary import (
     DayDetail,
     Summary,
     look_into,
@@ -22,7 +20,9 @@ from easee_load_balancer.summary import (
     write_day_csv,
     write_days_csv,
 )
-from easee_load_balancer.tariff import Prices
+from easee_load_balancer.reports.summary_charts import bars_picture, day_picture
+from easee_load_balancer.reports.summary_page import headline, markdown
+from easee_load_balancer.system.settings import Settings
 
 
 @task(

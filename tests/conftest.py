@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import NotInstalled, Postgres, running_postgres
-
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+from tests.support.paths import SHARED_DATA
+from tests.support.postgres import NotInstalled, Postgres, running_postgres
 
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 

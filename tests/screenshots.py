@@ -17,12 +17,13 @@ from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import save_demo_blocks
-from easee_load_balancer.history import History
-from easee_load_balancer.house.plant import BatterySpec
-from easee_load_balancer.processes import HOST, PrefectStack, free_port
+from easee_load_balancer.history.store import History
+from easee_load_balancer.orchestration.prefect_stack import HOST, PrefectStack, free_port
+from easee_load_balancer.simulation.plant.plant import BatterySpec
 from tests.benchmarks.cycle import ended_cycles, reschedule
-from tests.summary.browser import Browser, browser
-from tests.summary.simulated import DAY, PROJECT, Troubles, watch_day
+from tests.support.browser import Browser, browser
+from tests.support.paths import PROJECT
+from tests.support.simulated_day import DAY, Troubles, watch_day
 
 FOLDER = PROJECT / "deployments" / "screenshots"
 _CYCLES = 14

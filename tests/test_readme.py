@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from annotated_types import Ge, Le
 from prefect.blocks.core import Block
 from pydantic.fields import FieldInfo
 
-from easee_load_balancer.blocks import ChargingPolicy, HuaweiInverter, Tariff
+from easee_load_balancer.orchestration.blocks import ChargingPolicy, HuaweiInverter, Tariff
+from tests.support.paths import PROJECT
 
-README = Path(__file__).parents[1] / "README.md"
+README = PROJECT / "README.md"
 
 
 def settings_table() -> str:

@@ -1,1 +1,0 @@
-"""What `easee-balancer` does: set up, check, run, demonstrate."""

@@ -11,30 +11,34 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from easee_load_balancer.blocks import Site
-from easee_load_balancer.boost import Boost
-from easee_load_balancer.chargers import FoundCharger
-from easee_load_balancer.commands import cautions
-from easee_load_balancer.commands.causes import CHARGER_OFFLINE, METER_OFFLINE, usual_causes
-from easee_load_balancer.commands.server import prefect_server
-from easee_load_balancer.commands.telling import tell_cautions, tell_failure, tell_rows
-from easee_load_balancer.control import TIME_TO_LIVE, Memory, decide
-from easee_load_balancer.easee import Easee
-from easee_load_balancer.easee_models import ChargerAddress, Controls
+from easee_load_balancer.commands import warnings as cautions
+from easee_load_balancer.commands.output import tell_cautions, tell_failure, tell_rows
+from easee_load_balancer.commands.prefect_server import prefect_server
+from easee_load_balancer.commands.troubleshooting import (
+    CHARGER_OFFLINE,
+    METER_OFFLINE,
+    usual_causes,
+)
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.controller import TIME_TO_LIVE, Memory, decide
+from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.discovery import FoundCharger
+from easee_load_balancer.devices.easee.models import ChargerAddress, Controls
+from easee_load_balancer.devices.huawei.client import Inverter
+from easee_load_balancer.devices.huawei.discovery import Finding, look
+from easee_load_balancer.devices.huawei.identity import Identity, identify
 from easee_load_balancer.errors import (
     BalancerError,
     ChargerUnknown,
     InverterError,
     InverterUnreachable,
 )
-from easee_load_balancer.find_inverter import Finding, look
-from easee_load_balancer.history import Cycle, open_history
-from easee_load_balancer.huawei import Inverter
-from easee_load_balancer.huawei_identity import Identity, identify
-from easee_load_balancer.lock import no_cycle, worker_runs
-from easee_load_balancer.readings import ChargerState, InverterReading, Setpoint
-from easee_load_balancer.settings import Settings
-from easee_load_balancer.wording import charger_rows, inverter_rows
+from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.reports.cycle_text import charger_rows, inverter_rows
+from easee_load_balancer.system.locks import no_cycle, worker_runs
+from easee_load_balancer.system.settings import Settings
 
 WATCH_EVERY_S = 30.0
 _POOL = "home"

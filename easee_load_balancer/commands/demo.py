@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 
-from easee_load_balancer.blocks import (
+from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,
     EaseeCredentials,
@@ -31,8 +31,13 @@ from easee_load_balancer.blocks import (
     Tariff,
     save_site,
 )
-from easee_load_balancer.house.cloud_documents import CloudSpec
-from easee_load_balancer.processes import HOST, PrefectStack, StartError, free_port
+from easee_load_balancer.orchestration.prefect_stack import (
+    HOST,
+    PrefectStack,
+    StartError,
+    free_port,
+)
+from easee_load_balancer.simulation.easee.documents import CloudSpec
 
 _NO_CYCLE_S = 180.0
 _COLOURS = {

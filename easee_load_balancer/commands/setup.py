@@ -14,17 +14,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from easee_load_balancer.blocks import EaseeCharger, Site, save_site
-from easee_load_balancer.chargers import FoundCharger
-from easee_load_balancer.commands import cautions
-from easee_load_balancer.commands.interview import Answers, Interview, Saved, block_with
-from easee_load_balancer.commands.server import prefect_server
-from easee_load_balancer.commands.telling import tell_cautions, tell_rows
-from easee_load_balancer.easee_models import Controls
-from easee_load_balancer.huawei import InverterAddress
-from easee_load_balancer.huawei_identity import Identity
-from easee_load_balancer.policy import Policy
-from easee_load_balancer.readings import ChargerState
+from easee_load_balancer.commands import warnings as cautions
+from easee_load_balancer.commands.output import tell_cautions, tell_rows
+from easee_load_balancer.commands.prefect_server import prefect_server
+from easee_load_balancer.commands.setup_wizard import Answers, Interview, Saved, block_with
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.devices.easee.discovery import FoundCharger
+from easee_load_balancer.devices.easee.models import Controls
+from easee_load_balancer.devices.huawei.client import InverterAddress
+from easee_load_balancer.devices.huawei.identity import Identity
+from easee_load_balancer.measurements import ChargerState
+from easee_load_balancer.orchestration.blocks import EaseeCharger, Site, save_site
 
 
 def run_setup(project: Path, port: int, answers: Answers, console: Console) -> None:

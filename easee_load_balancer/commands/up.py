@@ -7,8 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from easee_load_balancer.processes import PrefectStack, StartError, interrupt_on_signals
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.orchestration.prefect_stack import (
+    PrefectStack,
+    StartError,
+    interrupt_on_signals,
+)
+from easee_load_balancer.system.settings import Settings
 
 _LOOK_EVERY_S = 1.0
 _PAUSE_S = 5.0

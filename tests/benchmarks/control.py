@@ -20,10 +20,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import matplotlib
 
-from easee_load_balancer.control import Policy
-from easee_load_balancer.house.day import BUILT_IN_DAYS, Day, load_day
-from easee_load_balancer.house.loop import QUICK, SLOW, Law, Link, Outcome, run_day
-from easee_load_balancer.house.plant import BatterySpec
+from easee_load_balancer.control.controller import Policy
+from easee_load_balancer.simulation.plant.closed_loop import (
+    QUICK,
+    SLOW,
+    Law,
+    Link,
+    Outcome,
+    run_day,
+)
+from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
+from easee_load_balancer.simulation.plant.plant import BatterySpec
 from tests.benchmarks.laws import Bound, Evcc, Ours, Seed, bound, value_eur
 
 matplotlib.use("Agg")

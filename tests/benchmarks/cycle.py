@@ -32,15 +32,21 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from easee_load_balancer.blocks import Site
 from easee_load_balancer.commands.demo import save_demo_blocks
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.processes import HOST, Child, PoolType, PrefectStack, free_port
-from easee_load_balancer.worker.alone import alone
-from easee_load_balancer.worker.runs import in_states
-from tests.postgres import running_postgres
+from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.prefect_stack import (
+    HOST,
+    Child,
+    PoolType,
+    PrefectStack,
+    free_port,
+)
+from easee_load_balancer.orchestration.worker.offline import alone
+from easee_load_balancer.orchestration.worker.run_states import in_states
+from tests.support.paths import PROJECT
+from tests.support.postgres import running_postgres
 
-PROJECT = Path(__file__).parents[2]
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _WARM_UP = 3
 _PACE_S = 1.1

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from easee_load_balancer.control import Memory
-from easee_load_balancer.history import Cycle, History
+from easee_load_balancer.control.controller import Memory
+from easee_load_balancer.history.store import Cycle, History
 
 SITE = "home"
 Counters = tuple[float, ...]

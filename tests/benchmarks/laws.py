@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from easee_load_balancer.house.charger import CarSpec
-from easee_load_balancer.house.day import Day
-from easee_load_balancer.readings import ChargerMode, ChargerState, InverterReading, Setpoint
-from easee_load_balancer.replay import PolicyLaw as Ours
+from easee_load_balancer.backtest.replay import PolicyLaw as Ours
+from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
+from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.day import Day
 
 __all__ = ["Bound", "Evcc", "Ours", "Seed", "bound", "value_eur"]
 

@@ -28,25 +28,25 @@ from typing import Any
 import time_machine
 from pydantic import SecretStr
 
-from easee_load_balancer import blocks
-from easee_load_balancer.blocks import (
+from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.orchestration import blocks
+from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
     Site,
 )
-from easee_load_balancer.house.charger import CarSpec
-from easee_load_balancer.house.cloud_documents import CloudSpec
-from easee_load_balancer.house.faults import Faults
-from easee_load_balancer.house.inverter import InverterSpec
-from easee_load_balancer.house.plant import HouseSpec
-from easee_load_balancer.house.run import House, RunSpec, running_house
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.worker.alone import alone
+from easee_load_balancer.orchestration.worker.offline import alone
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.faults import Faults
+from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.plant import HouseSpec
+from easee_load_balancer.simulation.server import House, RunSpec, running_house
 from tests.benchmarks.soak_tally import HINDRANCES, MIDNIGHT, Tally, rows
+from tests.support.paths import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 SPEED = 20
 """Simulated seconds per real second while a cycle runs."""
 TIMEOUT_S = 5 / SPEED

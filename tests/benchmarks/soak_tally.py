@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from easee_load_balancer.blocks import Site
-from easee_load_balancer.history import open_history
-from easee_load_balancer.house.run import House
-from easee_load_balancer.settings import Settings
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.simulation.server import House
+from easee_load_balancer.system.settings import Settings
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
 HINDRANCES = ("nothing in the way", "meter unread", "charger out of reach")

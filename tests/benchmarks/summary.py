@@ -22,10 +22,10 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from sqlalchemy import create_engine
 
-from easee_load_balancer.history import History
+from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.history.store import History
 from easee_load_balancer.periods import Period
-from easee_load_balancer.summary import sum_up
-from easee_load_balancer.tariff import Prices
+from easee_load_balancer.reports.summary import sum_up
 from tests.benchmarks.generate import SITE, generate_history, new_year
 
 INTERVAL_S = 10

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-UNITS = sorted((Path(__file__).parents[2] / "deployments" / "systemd").glob("*.service"))
+from tests.support.paths import PROJECT
+
+UNITS = sorted((PROJECT / "deployments" / "systemd").glob("*.service"))
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd on this machine")

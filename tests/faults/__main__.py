@@ -17,7 +17,7 @@ from pathlib import Path
 from prefect.testing.utilities import prefect_test_harness
 from rich.console import Console
 
-from easee_load_balancer.processes import StartError, interrupt_on_signals
+from easee_load_balancer.orchestration.prefect_stack import StartError, interrupt_on_signals
 from tests.faults.cases import FAULTS, try_out
 from tests.faults.outages import (
     GONE_S,
@@ -32,7 +32,7 @@ from tests.faults.outages import (
 from tests.faults.scene import a_scene, small_disk
 from tests.faults.stories import STORIES, play
 from tests.faults.table import Row, markdown
-from tests.flows.home import UNUSED_SERVICES
+from tests.support.home import UNUSED_SERVICES
 
 _CONSOLE = Console(highlight=False, soft_wrap=True)
 

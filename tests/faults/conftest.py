@@ -1,5 +1,5 @@
 """Fixtures of the fault campaign."""
 
-from tests.flows.home import data_folder, prefect_server
+from tests.support.home import data_folder, prefect_server
 
 __all__ = ["data_folder", "prefect_server"]

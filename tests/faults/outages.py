@@ -20,29 +20,29 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.types._datetime import DateTime
 from pydantic import SecretStr
 
-from easee_load_balancer.blocks import (
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
     save_site,
 )
-from easee_load_balancer.history import open_history
-from easee_load_balancer.house.charger import CarSpec, ChargerSpec
-from easee_load_balancer.house.cloud_documents import CloudSpec
-from easee_load_balancer.house.moments import Moment
-from easee_load_balancer.house.plant import HouseSpec
-from easee_load_balancer.house.run import House, RunSpec, running_house
-from easee_load_balancer.processes import Child, PrefectStack
-from easee_load_balancer.worker.in_process import InProcessWorker
-from easee_load_balancer.worker.runs import in_states
+from easee_load_balancer.orchestration.prefect_stack import Child, PrefectStack
+from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
+from easee_load_balancer.orchestration.worker.run_states import in_states
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.fault_triggers import Moment
+from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.plant import HouseSpec
+from easee_load_balancer.simulation.server import House, RunSpec, running_house
 from tests.faults.scene import BUSY_A, CALM_A, FAINT, OFFLINE_A, VOLTS
 from tests.faults.table import Row
-from tests.flows.home import SITE
+from tests.support.home import SITE
+from tests.support.paths import PROJECT
 
 INTERVAL_S = 10
 TTL_S = 1800
-PROJECT = Path(__file__).parents[2]
 _DOWN_S = 3
 """Until a worker that was killed is started again."""
 

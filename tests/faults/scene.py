@@ -21,15 +21,15 @@ from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow_async
 from prefect.states import Scheduled
 
-from easee_load_balancer.blocks import Site
-from easee_load_balancer.history import open_history
-from easee_load_balancer.house.charger import CarSpec, ChargerSpec
-from easee_load_balancer.house.day import Day
-from easee_load_balancer.house.faults import Faults
-from easee_load_balancer.links import LINKS
-from easee_load_balancer.settings import Settings
-from easee_load_balancer.worker.alone import alone
-from tests.flows.home import SITE, Home, a_home
+from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.worker.offline import alone
+from easee_load_balancer.simulation.faults import Faults
+from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.system.settings import Settings
+from tests.support.home import SITE, Home, a_home
 
 INTERVAL_S = 30
 VOLTS = 230

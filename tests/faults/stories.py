@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from easee_load_balancer.control import RENEW_AFTER, TIME_TO_LIVE
-from easee_load_balancer.house.day import Day
+from easee_load_balancer.control.controller import RENEW_AFTER, TIME_TO_LIVE
+from easee_load_balancer.simulation.plant.day import Day
 from tests.faults.scene import BUSY_A, CALM_A, OFFLINE_A, Scene, is_good
 from tests.faults.table import Row
-from tests.house.helpers import CHARGER, CIRCUIT, log_in
+from tests.support.simulated_house import CHARGER, CIRCUIT, log_in
 
 TTL_S, RENEW_S = int(TIME_TO_LIVE.total_seconds()), int(RENEW_AFTER.total_seconds())
 SUNNY = Day("sunny", pv_w=(9500.0,) * 1440, load_w=(500.0,) * 1440)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easee_load_balancer import history
+from easee_load_balancer.history import store as history
 from tests.faults.cases import FAULTS, Moment, try_out
 from tests.faults.scene import a_scene, small_disk
 from tests.faults.stories import STORIES, play

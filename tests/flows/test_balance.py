@@ -13,13 +13,13 @@ from prefect import get_client
 from prefect.flow_engine import run_flow_async
 from prefect.states import Scheduled
 
-from easee_load_balancer.history import open_history
-from easee_load_balancer.house.day import generate_day
-from easee_load_balancer.house.faults import Faults
-from easee_load_balancer.house.plant import BatterySpec
-from easee_load_balancer.lock import only_writer
-from easee_load_balancer.settings import Settings
-from tests.flows.home import SITE, Home, a_home, last_run
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.simulation.faults import Faults
+from easee_load_balancer.simulation.plant.day import generate_day
+from easee_load_balancer.simulation.plant.plant import BatterySpec
+from easee_load_balancer.system.locks import only_writer
+from easee_load_balancer.system.settings import Settings
+from tests.support.home import SITE, Home, a_home, last_run
 
 A_DAY = timedelta(days=1)
 

@@ -9,7 +9,7 @@ from daily_summary import daily_summary
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from tests.flows.home import SITE, a_home
+from tests.support.home import SITE, a_home
 
 
 async def test_the_day_is_summed_up_as_an_artifact() -> None:

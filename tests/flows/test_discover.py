@@ -6,9 +6,9 @@ from discover import discover
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from easee_load_balancer.blocks import EaseeCharger, load_block
-from easee_load_balancer.house.cloud_documents import CloudSpec
-from tests.flows.home import SITE, a_home, last_run
+from easee_load_balancer.orchestration.blocks import EaseeCharger, load_block
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from tests.support.home import SITE, a_home, last_run
 
 TWO = CloudSpec(second_charger_id="EH123457", name="Garage | <b>left</b>")
 

@@ -20,16 +20,16 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from prefect.states import Failed
 from pydantic import SecretStr
 
-from easee_load_balancer.blocks import HuaweiInverter, Site
-from easee_load_balancer.easee import Easee
-from easee_load_balancer.easee_models import Account
+from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.models import Account
+from easee_load_balancer.devices.easee.token_store import SessionFile
 from easee_load_balancer.errors import ChargerError
-from easee_load_balancer.history import open_history
-from easee_load_balancer.house.cloud_documents import CloudSpec
-from easee_load_balancer.session import SessionFile
-from easee_load_balancer.settings import Settings
-from tests.flows.home import SITE, Home, a_home
-from tests.test_history import cycle
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.orchestration.blocks import HuaweiInverter, Site
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.system.settings import Settings
+from tests.history.test_store import cycle
+from tests.support.home import SITE, Home, a_home
 
 PASSWORD = "correct-horse-battery-staple"
 SHOWN = ("flow_runs", "logs", "artifacts", "block_documents")

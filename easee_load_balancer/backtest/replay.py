@@ -1,0 +1,135 @@
+"""A day again under another policy: the same sun and house, the control law, a modelled car.
+
+Pure Python without pandas: this is what runs in processes of its own, a day each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from easee_load_balancer.control.controller import TIME_TO_LIVE, Memory, Policy, decide
+from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run_day
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
+
+STEP_S = 10
+"""Length of a sample of sun and load."""
+ENDLESS_KWH = 1000.0
+_NO_LIMIT_W = 1e9
+
+
+@dataclass(slots=True)
+class PolicyLaw:
+    """`control.decide` under a policy, as the flow calls it."""
+
+    policy: Policy = field(default_factory=Policy)
+    interval_s: int = 10
+    time_to_live_s: int | None = int(TIME_TO_LIVE.total_seconds())
+    memory: Memory = field(default_factory=Memory)
+
+    def cycle(
+        self, now: datetime, inverter: InverterReading, charger: ChargerState
+    ) -> Setpoint | None:
+        """The setpoint to send now, None to send nothing."""
+        decision = decide(now, inverter, charger, self.policy, self.memory)
+        self.memory = decision.memory
+        if decision.setpoint is None or not decision.push:
+            return None
+        self.memory = decision.pushed(now).memory
+        return decision.setpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A car that is plugged in; seconds since midnight."""
+
+    since_s: int
+    until_s: int
+    wants_kwh: float = ENDLESS_KWH
+    """What it takes until it is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Sun and household of a day in W, a sample every `STEP_S`."""
+
+    name: str
+    pv_w: Sequence[float]
+    load_w: Sequence[float]
+
+    def pv_at(self, second: int) -> float:
+        """PV power at a second since midnight."""
+        return self.pv_w[min(second // STEP_S, len(self.pv_w) - 1)]
+
+    def load_at(self, second: int) -> float:
+        """House load at a second since midnight."""
+        return self.load_w[min(second // STEP_S, len(self.load_w) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is known of the house in which days are replayed."""
+
+    battery: BatterySpec | None = None
+    car: CarSpec = field(default_factory=lambda: CarSpec(max_current_a=32.0))
+    one_phase: bool = False
+    """The charger can do no more than one phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastDay:
+    """A day to be replayed."""
+
+    start: datetime
+    length_s: int
+    samples: Samples
+    stays: tuple[Stay, ...]
+    interval_s: int = 30
+    soc_pct: float | None = None
+    """State of charge at its beginning."""
+    memory: Memory = field(default_factory=Memory)
+    """What the last cycle before it left."""
+
+
+def replay(day: PastDay, house: House, policy: Policy) -> Outcome:
+    """The day under that policy."""
+    battery = house.battery
+    if battery is not None and day.soc_pct is not None:
+        battery = replace(battery, start_soc_pct=day.soc_pct)
+    charger = ChargerSpec(circuit_max_current_a=(32.0,) * 3, grid_type=3 if house.one_phase else 1)
+    spec = HouseSpec(
+        car=house.car, charger=charger, rated_w=_NO_LIMIT_W, main_fuse_a=policy.main_fuse_a
+    )
+    return run_day(
+        PolicyLaw(policy, day.interval_s, memory=day.memory),
+        day.samples,
+        QUICK,
+        battery,
+        spec=spec,
+        hours=day.length_s / 3600,
+        start=day.start,
+        held=day.memory.setpoint or Setpoint(0),
+        each_second=_Driver(day.stays),
+    )
+
+
+class _Driver:
+    """Plugs cars in and out."""
+
+    def __init__(self, stays: Sequence[Stay]) -> None:
+        self._coming = list(stays)
+        self._until_s = 0
+        """When the car that is here leaves."""
+
+    def __call__(self, plant: Plant) -> None:
+        now_s, car = plant.clock_s, plant.car
+        if car.plugged_in and now_s >= self._until_s:
+            car.unplug()
+        if self._coming and now_s >= self._coming[0].since_s:
+            stay = self._coming.pop(0)
+            self._until_s = stay.until_s
+            car.spec = replace(car.spec, energy_needed_kwh=stay.wants_kwh)
+            plant.charger.plug_in()

@@ -1,0 +1,169 @@
+"""`easee-balancer house`: the simulated house by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
+from easee_load_balancer.simulation.server import RunSpec, run_house
+
+_TN_THREE_PHASE, _TN_ONE_PHASE = 1, 3
+
+Port = typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+
+
+class Phases(Enum):
+    """One phase or three."""
+
+    ONE = "1"
+    THREE = "3"
+
+
+class Meter(Enum):
+    """The grid meter: of so many phases, or missing."""
+
+    ONE = "1"
+    THREE = "3"
+    NONE = "none"
+
+
+_METER_PHASES = {Meter.ONE: 1, Meter.THREE: 3, Meter.NONE: 0, None: None}
+
+
+def _minutes(text: str, option: str) -> int:
+    """Minutes since midnight of HH:MM."""
+    hours, _, minutes = text.partition(":")
+    if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
+        message = f"{text!r} is not a time of day such as 07:30."
+        raise typer.BadParameter(message, param_hint=option)
+    return int(hours) * 60 + int(minutes)
+
+
+def _schedule(text: str) -> tuple[int, int]:
+    """Minutes since midnight of HH:MM-HH:MM."""
+    begin, _, end = text.partition("-")
+    return _minutes(begin, "--schedule"), _minutes(end, "--schedule")
+
+
+def _day(text: str) -> Day:
+    try:
+        return load_day(text)
+    except OSError as error:
+        message = f"{text!r} is neither {', '.join(BUILT_IN_DAYS)} nor a file: {error.strerror}."
+        raise typer.BadParameter(message, param_hint="--day") from None
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--day") from None
+
+
+def house(
+    modbus_port: Annotated[int, Port] = 5020,
+    api_port: Annotated[int, Port] = 8020,
+    day: Annotated[
+        str,
+        typer.Option(
+            metavar="DAY",
+            help="Sun and load: clear, variable, overcast, or a CSV file (time,pv_w,load_w).",
+        ),
+    ] = "clear",
+    start: Annotated[
+        str, typer.Option(metavar="HH:MM", help="Time of day to begin with.")
+    ] = "10:00",
+    speed: Annotated[
+        int, typer.Option(min=1, max=3600, help="Simulated seconds per real second.")
+    ] = 1,
+    no_battery: Annotated[bool, typer.Option("--no-battery", help="A house without it.")] = False,
+    battery_offline: Annotated[
+        bool, typer.Option("--battery-offline", help="The battery does not talk to the inverter.")
+    ] = False,
+    battery_soc: Annotated[
+        float, typer.Option(min=0, max=100, help="State of charge to begin with, in %.")
+    ] = 50.0,
+    phases: Annotated[Phases, typer.Option(help="Phases of the house.")] = Phases.THREE,
+    meter: Annotated[
+        Meter | None,
+        typer.Option(help="Phases of the grid meter, or none; else those of the house."),
+    ] = None,
+    car_phases: Annotated[Phases, typer.Option(help="Phases the car uses.")] = Phases.THREE,
+    car_max_current: Annotated[
+        float, typer.Option(min=6, max=32, help="Most that the car takes per phase, in A.")
+    ] = 16.0,
+    settle_time: Annotated[
+        float, typer.Option(min=0, help="How long a new Modbus connection stays mute, in s.")
+    ] = 1.0,
+    latency: Annotated[
+        float, typer.Option(min=0, help="How long the inverter takes for a request, in s.")
+    ] = 0.03,
+    cloud_delay: Annotated[
+        float, typer.Option(min=0, help="From charger to API, in s of real time.")
+    ] = 2.0,
+    user_name: Annotated[str, typer.Option(help="User of the API.")] = "owner@example.com",
+    password: Annotated[str, typer.Option(help="Password of the API.")] = "simulated",
+    waits_at_minimum: Annotated[
+        bool,
+        typer.Option("--waits-at-minimum", help="A charge that starts at 6 A waits 5 minutes."),
+    ] = False,
+    authorization: Annotated[
+        bool, typer.Option("--authorization", help="The charger wants to be unlocked for each car.")
+    ] = False,
+    schedule: Annotated[
+        str | None,
+        typer.Option(metavar="HH:MM-HH:MM", help="The charger's own schedule: charge then only."),
+    ] = None,
+    second_charger: Annotated[
+        bool, typer.Option("--second-charger", help="Another one, without a car, on the circuit.")
+    ] = False,
+    equalizer: Annotated[
+        bool, typer.Option("--equalizer", help="The vendor's load balancer is installed.")
+    ] = False,
+    offline_current: Annotated[
+        float, typer.Option(min=0, max=40, help="offlineMaxCircuitCurrent of the circuit, in A.")
+    ] = 16.0,
+    main_fuse: Annotated[float, typer.Option(min=1, help="Main fuse per phase, in A.")] = 25.0,
+) -> None:
+    """Run a simulated house: inverter, battery, meter, charger and car, to try things out on."""
+    spec = RunSpec(
+        day=_day(day),
+        start_s=60 * _minutes(start, "--start"),
+        speed=speed,
+        modbus_port=modbus_port,
+        api_port=api_port,
+        house=HouseSpec(
+            battery=None
+            if no_battery
+            else BatterySpec(start_soc_pct=battery_soc, offline=battery_offline),
+            car=CarSpec(phases=int(car_phases.value), max_current_a=car_max_current),
+            charger=ChargerSpec(
+                grid_type=_TN_THREE_PHASE if phases is Phases.THREE else _TN_ONE_PHASE,
+                waits_at_minimum=waits_at_minimum,
+                authorization_required=authorization,
+                schedule=_schedule(schedule) if schedule else None,
+                offline_max_current_a=(offline_current,) * 3,
+            ),
+            phases=int(phases.value),
+            meter_phases=_METER_PHASES[meter],
+            main_fuse_a=main_fuse,
+        ),
+        cloud=CloudSpec(
+            user_name=user_name,
+            password=password,
+            cloud_delay_s=cloud_delay,
+            second_charger_id="EH123457" if second_charger else None,
+            equalizer_id="QP123456" if equalizer else None,
+        ),
+        inverter=InverterSpec(settle_s=settle_time, latency_s=latency),
+    )
+    try:
+        asyncio.run(run_house(spec, Console(highlight=False)))
+    except OSError as error:
+        message = f"The house cannot start: {error.strerror or error}."
+        Console(stderr=True, highlight=False).print(message, soft_wrap=True)
+        raise typer.Exit(1) from None

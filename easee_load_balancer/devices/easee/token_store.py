@@ -1,0 +1,149 @@
+"""The Easee session on disk, between one process and the next: encrypted, and one writer at a time.
+
+The key is derived from the account's own password, so the file is of no use without it, and a
+changed password starts afresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from easee_load_balancer.devices.easee.models import Account
+from easee_load_balancer.system.locks import open_lock
+
+_RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
+_SALT_BYTES = 16
+_LOCK_POLL_S = 0.05
+_LONGEST_WAIT = timedelta(days=1)
+
+
+class Tokens(BaseModel):
+    """An access token and the single-use token that renews it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access: SecretStr
+    refresh: SecretStr
+    issued_at: AwareDatetime
+    expires_at: AwareDatetime
+
+    def valid_at(self, now: datetime) -> bool:
+        """Whether the access token will still be good for the next calls."""
+        margin = min(_RENEW_BEFORE_EXPIRY, (self.expires_at - self.issued_at) / 4)
+        return now < self.expires_at - margin
+
+
+class Session(BaseModel):
+    """Tokens, and what the cloud asked us to refrain from."""
+
+    tokens: Tokens | None = None
+    cool_down: dict[str, AwareDatetime] = Field(default_factory=dict)
+    """Endpoint -> when it may be asked again."""
+    noted_at: dict[str, AwareDatetime] = Field(default_factory=dict)
+    """Endpoint -> when its last refusal was noted; `all` for any endpoint."""
+    blocked_until: AwareDatetime | None = None
+    blocked_s: float = 0.0
+    """How long the last block was waited for; the next wait is longer."""
+    refused_s: float = 0.0
+    """The same, for new tokens that were refused."""
+    rejected_at: AwareDatetime | None = None
+    """When user name or password were refused: never try these again."""
+
+    def usable(self, refused: SecretStr | None = None) -> SecretStr | None:
+        """The access token, unless it is about to expire or the refused one."""
+        tokens = self.tokens
+        if tokens is None or tokens.access == refused or not tokens.valid_at(datetime.now(UTC)):
+            return None
+        return tokens.access
+
+    def keeps_away(self, endpoint: str, until: datetime, now: datetime) -> bool:
+        """Whether a refusal still holds.
+
+        One from the future, or for more than a day, is what a wrong clock has left.
+        """
+        if self.noted_at.get(endpoint, now) > now:
+            return False
+        return timedelta(0) < until - now <= _LONGEST_WAIT
+
+    def to_json(self) -> str:
+        """Everything, secrets in the clear: for the encrypted file only."""
+        data = self.model_dump(mode="json")
+        if self.tokens:
+            data["tokens"]["access"] = self.tokens.access.get_secret_value()
+            data["tokens"]["refresh"] = self.tokens.refresh.get_secret_value()
+        return json.dumps(data)
+
+
+class SessionFile:
+    """One account's session in `folder`, readable with that account's password alone.
+
+    Every method raises OSError where the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, account: Account) -> None:
+        owner = f"{account.user_name} {account.base_url}"
+        name = hashlib.sha256(owner.encode()).hexdigest()[:16]
+        self._path = folder / f"easee-session-{name}"
+        self._lock_path = folder / f"easee-session-{name}.lock"
+        self._password = account.password
+        self._salt = os.urandom(_SALT_BYTES)
+
+    def load(self) -> Session:
+        """The stored session; an empty one where none is readable with this password."""
+        try:
+            stored = self._path.read_bytes()
+        except FileNotFoundError:
+            return Session()
+        salt, token = stored[:_SALT_BYTES], stored[_SALT_BYTES:]
+        try:
+            return Session.model_validate_json(_cipher(self._password, salt).decrypt(token))
+        except (InvalidToken, ValidationError):
+            return Session()
+
+    def save(self, session: Session) -> None:
+        """Replace the stored session in one step."""
+        token = _cipher(self._password, self._salt).encrypt(session.to_json().encode())
+        temporary = self._path.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self._salt + token)
+        temporary.replace(self._path)
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Hold the account's lock, which ends with its holder even if that is killed."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = open_lock(self._lock_path)
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(_LOCK_POLL_S)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+@lru_cache(maxsize=4)
+def _cipher(password: SecretStr, salt: bytes) -> Fernet:
+    """The cipher of a password; its key is expensive to derive, on purpose."""
+    key = Scrypt(salt=salt, length=32, n=2**14, r=8, p=1).derive(
+        password.get_secret_value().encode()
+    )
+    return Fernet(base64.urlsafe_b64encode(key))

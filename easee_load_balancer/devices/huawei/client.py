@@ -1,0 +1,347 @@
+"""Huawei SUN2000 over Modbus TCP: the client, which holds the socket. Read with function 3."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field
+from pymodbus import ModbusException
+from pymodbus.client import AsyncModbusTcpClient
+
+from easee_load_balancer.devices.huawei.registers import (
+    BATTERY,
+    BATTERY_POWER,
+    BATTERY_UNIT_1,
+    METER,
+    POWER,
+    RATING,
+    Battery,
+    Block,
+    Meter,
+    Power,
+    decode_battery,
+    decode_battery_unit_1,
+    decode_meter,
+    decode_power,
+    u32,
+)
+from easee_load_balancer.errors import (
+    InverterBusy,
+    InverterError,
+    InverterImplausible,
+    InverterUnreachable,
+    InverterUnsupported,
+)
+from easee_load_balancer.measurements import InverterReading
+
+# It would print whatever a device sends, megabytes if need be; our errors say what is wrong.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+_FIRST_PAUSE_S = 0.5
+_HIGHEST_GRID_W = 60_000
+"""3 x 87 A: more than any main fuse of a home."""
+
+_ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE, _DEVICE_BUSY = 2, 3, 4, 6
+
+
+class InverterAddress(BaseModel):
+    """Where the inverter listens and how patient to be."""
+
+    host: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[^\s/]+$",
+        title="Host",
+        description="IP address or name of the inverter or its dongle, for example 192.168.1.40.",
+    )
+    port: int = Field(
+        default=502,
+        ge=1,
+        le=65535,
+        title="Port",
+        description="502 on a dongle, 6607 on the inverter's own access point.",
+    )
+    unit_id: int = Field(
+        default=1,
+        ge=0,
+        le=247,
+        title="Unit id",
+        description="1 on most dongles, 0 on the inverter's own access point.",
+    )
+    settle_time_s: float = Field(
+        default=1.5,
+        ge=0,
+        le=5,
+        title="Settle time (s)",
+        description="Wait after connecting before the first request; old dongles need 1 to 2 s.",
+    )
+    timeout_s: float = Field(
+        default=5.0,
+        ge=0.2,
+        le=8,
+        title="Time-out (s)",
+        description="How long to wait for one answer; 5 s suits old and new dongles.",
+    )
+
+    @property
+    def budget_s(self) -> float:
+        """For all attempts of one reading together (14.5 s).
+
+        It suffices for a new connection to an old dongle with 3 s for each of four answers, or
+        for a second attempt after one lost answer.
+        """
+        return self.settle_time_s + 2.6 * self.timeout_s
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port} unit {self.unit_id}"
+
+
+class Inverter:
+    """One connection to one inverter, kept open between readings; safe for concurrent callers.
+
+    The device serves a single client, so there must be one of these per inverter.
+    """
+
+    def __init__(self, address: InverterAddress) -> None:
+        self.address = address
+        self._client: AsyncModbusTcpClient | None = None
+        self._lost: asyncio.Future[None] | None = None
+        self._lock = asyncio.Lock()
+        self._rated_w = 0
+        self._battery_seen = False
+        self._battery_block = BATTERY
+
+    async def read(self, *, night: bool = False) -> InverterReading:
+        """Power, battery and meter in three block reads, tried again within the time budget.
+
+        With `night`, an inverter that does not answer is taken to be asleep. Raises
+        InverterUnreachable, InverterBusy, InverterUnsupported or InverterImplausible.
+        """
+        async with self._lock:
+            try:
+                budget_s = self.address.budget_s
+                return await self._read_with_retries(budget_s / 2 if night else budget_s)
+            except InverterUnreachable:
+                if night:
+                    return InverterReading.sleeping(datetime.now(UTC))
+                raise
+
+    async def read_blocks(self, *blocks: Block) -> list[Sequence[int] | None]:
+        """These registers, in one attempt; None for those that the device does not know.
+
+        Raises as `read` does.
+        """
+        async with self._lock:
+            good = False
+            try:
+                if self._client is None or not self._client.connected:
+                    await self._connect()
+                answers: list[Sequence[int] | None] = []
+                for block in blocks:
+                    try:
+                        answers.append(await self._read_block(block))
+                    except InverterUnsupported:
+                        answers.append(None)
+                good = True
+                return answers
+            finally:
+                if not good:
+                    self._disconnect()
+
+    async def close(self) -> None:
+        """Let the next client in; the inverter serves one at a time."""
+        async with self._lock:
+            self._disconnect()
+
+    async def _read_with_retries(self, budget_s: float) -> InverterReading:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + budget_s
+        failure: InverterError = InverterUnreachable(
+            f"No answer from the inverter at {self.address} within {budget_s:.0f} s. "
+            "Is it on, and is no other program connected to it?"
+        )
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            good = False
+            try:
+                async with asyncio.timeout_at(deadline):
+                    reading = await self._read_once()
+                good = True
+                return reading
+            except TimeoutError:
+                break
+            except (InverterUnreachable, InverterBusy, InverterImplausible) as error:
+                failure = error
+            finally:
+                if not good:  # also when cancelled: a late reply must not meet the next request
+                    self._disconnect()
+            if loop.time() + pause_s >= deadline:
+                break
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+        raise failure
+
+    async def _read_once(self) -> InverterReading:
+        if self._client is None or not self._client.connected:
+            await self._connect()
+        power = decode_power(await self._read_block(POWER))
+        battery = await self._read_battery()
+        meter = decode_meter(await self._read_block(METER))
+        self._check(power, battery, meter)
+        self._battery_seen = battery is not None
+        return InverterReading(
+            taken_at=datetime.now(UTC),
+            grid_export_w=meter.grid_export_w,
+            battery_charge_w=battery.charge_w if battery else 0.0,
+            battery_soc_pct=battery.soc_pct if battery else None,
+            has_battery=battery is not None,
+            pv_w=power.pv_w,
+            inverter_ac_w=power.inverter_ac_w,
+            grid_export_phase_w=meter.grid_export_phase_w,
+            grid_current_phase_a=meter.current_a,
+            grid_voltage_v=meter.voltage_v,
+            meter_phases=meter.phases if meter.online else None,
+            exported_kwh=meter.exported_kwh,
+            imported_kwh=meter.imported_kwh,
+            charged_kwh=battery.charged_kwh if battery else None,
+            discharged_kwh=battery.discharged_kwh if battery else None,
+            pv_today_kwh=power.today_kwh,
+        )
+
+    async def _connect(self) -> None:
+        self._disconnect()
+        self._lost = lost = asyncio.get_running_loop().create_future()
+
+        def note_loss(connected: bool) -> None:
+            if not connected and not lost.done():
+                lost.set_result(None)
+
+        client = AsyncModbusTcpClient(
+            self.address.host,
+            port=self.address.port,
+            timeout=self.address.timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            trace_connect=note_loss,
+        )
+        if not await client.connect():
+            client.close()
+            raise InverterUnreachable(
+                f"Cannot connect to the inverter at {self.address}. Is it on, in this network, "
+                "and is Modbus TCP enabled in its settings?"
+            )
+        self._client = client
+        await asyncio.sleep(self.address.settle_time_s)
+        rated_w = u32(await self._read_block(RATING), 2)
+        if not rated_w or not 500 <= rated_w <= 500_000:
+            raise InverterImplausible(
+                f"{self.address} says its rated power is {rated_w} W: not a SUN2000, or a wrong "
+                "answer. Check host, port and unit id."
+            )
+        self._rated_w = rated_w
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def _read_battery(self) -> Battery | None:
+        """The battery, or None for a plant without one.
+
+        Plants without one refuse the registers or answer zeros; some batteries are only known
+        as unit 1. What was once there does not vanish: then a refusal is an error.
+        """
+        battery: Battery | None = None
+        try:
+            battery = decode_battery(await self._read_battery_block())
+            if not battery.soc_pct and not battery.charge_w:
+                battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
+        except InverterUnsupported:
+            with contextlib.suppress(InverterUnsupported):
+                battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
+        if battery is None and self._battery_seen:
+            return Battery(charge_w=None, soc_pct=None)
+        return battery
+
+    async def _read_battery_block(self) -> Sequence[int]:
+        """Power and counters in one request; where that was refused once, power alone."""
+        try:
+            return await self._read_block(self._battery_block)
+        except InverterUnsupported:
+            if self._battery_block is BATTERY_POWER:
+                raise
+            self._battery_block = BATTERY_POWER
+            return await self._read_block(self._battery_block)
+
+    async def _read_block(self, block: Block) -> Sequence[int]:
+        """One request, or the error that says what is wrong with its answer."""
+        client, lost = self._client, self._lost
+        if client is None or lost is None or lost.done():
+            raise InverterUnreachable(f"The connection to the inverter at {self.address} was lost.")
+        request = asyncio.ensure_future(
+            client.read_holding_registers(
+                block.address, count=block.count, device_id=self.address.unit_id
+            )
+        )
+        try:
+            await asyncio.wait((request, lost), return_when=asyncio.FIRST_COMPLETED)
+            if not request.done():
+                raise InverterUnreachable(
+                    f"The inverter at {self.address} closed the connection. It serves one client "
+                    "at a time: is another program connected?"
+                )
+            reply = request.result()
+        except ModbusException as error:
+            raise InverterUnreachable(
+                f"No answer from the inverter at {self.address} to register {block.address}: is "
+                "it on, is the unit id right, and is no other program connected to it?"
+            ) from error
+        finally:
+            request.cancel()
+        if reply.isError():
+            raise self._refusal(reply.exception_code, block)
+        registers = reply.registers
+        if len(registers) != block.count:
+            raise InverterImplausible(
+                f"The inverter at {self.address} sent {len(registers)} registers instead of "
+                f"{block.count} from {block.address} on; the answer is not used."
+            )
+        return registers
+
+    def _refusal(self, code: int, block: Block) -> InverterError:
+        where = f"The inverter at {self.address}"
+        if code == _DEVICE_BUSY:
+            return InverterBusy(f"{where} is busy. It usually answers again within seconds.")
+        if code == _DEVICE_FAILURE:
+            return InverterUnreachable(
+                f"{where} is asleep behind its dongle, or fails (Modbus exception 4)."
+            )
+        if code in (_ILLEGAL_ADDRESS, _ILLEGAL_VALUE):
+            return InverterUnsupported(
+                f"{where} does not know register {block.address}. Is it a SUN2000, and is the "
+                "unit id right?"
+            )
+        return InverterUnsupported(f"{where} refuses to be read (Modbus exception {code}).")
+
+    def _check(self, power: Power, battery: Battery | None, meter: Meter) -> None:
+        """Raise InverterImplausible for values that another request's payload would give."""
+        highest_w = 2 * self._rated_w
+        values = [("PV power", power.pv_w, highest_w), ("AC power", power.inverter_ac_w, highest_w)]
+        values += [("grid power", meter.grid_export_w, max(highest_w, _HIGHEST_GRID_W))]
+        if battery is not None:
+            values += [("battery power", battery.charge_w, highest_w)]
+            values += [("state of charge", battery.soc_pct, 100)]
+        values += [("phase voltage", volts, 300) for volts in meter.voltage_v]
+        phase_w = max(highest_w, _HIGHEST_GRID_W)
+        values += [("phase power", watts, phase_w) for watts in meter.grid_export_phase_w]
+        values += [("phase current", amps, phase_w // 200) for amps in meter.current_a]
+        for name, value, highest in values:
+            if value is not None and abs(value) > highest:
+                raise InverterImplausible(
+                    f"The inverter at {self.address} reports a {name} of {value:g}, which cannot "
+                    "be; the reading is not used."
+                )

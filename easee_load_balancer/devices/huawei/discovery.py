@@ -1,0 +1,225 @@
+"""Where the inverter listens: its ports and unit ids tried out, or the local network searched.
+
+The ports and unit ids are those that dongles and inverters are known to use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Network, ip_address, ip_network
+
+from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
+from easee_load_balancer.devices.huawei.identity import Identity, identify
+from easee_load_balancer.errors import (
+    InverterBusy,
+    InverterImplausible,
+    InverterNotFound,
+    InverterUnreachable,
+    InverterUnsupported,
+)
+
+DONGLE_UNITS = (1, 0, 16)
+PORTS: Mapping[int, Sequence[int]] = {502: DONGLE_UNITS, 6607: (0, 1, 16)}
+"""Ports with the unit ids in the order in which they are tried."""
+
+_CONNECT_S = 3.0
+_SEARCH_CONNECT_S = 1.0
+_SEARCH_AT_ONCE = 64
+_LISTEN_S = 1.0
+_BUSY_PAUSE_S = 1.0
+_BETWEEN_S = 0.5
+"""Between two connections: the device serves one client at a time."""
+_OTHER_NETWORK = ("192.0.2.1", 9)
+"""An address that exists nowhere; nothing is sent there."""
+
+Say = Callable[[str], None]
+
+
+class Finding(Enum):
+    """What is at an address that is no SUN2000 ready to be read; the most telling last."""
+
+    NO_HOST = "Nothing answers at {where}."
+    UNKNOWN_HOST = "There is no host called {where}."
+    REFUSED = "{where} is there and refuses the connection: nothing listens on that port."
+    OTHER_SERVICE = "Something listens at {where}, but it does not speak Modbus."
+    WEB_SERVER = "A web server listens at {where}, not Modbus."
+    SILENT = "{where} takes the connection and answers nothing."
+    BUSY = "{where} answers that it is busy."
+    OTHER_DEVICE = "A Modbus device answers at {where}, but it is not a SUN2000."
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a device may take; old dongles need all of it."""
+
+    settle_time_s: float = 1.5
+    timeout_s: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An inverter that answers."""
+
+    address: InverterAddress
+    identity: Identity
+
+
+PATIENCE = Patience()
+
+
+class NotFound(InverterNotFound):
+    """Nothing at the address is a SUN2000 that answers."""
+
+    def __init__(self, finding: Finding, where: str, port: int | None) -> None:
+        super().__init__(finding.value.format(where=where))
+        self.finding = finding
+        self.port = port
+        """Where something takes connections and stays silent, as an inverter asleep does."""
+
+
+async def find_inverter(
+    host: str,
+    ports: Mapping[int, Sequence[int]] = PORTS,
+    say: Say = lambda _: None,
+    patience: Patience = PATIENCE,
+) -> Found:
+    """Try the ports of a host, and on those that are open the unit ids. Raises NotFound."""
+    failures: list[tuple[Finding, str, int]] = []
+    for port, unit_ids in ports.items():
+        finding = await reach(host, port)
+        if finding is None:
+            result = await _ask(host, port, unit_ids, say, patience)
+            if isinstance(result, Found):
+                return result
+            finding = result if result is not Finding.SILENT else await look(host, port)
+        where = host if finding in (Finding.UNKNOWN_HOST, Finding.NO_HOST) else f"{host}:{port}"
+        failures.append((finding, where, port))
+        if finding is Finding.UNKNOWN_HOST:
+            break
+    order = list(Finding)
+    finding, where, port = max(failures, key=lambda failure: order.index(failure[0]))
+    raise NotFound(finding, where, port if finding is Finding.SILENT else None)
+
+
+async def _ask(
+    host: str, port: int, unit_ids: Iterable[int], say: Say, patience: Patience
+) -> Found | Finding:
+    finding = Finding.SILENT
+    for unit_id in unit_ids:
+        await asyncio.sleep(_BETWEEN_S)
+        say(f"Asking {host}:{port}, unit {unit_id} ...")
+        address = InverterAddress(
+            host=host,
+            port=port,
+            unit_id=unit_id,
+            settle_time_s=patience.settle_time_s,
+            timeout_s=patience.timeout_s,
+        )
+        try:
+            identity = await _identify(address)
+        except InverterUnreachable:
+            continue
+        except InverterBusy:
+            finding = Finding.BUSY
+        except (InverterUnsupported, InverterImplausible):
+            finding = Finding.OTHER_DEVICE
+        else:
+            return Found(InverterAddress(host=host, port=port, unit_id=unit_id), identity)
+    return finding
+
+
+async def _identify(address: InverterAddress) -> Identity:
+    inverter = Inverter(address)
+    try:
+        try:
+            return await identify(inverter)
+        except InverterBusy:
+            await asyncio.sleep(_BUSY_PAUSE_S)
+            return await identify(inverter)
+    finally:
+        await inverter.close()
+
+
+async def reach(host: str, port: int, within_s: float = _CONNECT_S) -> Finding | None:
+    """Whether a connection can be had: None, or why not."""
+    try:
+        async with asyncio.timeout(within_s):
+            _, writer = await asyncio.open_connection(host, port)
+    except (socket.gaierror, UnicodeError):
+        return Finding.UNKNOWN_HOST
+    except ConnectionRefusedError:
+        return Finding.REFUSED
+    except (OSError, TimeoutError):
+        return Finding.NO_HOST
+    writer.close()
+    return None
+
+
+async def look(host: str, port: int) -> Finding:
+    """What else it may be that takes connections there and does not answer Modbus."""
+    finding = await reach(host, port)
+    if finding is not None:
+        return finding
+    said = b""
+    try:
+        async with asyncio.timeout(_LISTEN_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"GET / HTTP/1.0\r\n\r\n")
+                said = await reader.read(16)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return Finding.SILENT
+    if not said:
+        return Finding.SILENT
+    encrypted = said.startswith((b"\x15\x03", b"\x16\x03"))
+    web = encrypted or said.startswith(b"HTTP/") or said.lstrip().startswith(b"<")
+    return Finding.WEB_SERVER if web else Finding.OTHER_SERVICE
+
+
+def own_network() -> IPv4Network | None:
+    """The /24 around this machine's address, where that is a private one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unconnected:
+        try:
+            unconnected.connect(_OTHER_NETWORK)
+        except OSError:
+            return None
+        address = ip_address(unconnected.getsockname()[0])
+    if address.is_loopback or not address.is_private:
+        return None
+    return IPv4Network(ip_network(f"{address}/24", strict=False))
+
+
+async def search(
+    network: IPv4Network,
+    ports: Mapping[int, Sequence[int]] = PORTS,
+    say: Say = lambda _: None,
+    patience: Patience = PATIENCE,
+) -> list[Found]:
+    """All inverters in a private network that answer. Raises InverterNotFound if there are none."""
+    if not network.is_private:
+        raise InverterNotFound(f"{network} is not a private network; only those are searched.")
+    at_once = asyncio.Semaphore(_SEARCH_AT_ONCE)
+
+    async def is_open(host: str, port: int) -> bool:
+        async with at_once:
+            return await reach(host, port, _SEARCH_CONNECT_S) is None
+
+    doors = [(str(host), port) for host in network.hosts() for port in ports]
+    say(f"Looking for open Modbus ports in {network} ...")
+    opened = await asyncio.gather(*(is_open(host, port) for host, port in doors))
+    found: list[Found] = []
+    for (host, port), is_there in zip(doors, opened, strict=True):
+        if is_there and not any(one.address.host == host for one in found):
+            try:
+                found.append(await find_inverter(host, {port: ports[port]}, say, patience))
+            except NotFound as nothing:
+                say(str(nothing))
+    if not found:
+        raise InverterNotFound(f"No SUN2000 answers in {network}.")
+    return found

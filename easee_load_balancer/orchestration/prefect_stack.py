@@ -1,0 +1,215 @@
+"""Child processes that end with us, and a Prefect server, deployments and worker made of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import httpx
+
+HOST = "127.0.0.1"
+
+PoolType = Literal["in-process", "process"]
+"""Flows run in the worker itself, or in a process each."""
+
+_END_S = 15.0
+_SERVER_START_S = 120.0
+
+
+class StartError(Exception):
+    """A process that is needed did not start, or ended."""
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody uses at the moment."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def interrupt_on_signals() -> None:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that whatever was started is ended."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+class Child:
+    """A process in a session of its own, its output in a log file; ended together with its own."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path
+    ) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise StartError when it is not running any more."""
+        if not self.running:
+            code = self._process.returncode
+            raise StartError(f"{self.name} ended with code {code}; see {self.log}")
+
+    def end(self) -> None:
+        """Ask it to end; kill what is left of its session after a while."""
+        if self.running:
+            self._process.terminate()
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._signal_all(signal.SIGKILL)
+                self._process.wait()
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return
+
+
+def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
+    """Run a `prefect` command to its end. Raises StartError with what it said if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        env=dict(env),
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SERVER_START_S,
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip()
+        raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
+
+
+def deploy(
+    project: Path, env: Mapping[str, str], pool: str = "home", pool_type: PoolType = "in-process"
+) -> None:
+    """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands.
+
+    `env` names the server. Raises StartError when a step fails.
+    """
+    for arguments in (
+        ("block", "register", "--module", "easee_load_balancer.orchestration.blocks"),
+        ("work-pool", "create", pool, "--type", pool_type, "--overwrite"),
+        ("--no-prompt", "deploy", "--all"),
+    ):
+        run_prefect(project, env, *arguments)
+
+
+class PrefectStack:
+    """A Prefect server with this project's deployments and a worker, in a folder of its own.
+
+    Use as a context manager; everything ends when it is left.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        project: Path,
+        port: int | None = None,
+        data_folder: Path | None = None,
+    ) -> None:
+        self.folder = folder
+        self.project = project
+        self.port = port or free_port()
+        self.ui_url = f"http://{HOST}:{self.port}"
+        self.api_url = f"{self.ui_url}/api"
+        self.data_folder = data_folder or folder / "data"
+        self.server: Child | None = None
+        self.worker: Child | None = None
+        self.env = os.environ | {
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_SERVER_UI_API_URL": self.api_url,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{self.ui_url},http://localhost:{self.port}",
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+            "PREFECT_CLI_PROMPT": "false",
+            "EASEE_BALANCER_DATA_FOLDER": str(self.data_folder),
+            "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",  # else each thread that comes and goes leaves memory behind
+        }
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.data_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with ExitStack() as exit_on_error:
+            exit_on_error.callback(self._exit.close)
+            self.start_server()
+            exit_on_error.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.worker is not None:
+            self.worker.end()  # first: it hands back what it runs to the server
+        self._exit.close()
+
+    def start(self, name: str, *command: str) -> Child:
+        """Start `python -m ...` as a child; it ends with the stack."""
+        log = self.folder / f"{name}.log"
+        child = Child(name, [sys.executable, "-m", *command], self.env, self.project, log)
+        self._exit.callback(child.end)
+        return child
+
+    def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
+        """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands."""
+        deploy(self.project, self.env, pool, pool_type)
+
+    def start_worker(self, pool: str = "home", pool_type: PoolType = "in-process") -> Child:
+        """Start a worker for the pool."""
+        self.worker = self.start(
+            "worker", "prefect", "worker", "start", "--pool", pool, "--type", pool_type
+        )
+        return self.worker
+
+    def start_server(self) -> Child:
+        """Start the server and wait until it answers. Raises StartError if it does not."""
+        server = self.start(
+            "server", "prefect", "server", "start", "--host", HOST, "--port", str(self.port)
+        )
+        deadline = time.monotonic() + _SERVER_START_S
+        while time.monotonic() < deadline:
+            server.check()
+            try:
+                if httpx.get(f"{self.api_url}/health", timeout=2).is_success:
+                    self.server = server
+                    return server
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+        raise StartError(f"the Prefect server did not start; see {server.log}")

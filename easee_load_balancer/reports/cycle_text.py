@@ -1,0 +1,82 @@
+"""Sentences for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from easee_load_balancer.control.controller import NOMINAL_VOLTAGE_V, Decision, Policy
+from easee_load_balancer.measurements import ChargerState, InverterReading, PhaseValues
+
+
+def cycle_line(
+    inverter: InverterReading, charger: ChargerState, policy: Policy, decision: Decision
+) -> str:
+    """What was read and computed, in one line."""
+    setpoint = decision.setpoint
+    if setpoint is None:
+        target = "left as it is"
+    else:
+        target = f"{_kw(setpoint.power_w(NOMINAL_VOLTAGE_V))} = {setpoint}"
+    soc = inverter.battery_soc_pct
+    parts = {
+        "mode": policy.mode,
+        "surplus": _kw(decision.surplus_w),
+        "export": _kw(inverter.grid_export_w),
+        "PV": _kw(inverter.pv_w),
+        "car": _kw(charger.car_w),
+        "state of charge": "-" if soc is None else f"{soc:.0f} %",
+        "battery": _kw(inverter.battery_charge_w),
+        "setpoint": target,
+    }
+    return ", ".join(f"{name} {value}" for name, value in parts.items())
+
+
+def inverter_rows(inverter: InverterReading) -> list[tuple[str, str]]:
+    """What the inverter says, by name."""
+    if inverter.asleep:
+        return [("Sun", "none: the inverter is asleep")]
+    phases = {3: "three phases", 1: "one phase", None: ""}[inverter.meter_phases]
+    rows = [
+        ("Sun", _kw(inverter.pv_w)),
+        ("Grid", _direction(inverter.grid_export_w, "exported", "imported", phases)),
+    ]
+    amps = [-one for one in inverter.grid_current_phase_a if one is not None]
+    if amps:
+        rows.append(("Import per phase", " / ".join(f"{one:.1f}" for one in amps) + " A"))
+    if not inverter.has_battery:
+        return [*rows, ("Battery", "none")]
+    soc = inverter.battery_soc_pct
+    charge = "charge unknown" if soc is None else f"{soc:.0f} % full"
+    power = _direction(inverter.battery_charge_w, "charging", "discharging", charge)
+    return [*rows, ("Battery", power)]
+
+
+def charger_rows(charger: ChargerState, now: datetime) -> list[tuple[str, str]]:
+    """What the charger told its cloud, by name."""
+    mode = "unknown" if charger.mode is None else charger.mode.name.replace("_", " ").lower()
+    newest = max(charger.observed_at.values(), default=None)
+    age = "" if newest is None else f", last heard of {(now - newest).total_seconds():.0f} s ago"
+    return [
+        ("State", f"{mode if charger.online else 'offline'}{age}"),
+        ("Car", f"{_kw(charger.car_w)}, offered {_amps(charger.output_current_a)}"),
+        ("Circuit current now", _phases(charger.circuit_current_a)),
+        ("Circuit current at most", _phases(charger.circuit_max_current_a)),
+    ]
+
+
+def _direction(power_w: float | None, positive: str, negative: str, more: str) -> str:
+    words = positive if (power_w or 0) >= 0 else negative
+    text = "unknown" if power_w is None else f"{_kw(abs(power_w))} {words}"
+    return f"{text}, {more}" if more else text
+
+
+def _amps(current_a: float | None) -> str:
+    return "?" if current_a is None else f"{current_a:g} A"
+
+
+def _phases(current_a: PhaseValues) -> str:
+    return " / ".join("?" if one is None else f"{one:g}" for one in current_a) + " A"
+
+
+def _kw(power_w: float | None) -> str:
+    return "?" if power_w is None else f"{power_w / 1000:.2f} kW"

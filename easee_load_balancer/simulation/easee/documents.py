@@ -1,0 +1,199 @@
+"""The API's documents about account, site, circuit and charger; field names as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from easee_load_balancer.simulation.easee.observations import Value
+from easee_load_balancer.simulation.plant.plant import Plant
+
+Document = dict[str, Any]
+
+_INSTALLED_AT = "2024-04-06T11:59:53.135015"
+_UPDATED_AT = "2026-08-14T02:12:29.215533"
+_BACK_PLATE = {"id": "ABCD1234567890", "masterBackPlateId": "ABCD1234567890"}
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSpec:
+    """The account, its one site, circuit and charger, and the habits of the API."""
+
+    user_name: str = "owner@example.com"
+    password: str = "simulated"
+    charger_id: str = "EH123456"
+    name: str = "Easee Home 12345"
+    site_id: int = 54321
+    circuit_id: int = 12345
+    second_charger_id: str | None = None
+    """Another charger on the same circuit, where nobody ever parks."""
+    equalizer_id: str | None = None
+    """A load balancer of the vendor's own at the same site."""
+    token_lifetime_s: float = 3600.0
+    cloud_delay_s: float = 2.0
+    """From the charger's observation to the API's answer, in real seconds."""
+    rate_limits: bool = True
+
+
+@dataclass(slots=True)
+class Session:
+    """A car's visit, from plugging in to leaving."""
+
+    id: int
+    started_at: datetime
+    ended_at: datetime | None
+    energy_kwh: float
+
+
+def chargers(spec: CloudSpec) -> list[Document]:
+    """/api/chargers: the one with the car first."""
+    second = spec.second_charger_id
+    return [charger(spec, id_) for id_ in (spec.charger_id, second) if id_ is not None]
+
+
+def charger(spec: CloudSpec, charger_id: str) -> Document:
+    """An entry of /api/chargers."""
+    return {
+        "id": charger_id,
+        "name": spec.name if charger_id == spec.charger_id else "Guest parking",
+        "color": 1,
+        "createdOn": _INSTALLED_AT,
+        "updatedOn": _UPDATED_AT,
+        "backPlate": _BACK_PLATE,
+        "levelOfAccess": 1,
+        "productCode": 1,
+        "userRole": 1,
+    }
+
+
+def circuit(spec: CloudSpec, plant: Plant) -> Document:
+    """A circuit with its chargers."""
+    return {
+        "id": spec.circuit_id,
+        "siteId": spec.site_id,
+        "circuitPanelId": 1,
+        "panelName": "1",
+        "ratedCurrent": max(plant.charger.circuit_max_current_a),
+        "chargers": chargers(spec),
+        "masterBackplate": None,
+        "useDynamicMaster": False,
+        "parentCircuitId": None,
+    }
+
+
+def site(spec: CloudSpec, plant: Plant, *, detailed: bool) -> Document:
+    """A site; without `detailed` its circuits are null."""
+    return {
+        "contactInfo": {
+            "installerName": None,
+            "installerPhoneNumber": None,
+            "ownerName": "House Owner",
+            "ownerPhoneNumber": None,
+            "company": None,
+        },
+        "costPerKWh": 0.0,
+        "vat": 0.0,
+        "costPerKwhExcludeVat": 0.0,
+        "currencyId": "EUR",
+        "partnerId": 1,
+        "siteType": 1,
+        "ratedCurrent": plant.spec.main_fuse_a,
+        "useDynamicMaster": False,
+        "circuits": [circuit(spec, plant)] if detailed else None,
+        "equalizers": _equalizers(spec) if detailed else None,
+        "createdOn": _INSTALLED_AT,
+        "updatedOn": _UPDATED_AT,
+        "id": spec.site_id,
+        "siteKey": "WAFE-1234",
+        "name": "Simulated house",
+        "levelOfAccess": 1,
+        "address": {
+            "street": "Sunny Side",
+            "buildingNumber": "1a",
+            "zip": "12345",
+            "area": "Solarville",
+            "country": {"id": "SE", "name": "Sweden", "phonePrefix": 46},
+            "latitude": None,
+            "longitude": None,
+            "altitude": None,
+        },
+    }
+
+
+def _equalizers(spec: CloudSpec) -> list[Document]:
+    if spec.equalizer_id is None:
+        return []
+    return [{"id": spec.equalizer_id, "name": "Equalizer", "siteId": spec.site_id}]
+
+
+def profile(spec: CloudSpec) -> Document:
+    """The account's owner."""
+    return {
+        "userId": 1,
+        "email": spec.user_name,
+        "phoneNo": None,
+        "firstName": "House",
+        "lastName": "Owner",
+        "pictureUrl": None,
+        "companyId": None,
+    }
+
+
+def charger_config(seen: Mapping[int, Value]) -> Document:
+    """/api/chargers/{id}/config, from what the charger has reported."""
+    return {
+        "isEnabled": seen[31],
+        "lockCablePermanently": seen[30],
+        "authorizationRequired": seen[42],
+        "remoteStartRequired": seen[43],
+        "smartButtonEnabled": seen[44],
+        "wiFiSSID": "house",
+        "detectedPowerGridType": seen[21],
+        "offlineChargingMode": seen[45],
+        "circuitMaxCurrentP1": seen[22],
+        "circuitMaxCurrentP2": seen[23],
+        "circuitMaxCurrentP3": seen[24],
+        "enableIdleCurrent": seen[37],
+        "limitToSinglePhaseCharging": None,
+        "phaseMode": seen[38],
+        "localNodeType": seen[146],
+        "localAuthorizationRequired": False,
+        "localRadioChannel": 6,
+        "localShortAddress": 0,
+        "localParentAddrOrNumOfNodes": 0,
+        "localPreAuthorizeEnabled": True,
+        "localAuthorizeOfflineEnabled": True,
+        "allowOfflineTxForUnknownId": True,
+        "maxChargerCurrent": seen[47],
+        "ledStripBrightness": seen[40],
+    }
+
+
+def circuit_settings(seen: Mapping[int, Value]) -> Document:
+    """/api/sites/{site}/circuits/{circuit}/settings, from what the charger has reported."""
+    first_ids = {
+        "dynamicCircuitCurrent": 111,
+        "maxCircuitCurrent": 22,
+        "offlineMaxCircuitCurrent": 50,
+    }
+    currents = {
+        f"{name}P{phase + 1}": seen[first_id + phase]
+        for name, first_id in first_ids.items()
+        for phase in range(3)
+    }
+    return {**currents, "enableIdleCurrent": seen[37]}
+
+
+def session(spec: CloudSpec, visit: Session, now: datetime) -> Document:
+    """/api/chargers/{id}/sessions/ongoing and latest."""
+    until = visit.ended_at or now
+    return {
+        "chargerId": spec.charger_id,
+        "sessionEnergy": visit.energy_kwh,
+        "sessionStart": f"{visit.started_at:%Y-%m-%dT%H:%M:%SZ}",
+        "sessionEnd": f"{visit.ended_at:%Y-%m-%dT%H:%M:%SZ}" if visit.ended_at else None,
+        "sessionId": visit.id,
+        "chargeDurationInSeconds": int((until - visit.started_at).total_seconds()),
+    }

@@ -1,0 +1,241 @@
+"""What the charger tells its cloud: observations by id, sent on change, each with its own time."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from easee_load_balancer.simulation.plant.charger import OpMode
+from easee_load_balancer.simulation.plant.plant import Plant
+
+Value = bool | int | float | str
+
+_DATA_TYPES: dict[type, int] = {bool: 2, float: 3, int: 4, str: 6}
+_ONE_PHASE_GRIDS = (3, 5)
+_IT_GRIDS = (4, 5)
+_LIFETIME_BEFORE_KWH = 1234.567
+_HEARTBEAT_S = 600
+_NEUTRAL_TO_EARTH_V = 3.066
+
+_ID_RANGES = (
+    *((1, 2), (5, 5), (10, 11), (13, 28), (30, 48), (50, 52), (54, 54), (56, 57), (62, 62)),
+    *((65, 65), (68, 84), (89, 91), (96, 155), (160, 166), (170, 175), (182, 185), (190, 200)),
+    *((202, 206), (210, 212), (219, 223), (230, 232), (240, 241), (250, 251)),
+)
+KNOWN_IDS = frozenset(i for first, last in _ID_RANGES for i in range(first, last + 1))
+"""Ids the API knows; most are never reported by a charger of this kind."""
+
+_NO_CAR: dict[int, Value] = {
+    **dict.fromkeys((76, 77, 110), 0),
+    **dict.fromkeys((114, 120, 121, 182, 183, 184, 185), 0.0),
+    96: 50,
+    100: "A",
+    103: False,
+    109: int(OpMode.DISCONNECTED),
+}
+"""What a charger without a car says."""
+
+_CONFIGURED_LONG_AGO = frozenset(
+    (21, 22, 23, 24, 30, 31, 37, 38, 40, 42, 43, 44, 45, 47, 50, 51, 52, 62, 65, 80, 146)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One value and the moment (UTC) at which the charger observed it."""
+
+    id: int
+    value: Value
+    observed_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """The API's form: whole numbers carry no decimals even where the type is double."""
+        value = self.value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return {
+            "id": self.id,
+            "timestamp": f"{self.observed_at:%Y-%m-%dT%H:%M:%SZ}",
+            "dataType": _DATA_TYPES[type(self.value)],
+            "value": value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """How far a value moves, and how many simulated seconds pass, before it is sent again."""
+
+    absolute: float
+    relative: float = math.inf
+    every_s: int = 0
+
+    def left(self, before: Value, now: Value, elapsed_s: int) -> bool:
+        """Whether to send the value again; to zero and from zero it always goes at once."""
+        if isinstance(before, str) or isinstance(now, str) or not before or not now:
+            return before != now
+        change = abs(now - before)
+        moved = change >= self.absolute or change >= self.relative * abs(before)
+        return change > 0 and moved and elapsed_s >= self.every_s
+
+
+_ANY_CHANGE = _Band(0.0)
+_CURRENT = _Band(0.5, relative=0.05)
+_VOLTAGE = _Band(2.0)
+_BANDS: dict[int, _Band] = {
+    120: _Band(0.1, relative=0.05),
+    121: _Band(0.01, every_s=300),
+    124: _Band(0.01, every_s=3600),
+    **dict.fromkeys(range(182, 186), _CURRENT),
+    **dict.fromkeys(range(190, 200), _VOLTAGE),
+}
+
+
+class ObservationStore:
+    """The cloud's copy: newest value per id, each visible `delay_s` after it was observed."""
+
+    def __init__(self, delay_s: float) -> None:
+        self._delay = timedelta(seconds=delay_s)
+        self._sent: dict[int, tuple[Value, int]] = {}
+        self._visible: dict[int, Observation] = {}
+        self._under_way: deque[Observation] = deque()
+
+    def update(self, values: Mapping[int, Value], clock_s: int, now: datetime) -> None:
+        """Take what changed since it was last sent; the first values of all are there at once."""
+        first = not self._sent
+        for id_, value in values.items():
+            if id_ in self._sent:
+                before, sent_s = self._sent[id_]
+                if not _BANDS.get(id_, _ANY_CHANGE).left(before, value, clock_s - sent_s):
+                    continue
+            self._sent[id_] = (value, clock_s)
+            if first:
+                age = timedelta(days=30 if id_ in _CONFIGURED_LONG_AGO else 0)
+                self._visible[id_] = Observation(id_, value, now - age)
+            else:
+                self._under_way.append(Observation(id_, value, now))
+
+    def visible(self, now: datetime) -> dict[int, Observation]:
+        """What the cloud knows at that moment."""
+        while self._under_way and self._under_way[0].observed_at + self._delay <= now:
+            arrived = self._under_way.popleft()
+            self._visible[arrived.id] = arrived
+        return self._visible
+
+
+def observe(plant: Plant, equalizer_id: str | None = None) -> dict[int, Value]:
+    """All values of the charger at this moment, by observation id."""
+    paired: dict[int, Value] = {65: json.dumps({"id": equalizer_id})} if equalizer_id else {}
+    seen = {**_settings(plant), **_limits(plant), **_charging(plant), **_electricity(plant)}
+    return seen | paired
+
+
+def without_car(known: Mapping[int, Observation]) -> dict[int, Observation]:
+    """What another charger on the same circuit reports while nobody parks there."""
+    return {id_: replace(one, value=_NO_CAR.get(id_, one.value)) for id_, one in known.items()}
+
+
+def _settings(plant: Plant) -> dict[int, Value]:
+    charger = plant.charger
+    spec = charger.spec
+    return {
+        21: spec.grid_type,
+        30: False,
+        31: charger.enabled,
+        37: False,
+        38: spec.phase_mode,
+        40: 50,
+        42: spec.authorization_required,
+        43: True,
+        44: False,
+        45: 0,
+        62: _schedule(spec.schedule),
+        80: 331,
+        102: charger.smart_charging,
+        146: 1,
+        250: True,
+    }
+
+
+def _schedule(minutes: tuple[int, int] | None) -> str:
+    if minutes is None:
+        return ""
+    begin, end = (f"{at // 60:02d}:{at % 60:02d}" for at in minutes)
+    plan = {"isEnabled": True, "repeat": True, "chargeStartTime": begin, "chargeStopTime": end}
+    return json.dumps(plan)
+
+
+def _limits(plant: Plant) -> dict[int, Value]:
+    charger = plant.charger
+    spec = charger.spec
+    circuit, offline = charger.circuit_max_current_a, spec.offline_max_current_a
+    dynamic = charger.dynamic_circuit_current_a
+    return {
+        **{22 + phase: float(circuit[phase]) for phase in range(3)},
+        47: float(spec.max_current_a),
+        48: float(charger.dynamic_charger_current_a),
+        **{50 + phase: int(offline[phase]) for phase in range(3)},
+        104: int(spec.cable_current_a * 1000),
+        **{111 + phase: float(dynamic[phase]) for phase in range(3)},
+        114: float(charger.output_current_a),
+        115: float(spec.max_current_a),
+        116: False,
+    }
+
+
+def _charging(plant: Plant) -> dict[int, Value]:
+    charger, car = plant.charger, plant.car
+    charging = charger.op_mode is OpMode.CHARGING
+    heartbeat = plant.clock_s // _HEARTBEAT_S
+    return {
+        76: int(car.plugged_in),
+        77: int(charging),
+        96: charger.reason_for_no_current,
+        100: "C" if charging else "B" if car.plugged_in else "A",
+        103: car.plugged_in,
+        109: int(charger.op_mode),
+        110: _output_phase(charger.output_phases, charger.spec.grid_type),
+        119: 0,
+        120: round(plant.car_w / 1000, 3),
+        121: round(car.energy_kwh, 6),
+        124: round(_LIFETIME_BEFORE_KWH + plant.counters.car_kwh, 6),
+        125: 40 + charger.starts,
+        132: -51 - heartbeat % 3,
+        141: 1,
+        150: 24 + heartbeat % 2,
+    }
+
+
+def _output_phase(phases: int, grid_type: int) -> int:
+    """The API's enumeration: 0 none, 10 L1 (TN), 11 one phase (IT), 30 three phases."""
+    if phases == 1:
+        return 11 if grid_type in _IT_GRIDS else 10
+    return 30 if phases else 0
+
+
+def _electricity(plant: Plant) -> dict[int, Value]:
+    """Currents into the terminals T2 (N) to T5 (L3), and the voltages between all of T1 to T5."""
+    i1, i2, i3 = plant.charger.car_phase_current_a()
+    neutral = math.sqrt(max(0.0, i1 * i1 + i2 * i2 + i3 * i3 - i1 * i2 - i2 * i3 - i3 * i1))
+    u1, u2, u3 = plant.voltage_v
+    if plant.charger.spec.grid_type in _ONE_PHASE_GRIDS:
+        u2 = u3 = 0.0
+    currents = (neutral, i1, i2, i3)
+    voltages = (
+        *(_NEUTRAL_TO_EARTH_V, u1, u2, u3),
+        *(u1, u2, u3),
+        *(_between(u1, u2), _between(u1, u3), _between(u2, u3)),
+    )
+    return {
+        **{182 + terminal: round(amps, 3) for terminal, amps in enumerate(currents)},
+        **{190 + pair: round(volts, 2) for pair, volts in enumerate(voltages)},
+    }
+
+
+def _between(u: float, v: float) -> float:
+    """Voltage between two phases a third of a turn apart."""
+    return math.sqrt(u * u + v * v + u * v)

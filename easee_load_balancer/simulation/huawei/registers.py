@@ -1,0 +1,391 @@
+"""The house as the holding registers of a SUN2000: pure encoding, nothing is read or awaited.
+
+Addresses are as on the wire; 32-bit values have their high word first. Registers hold
+`value * gain`; an unknown value (None) is encoded as the register type's "not available".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from easee_load_balancer.simulation.plant.plant import (
+    BatterySpec,
+    Counters,
+    HouseSpec,
+    MeterSample,
+    Plant,
+)
+
+Words = dict[int, int]
+"""Registers by address."""
+
+PhaseValues = tuple[float | None, float | None, float | None]
+
+DARK_W = 10.0
+"""Below this the strings give nothing and the status is "no irradiation"."""
+
+YIELD_BEFORE_KWH = 12_480.0
+EXPORTED_BEFORE_KWH = 7_350.0
+IMPORTED_BEFORE_KWH = 4_120.0
+CHARGED_BEFORE_KWH = 3_260.0
+DISCHARGED_BEFORE_KWH = 3_090.0
+"""What the counters of the plant read when the simulation began."""
+
+STATUS_ON_GRID = 0x0200
+STATUS_NO_IRRADIATION = 0xA000
+
+_STRINGS = 2
+_STRING_V = 560.0
+_BUS_V = 640.0
+_FREQUENCY_HZ = 50.0
+_REACTIVE_VAR = 65.0
+_TIME_ZONE_MIN = 60
+_PACK_WH = 5_000.0
+_DAY_S = 86_400
+
+
+class _Kind(Enum):
+    """Register types: number of words, signed."""
+
+    U16 = (1, False)
+    I16 = (1, True)
+    U32 = (2, False)
+    I32 = (2, True)
+
+    def words(self, value: float | None, gain: float) -> tuple[int, ...]:
+        """The value's registers; what does not fit saturates."""
+        count, signed = self.value
+        bits = 16 * count - signed
+        unavailable = (1 << bits) - 1
+        if value is None:
+            raw = unavailable
+        else:
+            lowest = 1 - (1 << bits) if signed else 0
+            raw = max(lowest, min(round(value * gain), unavailable - 1))
+        return tuple((raw >> 16 * place) & 0xFFFF for place in reversed(range(count)))
+
+
+U16, I16, U32, I32 = _Kind.U16, _Kind.I16, _Kind.U32, _Kind.I32
+
+
+def _encode(*rows: tuple[int, _Kind, float, float | None]) -> Words:
+    """Registers of rows of address, type, gain and value."""
+    words: Words = {}
+    for address, kind, gain, value in rows:
+        words.update(enumerate(kind.words(value, gain), start=address))
+    return words
+
+
+def _encode_text(*rows: tuple[int, int, str]) -> Words:
+    """Registers of rows of address, length in registers and ASCII text, filled up with NUL."""
+    words: Words = {}
+    for address, length, text in rows:
+        raw = text.encode("ascii").ljust(2 * length, b"\0")
+        pairs = (int.from_bytes(raw[at : at + 2], "big") for at in range(0, 2 * length, 2))
+        words.update(enumerate(pairs, start=address))
+    return words
+
+
+_BLOCKS = (
+    range(30000, 30118),
+    range(30206, 30219),
+    range(31000, 31210),
+    range(32000, 32232),
+    range(35000, 35045),
+    range(37000, 37070),
+    range(37100, 37139),
+    range(37200, 37202),
+    range(40000, 40002),
+    range(40037, 40039),
+    range(40122, 40131),
+    range(40196, 40202),
+    range(42000, 42001),
+    range(42054, 42058),
+    range(42900, 42901),
+    range(43006, 43007),
+    range(47000, 47109),
+    range(47200, 47300),
+    range(47415, 47419),
+    range(47589, 47592),
+    range(47604, 47606),
+    range(47675, 47679),
+    range(47750, 47756),
+    range(47954, 48020),
+)
+_BATTERY_BLOCKS = (
+    range(37700, 37788),
+    range(37799, 37829),
+    range(37920, 37928),
+    range(38200, 38464),
+)
+
+
+def select(
+    words: Mapping[int, int], address: int, count: int, has_battery: bool
+) -> list[int] | None:
+    """The registers asked for, or None when they are not all in one documented block."""
+    wanted = range(address, address + count)
+    for block in _BLOCKS + (_BATTERY_BLOCKS if has_battery else ()):
+        if wanted.start in block and wanted[-1] in block:
+            return [words.get(register, 0) for register in wanted]
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """What the inverter remembers of the running day."""
+
+    first_day_s: int
+    """The midnight on which the simulation began, as the device's clock shows it (epoch)."""
+    number: int
+    midnight: Counters
+    """The plant's counters as they stood at midnight."""
+    peak_w: float = 0.0
+
+    @classmethod
+    def begin(cls, plant: Plant, first_day_s: int) -> Today:
+        """Today, as if the morning before the simulation's start had been like the day's."""
+        number, second = divmod(plant.clock_s, _DAY_S)
+        morning_kwh = sum(plant.day.pv_at(60 * at) for at in range(second // 60)) / 60_000
+        midnight = replace(plant.counters, pv_kwh=plant.counters.pv_kwh - morning_kwh)
+        return cls(first_day_s, number, midnight, max(0.0, plant.inverter_ac_w))
+
+    def at(self, plant: Plant) -> Today:
+        """Today as of now; a new day begins at midnight."""
+        number = plant.clock_s // _DAY_S
+        if number != self.number:
+            return Today(self.first_day_s, number, replace(plant.counters), plant.inverter_ac_w)
+        return replace(self, peak_w=max(self.peak_w, plant.inverter_ac_w))
+
+
+def fixed(spec: HouseSpec) -> Words:
+    """Identity, ratings and settings: what never changes."""
+    rated = spec.rated_w
+    model = f"SUN2000-{rated / 1000:g}KTL-{'M1' if spec.phases == 3 else 'L1'}"
+    words = _encode_text(
+        (30000, 15, model),
+        (30015, 10, "HV2140012345"),
+        (30025, 10, "01074424-003"),
+        (30035, 15, "V100R001C00SPC141"),
+        (30050, 15, "V100R001C00SPC141"),
+        (31000, 15, "A"),
+        (31015, 10, "HV2140012345"),
+        (31025, 15, "V100R001C00SPC141"),
+    )
+    words |= _encode(
+        (30068, U32, 1, 0x0003_0000),
+        (30071, U16, 1, _STRINGS),
+        (30072, U16, 1, _STRINGS),
+        (30073, U32, 1, rated),
+        (30075, U32, 1, rated * 1.1),
+        (30077, U32, 1, rated * 1.1),
+        (30079, I32, 1, rated * 0.6),
+        (30081, I32, 1, rated * -0.6),
+        (30083, U32, 1, rated * 1.1),
+        (30085, U32, 1, rated * 1.1),
+        (43006, I16, 1, _TIME_ZONE_MIN),
+    )
+    return words | _battery_settings(spec.battery) if spec.battery else words
+
+
+def _battery_settings(spec: BatterySpec) -> Words:
+    """The battery's ratings, its settings and who made it."""
+    words = _encode(
+        (37007, U32, 1, spec.max_power_w),
+        (37009, U32, 1, spec.max_power_w),
+        (37046, U32, 1, spec.max_power_w),
+        (37048, U32, 1, spec.max_power_w),
+        (37758, U32, 1, spec.capacity_wh),
+        *((address, U32, 1, spec.max_power_w) for address in (37767, 37769, 37771, 37773)),
+        (47000, U16, 1, 2),
+        (47075, U32, 1, spec.max_power_w),
+        (47077, U32, 1, spec.max_power_w),
+        (47081, U16, 10, 100.0),
+        (47082, U16, 10, spec.lowest_soc_pct),
+        (47086, U16, 1, 2),
+        (47107, U16, 1, 1),
+    )
+    words |= _encode_text(
+        (37026, 10, "V100R002C00SPC127"),
+        (37036, 10, "V100R002C00SPC127"),
+        (37052, 10, "HV2140054321"),
+        (37814, 15, "V100R002C00SPC127"),
+    )
+    for pack in range(_packs(spec)):
+        start = 38200 + 42 * pack
+        words |= _encode_text(
+            (start, 10, f"HV21400600{pack + 1:02d}"), (start + 10, 15, "V100R002C00SPC127")
+        )
+        words |= _encode((47750 + pack, U16, 1, pack + 1))
+    return words
+
+
+def _packs(spec: BatterySpec) -> int:
+    return max(1, min(round(spec.capacity_wh / _PACK_WH), 3))
+
+
+def inverter(plant: Plant, today: Today) -> Words:
+    """What the inverter measures of itself; energies include those before the simulation."""
+    dark = plant.pv_w < DARK_W
+    pv_w = 0.0 if dark else plant.inverter_ac_w + plant.battery_charge_w
+    ac_w, total_kwh = plant.inverter_ac_w, YIELD_BEFORE_KWH + plant.counters.pv_kwh
+    now_s = today.first_day_s + plant.clock_s
+    string_a = pv_w / _STRINGS / _STRING_V
+    string_v = 0.0 if dark else _STRING_V
+    words = _encode(
+        (32000, U16, 1, 0x0001 if dark else 0x0006),
+        (32002, U16, 1, 0x0005 if dark else 0x0007),
+        *((32016 + 2 * string, I16, 10, string_v) for string in range(_STRINGS)),
+        *((32017 + 2 * string, I16, 100, string_a) for string in range(_STRINGS)),
+        (32064, I32, 1, pv_w),
+        (32078, I32, 1, today.peak_w),
+        (32080, I32, 1, ac_w),
+        (32082, I32, 1, 0),
+        (32084, I16, 1000, 1.0),
+        (32085, U16, 100, _FREQUENCY_HZ),
+        (32086, U16, 100, 0.0 if dark else 98.4),
+        (32087, I16, 10, 24.0 + 20.0 * ac_w / plant.spec.rated_w),
+        (32088, U16, 1000, 3.0),
+        (32089, U16, 1, STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID),
+        (32090, U16, 1, 0),
+        (32091, U32, 1, _start_up_s(plant, now_s)),
+        (32093, U32, 1, None),
+        (32095, I32, 1, ac_w),
+        (32106, U32, 100, total_kwh),
+        (32108, U32, 100, total_kwh * 1.016),
+        (32110, U32, 1, now_s),
+        (32114, U32, 100, plant.counters.pv_kwh - today.midnight.pv_kwh),
+        (40000, U32, 1, now_s),
+    )
+    return words | _inverter_output(plant)
+
+
+def _start_up_s(plant: Plant, now_s: int) -> int | None:
+    """When the sun last woke the inverter (device's clock); None on a day without sun."""
+    wakes_min = next((at for at in range(1440) if plant.day.pv_at(60 * at) >= DARK_W), None)
+    if wakes_min is None:
+        return None
+    ago_s = (plant.clock_s - 60 * wakes_min) % _DAY_S
+    return now_s - ago_s
+
+
+def _inverter_output(plant: Plant) -> Words:
+    """Voltages and currents of the inverter's AC side."""
+    l1, l2, l3 = plant.voltage_v
+    phases = plant.spec.phases
+    amps: PhaseValues = _per_phase(
+        phases, tuple(plant.inverter_ac_w / phases / volts for volts in plant.voltage_v)
+    )
+    if phases == 1:
+        # One-phase models show the grid voltage as a line voltage, and about half of it below.
+        volts: tuple[float | None, ...] = (l1, None, None, l1 / 2, None, None)
+    else:
+        volts = (*_line_voltages(l1, l2, l3), l1, l2, l3)
+    return _encode(
+        *((32066 + at, U16, 10, value) for at, value in enumerate(volts)),
+        *((32072 + 2 * at, I32, 1000, value) for at, value in enumerate(amps)),
+    )
+
+
+def battery(plant: Plant, today: Today) -> Words:
+    """What the battery shows, as unit 1, as the sum of all units and per pack; none, no words."""
+    if plant.battery is None:
+        return {}
+    charge_w, soc_pct = plant.battery_charge_w, plant.battery.soc_pct
+    running = 2 if round(charge_w) else 1
+    charged = CHARGED_BEFORE_KWH + plant.counters.charged_kwh
+    discharged = DISCHARGED_BEFORE_KWH + plant.counters.discharged_kwh
+    charged_today = plant.counters.charged_kwh - today.midnight.charged_kwh
+    discharged_today = plant.counters.discharged_kwh - today.midnight.discharged_kwh
+    words = _encode(
+        (37000, U16, 1, running),
+        (37001, I32, 1, charge_w),
+        (37003, U16, 10, _BUS_V),
+        (37004, U16, 10, soc_pct),
+        (37006, U16, 1, 4),
+        (37015, U32, 100, charged_today),
+        (37017, U32, 100, discharged_today),
+        (37021, I16, 10, charge_w / _BUS_V),
+        (37022, I16, 10, 24.5),
+        (37066, U32, 100, charged),
+        (37068, U32, 100, discharged),
+        (37760, U16, 10, soc_pct),
+        (37762, U16, 1, running),
+        (37763, U16, 10, _BUS_V),
+        (37764, I16, 10, charge_w / _BUS_V),
+        (37765, I32, 1, charge_w),
+        (37780, U32, 100, charged),
+        (37782, U32, 100, discharged),
+        (37784, U32, 100, charged_today),
+        (37786, U32, 100, discharged_today),
+    )
+    packs = _packs(plant.battery.spec)
+    for pack in range(packs):
+        start = 38200 + 42 * pack
+        words |= _encode(
+            (start + 28, U16, 1, running),
+            (start + 29, U16, 10, soc_pct),
+            (start + 33, I32, 1, charge_w / packs),
+            (start + 35, U16, 10, _BUS_V),
+            (start + 36, I16, 10, charge_w / packs / _BUS_V),
+            (start + 38, U32, 100, charged / packs),
+            (start + 40, U32, 100, discharged / packs),
+            (38452 + 2 * pack, I16, 10, 25.5),
+            (38453 + 2 * pack, I16, 10, 23.5),
+        )
+    return words
+
+
+def meter(sample: MeterSample | None, phases: int) -> Words:
+    """What the grid meter shows; None = offline. Powers and currents: + = export."""
+    kind = (37125, U16, 1.0, 1 if phases == 3 else 0)
+    if sample is None:
+        unknown = range(37101, 37117, 2), range(37119, 37125, 2), range(37126, 37138, 2)
+        return _encode(
+            (37100, U16, 1, 0),
+            *((address, I32, 1, None) for block in unknown for address in block),
+            (37117, I16, 1, None),
+            (37118, I16, 1, None),
+            kind,
+        )
+    power_w, voltage_v = sample.grid_export_w, sample.voltage_v
+    total_w = sum(power_w[:phases])
+    current_a = tuple(watts / volts for watts, volts in zip(power_w, voltage_v, strict=True))
+    line_v: PhaseValues = _line_voltages(*voltage_v) if phases == 3 else (None, None, None)
+    columns = (
+        (37101, 10, _per_phase(phases, voltage_v)),
+        (37107, 100, _per_phase(phases, current_a)),
+        (37126, 10, line_v),
+        (37132, 1, _per_phase(phases, power_w)),
+    )
+    return _encode(
+        (37100, U16, 1, 1),
+        *((start + 2 * at, I32, gain, v) for start, gain, vs in columns for at, v in enumerate(vs)),
+        (37113, I32, 1, total_w),
+        (37115, I32, 1, _REACTIVE_VAR),
+        (37117, I16, 1000, total_w / math.hypot(total_w, _REACTIVE_VAR)),
+        (37118, I16, 100, _FREQUENCY_HZ),
+        (37119, I32, 100, EXPORTED_BEFORE_KWH + sample.exported_kwh),
+        (37121, I32, 100, IMPORTED_BEFORE_KWH + sample.imported_kwh),
+        (37123, I32, 100, 0),
+        kind,
+        (37138, U16, 1, 1),
+    )
+
+
+def _per_phase(phases: int, values: tuple[float, ...]) -> PhaseValues:
+    """The values of the phases that there are, None for the others."""
+    l1, l2, l3 = values
+    return (l1, l2, l3) if phases == 3 else (l1, None, None)
+
+
+def _line_voltages(l1: float, l2: float, l3: float) -> tuple[float, float, float]:
+    """Voltages L1-L2, L2-L3, L3-L1 of three phases 120 degrees apart."""
+
+    def between(a: float, b: float) -> float:
+        return math.sqrt(a * a + b * b + a * b)
+
+    return (between(l1, l2), between(l2, l3), between(l3, l1))

@@ -1,0 +1,242 @@
+"""The house's electricity in one-second steps: PV, load, battery, car, grid and meter.
+
+Conversion losses are not modelled: PV is what reaches the AC side. Signs are those of the
+project: grid export and battery charging are positive.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+from easee_load_balancer.simulation.plant.charger import Car, CarSpec, Charger, ChargerSpec, Phases
+from easee_load_balancer.simulation.plant.day import Weather
+
+_ASLEEP_AFTER_DARK_S = 600
+_DARK_W = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatterySpec:
+    """A battery behind the inverter, run in self-consumption mode."""
+
+    capacity_wh: float = 10_000.0
+    max_power_w: float = 5_000.0
+    start_soc_pct: float = 50.0
+    lowest_soc_pct: float = 5.0
+    offline: bool = False
+    """It is installed, and does not talk to the inverter."""
+
+
+@dataclass(frozen=True, slots=True)
+class HouseSpec:
+    """What stands in the house; `battery` None = none."""
+
+    battery: BatterySpec | None = field(default_factory=BatterySpec)
+    car: CarSpec = field(default_factory=CarSpec)
+    charger: ChargerSpec = field(default_factory=ChargerSpec)
+    rated_w: float = 10_000.0
+    """AC rating of the inverter."""
+    phases: int = 3
+    """1 = one-phase house and inverter: everything is on L1."""
+    meter_phases: int | None = None
+    """Phases that the meter measures, L1 first; None = those of the house, 0 = no meter.
+
+    Its energy counters are those of the whole house in any case.
+    """
+    main_fuse_a: float = 25.0
+    meter_refresh_s: int = 1
+    """How often the meter takes a new sample."""
+    meter_delay_s: int = 2
+    """How old a sample is when the inverter shows it."""
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSample:
+    """What the grid meter shows; per phase, export positive."""
+
+    grid_export_w: Phases
+    voltage_v: Phases
+    exported_kwh: float
+    imported_kwh: float
+
+
+@dataclass(slots=True)
+class Counters:
+    """Energy since the start in kWh, and seconds above the main fuse; the truth for tests.
+
+    In each second the car takes what is imported, then what the battery gives, then sun.
+    """
+
+    pv_kwh: float = 0.0
+    load_kwh: float = 0.0
+    car_kwh: float = 0.0
+    car_from_grid_kwh: float = 0.0
+    car_from_battery_kwh: float = 0.0
+    exported_kwh: float = 0.0
+    imported_kwh: float = 0.0
+    charged_kwh: float = 0.0
+    discharged_kwh: float = 0.0
+    over_fuse_s: int = 0
+
+
+@dataclass(slots=True)
+class Battery:
+    """A battery that covers what the roof does not, and takes what nobody else uses."""
+
+    spec: BatterySpec
+    charge_w: float = 0.0
+    stored_wh: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stored_wh = self.spec.capacity_wh * self.spec.start_soc_pct / 100
+
+    @property
+    def soc_pct(self) -> float:
+        return 100 * self.stored_wh / self.spec.capacity_wh
+
+    def step(self, surplus_w: float, pv_w: float, rated_w: float) -> None:
+        """Follow the surplus (PV less load and car) with the inverter's own regulation lag."""
+        spec = self.spec
+        wanted = max(-spec.max_power_w, min(surplus_w, spec.max_power_w))
+        charge = self.charge_w + (wanted - self.charge_w) * 0.4
+        charge = max(pv_w - rated_w, min(charge, pv_w))
+        full = self.stored_wh >= spec.capacity_wh
+        empty = self.stored_wh <= spec.capacity_wh * spec.lowest_soc_pct / 100
+        if (charge > 0 and full) or (charge < 0 and empty):
+            charge = 0.0
+        self.charge_w = charge
+        self.stored_wh += charge / 3600
+
+
+class Plant:
+    """The house. `step()` advances it by one second; attributes are the present truth.
+
+    With `speed` seconds in a real one, its energy meters count real time, as whoever reads them.
+    """
+
+    LOAD_SHARE: Phases = (0.45, 0.30, 0.25)
+    """How the household's load spreads over the phases of a three-phase house."""
+
+    def __init__(
+        self, day: Weather, spec: HouseSpec | None = None, start_s: int = 0, speed: int = 1
+    ) -> None:
+        self.day = day
+        self._kwh_per_w = 1 / 3_600_000 / speed
+        self.spec = spec = spec or HouseSpec()
+        rng = random.Random(spec.seed)
+        self.clock_s = start_s
+        """Seconds since the midnight on which the simulation began; goes on after 86 400."""
+        works = spec.battery is not None and not spec.battery.offline
+        self.battery = Battery(spec.battery) if spec.battery and works else None
+        self.car = Car(spec.car, rng)
+        self.charger = Charger(spec.charger, self.car, rng)
+        self.counters = Counters()
+        self.extra_load_w: Phases = (0.0, 0.0, 0.0)
+        """A load added per phase from outside, for tests of the main fuse."""
+        self.pv_w = day.pv_at(start_s)
+        self.load_w = day.load_at(start_s)
+        self.car_w = 0.0
+        self.battery_charge_w = 0.0
+        self.inverter_ac_w = 0.0
+        self.grid_export_phase_w: Phases = (0.0, 0.0, 0.0)
+        self.voltage_v: Phases = (230.0, 230.0, 230.0)
+        self._dark_s = _ASLEEP_AFTER_DARK_S if self.pv_w < _DARK_W else 0
+        self._samples: deque[MeterSample] = deque(
+            maxlen=spec.meter_delay_s // spec.meter_refresh_s + 1
+        )
+        self.step()
+
+    @property
+    def grid_export_w(self) -> float:
+        return sum(self.grid_export_phase_w)
+
+    @property
+    def meter(self) -> MeterSample:
+        """What the meter shows now: a sample from `meter_delay_s` ago."""
+        return self._samples[0]
+
+    @property
+    def asleep(self) -> bool:
+        """A plant without battery stops answering after ten dark minutes."""
+        return self.spec.battery is None and self._dark_s >= _ASLEEP_AFTER_DARK_S
+
+    def step(self) -> None:
+        """Advance by one second."""
+        self.clock_s += 1
+        self.pv_w = self.day.pv_at(self.clock_s)
+        self.charger.step(self.clock_s)
+        l1, l2, l3 = self._consumption_w()
+        self._generate(l1 + l2 + l3)
+        feed = self.inverter_ac_w
+        if self.spec.phases == 3:
+            feed /= 3
+            self.grid_export_phase_w = (feed - l1, feed - l2, feed - l3)
+        else:
+            self.grid_export_phase_w = (feed - l1, 0.0, 0.0)
+        self._count()
+        if self.clock_s % self.spec.meter_refresh_s == 0 or not self._samples:
+            self._sample()
+
+    def _consumption_w(self) -> Phases:
+        """House and car on each phase."""
+        extra = self.extra_load_w
+        base_w = self.day.load_at(self.clock_s)
+        volts = self.voltage_v
+        amps = self.charger.car_phase_current_a()
+        car = (amps[0] * volts[0], amps[1] * volts[1], amps[2] * volts[2])
+        self.car_w = car[0] + car[1] + car[2]
+        self.load_w = base_w + extra[0] + extra[1] + extra[2]
+        if self.spec.phases == 1:
+            return (self.load_w + self.car_w, 0.0, 0.0)
+        share = self.LOAD_SHARE
+        return (
+            base_w * share[0] + extra[0] + car[0],
+            base_w * share[1] + extra[1] + car[1],
+            base_w * share[2] + extra[2] + car[2],
+        )
+
+    def _generate(self, consumption_w: float) -> None:
+        if self.battery is not None:
+            self.battery.step(self.pv_w - consumption_w, self.pv_w, self.spec.rated_w)
+            self.battery_charge_w = self.battery.charge_w
+        self.inverter_ac_w = min(self.pv_w - self.battery_charge_w, self.spec.rated_w)
+        self._dark_s = self._dark_s + 1 if self.pv_w < _DARK_W else 0
+
+    def _count(self) -> None:
+        counters, kwh = self.counters, self._kwh_per_w
+        e1, e2, e3 = self.grid_export_phase_w
+        net = e1 + e2 + e3
+        charge = self.battery_charge_w
+        counters.pv_kwh += (self.inverter_ac_w + charge) * kwh
+        counters.load_kwh += self.load_w * kwh
+        counters.car_kwh += self.car_w * kwh
+        self.car.energy_kwh += self.car_w * kwh
+        if net >= 0:
+            counters.exported_kwh += net * kwh
+        else:
+            counters.imported_kwh -= net * kwh
+            counters.car_from_grid_kwh += min(-net, self.car_w) * kwh
+        if charge >= 0:
+            counters.charged_kwh += charge * kwh
+        else:
+            counters.discharged_kwh -= charge * kwh
+            not_from_grid_w = self.car_w - min(max(0.0, -net), self.car_w)
+            counters.car_from_battery_kwh += min(-charge, not_from_grid_w) * kwh
+        if -min(e1, e2, e3) > self.spec.main_fuse_a * 230.0:
+            counters.over_fuse_s += 1
+
+    def _sample(self) -> None:
+        e1, e2, e3 = self.grid_export_phase_w
+        self.voltage_v = (231.0 + e1 / 1500, 229.5 + e2 / 1500, 232.0 + e3 / 1500)
+        counters = self.counters
+        self._samples.append(
+            MeterSample(
+                self.grid_export_phase_w,
+                self.voltage_v,
+                counters.exported_kwh,
+                counters.imported_kwh,
+            )
+        )

@@ -1,0 +1,228 @@
+"""`easee-balancer setup` and `check` with blocks, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from easee_load_balancer.cli import app
+from easee_load_balancer.commands.check import run_check
+from easee_load_balancer.commands.setup import ask_and_save
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.controller import Decision, Memory
+from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.orchestration.blocks import (
+    BLOCKS,
+    ChargingPolicy,
+    HuaweiInverter,
+    Site,
+    load_if_saved,
+)
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
+from easee_load_balancer.simulation.server import House
+from easee_load_balancer.system.locks import PoolLock
+from easee_load_balancer.system.settings import Settings
+from tests.support.home import SITE, data_folder, prefect_server
+from tests.support.paths import PROJECT
+from tests.support.setup_house import a_house_beside, answers
+
+__all__ = ["data_folder", "prefect_server"]
+
+PECULIAR = HouseSpec(
+    battery=BatterySpec(),
+    meter_phases=1,
+    charger=ChargerSpec(authorization_required=True, schedule=(0, 360)),
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_saved(prefect_server: None) -> None:
+    """No blocks, but an inverter's patience that suits tests."""
+
+    async def forget() -> None:
+        for kind in reversed(BLOCKS):
+            block = await load_if_saved(kind, SITE)
+            if block is not None:
+                await kind.adelete(SITE)
+        quick = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)
+        await quick.asave(SITE, overwrite=True)
+
+    asyncio.run(forget())
+
+
+def set_up(house: House, **changes: Any) -> str:
+    """What a setup says, on one line."""
+    said = StringIO()
+    ask_and_save(answers(house, **changes), Console(file=said, width=1000))
+    return re.sub(r"\s+", " ", said.getvalue())
+
+
+def check() -> tuple[bool, str]:
+    """Whether a check was content, and what it said, on one line."""
+    said = StringIO()
+    good = run_check(PROJECT, 1, watch=False, console=Console(file=said, width=1000))
+    return good, re.sub(r"\s+", " ", said.getvalue())
+
+
+def saved() -> Site:
+    """The blocks."""
+    return asyncio.run(Site.load(SITE))
+
+
+def saved_names() -> set[str]:
+    """Which blocks there are."""
+
+    async def look() -> set[str]:
+        found = {kind.__name__: await load_if_saved(kind, SITE) for kind in BLOCKS}
+        return {name for name, block in found.items() if block is not None}
+
+    return asyncio.run(look())
+
+
+def test_what_setup_finds_it_says_and_saves() -> None:
+    with a_house_beside(PECULIAR, CloudSpec(equalizer_id="QP123456")) as house:
+        said = set_up(house)
+        for sentence in (
+            "Battery │ 10 kWh",
+            "unlocked for each car",
+            "Equalizer is installed",
+            "schedule of its own",
+            "guarded on that phase alone",
+            "falls back to 16 A",
+        ):
+            assert sentence in said
+        site = saved()
+        assert site.charger.circuit_id == house.cloud.spec.circuit_id
+        assert site.charger.credentials.base_url == house.api_url
+        assert (site.inverter.port, site.inverter.timeout_s) == (house.modbus_port, 0.4)
+        assert site.policy.main_fuse_a == 25
+        assert house.cloud.spec.password not in said
+        assert house.cloud.writes == 0
+
+
+def test_a_second_setup_changes_only_what_is_answered_anew() -> None:
+    with a_house_beside() as house:
+        set_up(house)
+        asyncio.run(ChargingPolicy(mode="fast").asave(SITE, overwrite=True))
+        nothing = dict.fromkeys(("user_name", "password", "api", "inverter"))
+        set_up(house, **nothing, fuse="20")
+        site = saved()
+        assert (site.policy.mode, site.policy.main_fuse_a) == ("fast", 20)
+        assert (site.inverter.timeout_s, site.inverter.port) == (0.4, house.modbus_port)
+        assert site.charger.credentials.password.get_secret_value() == house.cloud.spec.password
+        assert house.cloud.tokens.logins == 1
+
+
+def test_a_setup_that_fails_at_the_last_question_saves_nothing() -> None:
+    with a_house_beside() as house:
+        arguments = ["--user-name", "owner@example.com", "--api", house.api_url]
+        inverter = f"127.0.0.1:{house.modbus_port}"
+        result = CliRunner().invoke(
+            app,
+            ["setup", *arguments, "--inverter", inverter],
+            env={"EASEE_PASSWORD": house.cloud.spec.password},
+        )
+    assert result.exit_code == 1
+    assert "There is no terminal" in result.output
+    assert "give --fuse" in result.output
+    assert house.cloud.spec.password not in result.output
+    assert saved_names() == {"HuaweiInverter"}
+
+
+def test_check_shows_what_would_be_sent_and_sends_nothing() -> None:
+    with a_house_beside() as house:
+        set_up(house)
+        good, said = check()
+        assert good
+        assert "SUN2000-10KTL-M1, serial number HV2140012345" in said
+        assert "circuit current" in said
+        assert "surplus" in said
+        assert "falls back to 16 A" in said
+        assert house.cloud.writes == 0
+        assert not (Settings().folder / "history.db").exists()
+
+
+def test_check_decides_under_the_boost_that_is_under_way() -> None:
+    with a_house_beside() as house:
+        set_up(house)
+        boosts = open_history(Settings().database_url).boosts
+        asked = Boost.asked(11, "unplugged", "UTC", datetime.now(UTC))
+        boosts.begin(SITE, "a run", asked)
+        good, said = check()
+        assert good
+        assert "Would send │ 11 A x 3" in said
+        assert "boost until unplugged" in said
+        still = boosts.under_way(SITE)
+        assert still is not None
+        assert still.boost == asked
+
+
+def test_check_names_usual_causes() -> None:
+    with a_house_beside() as house:
+        set_up(house)
+        house.faults.modbus = "refuse"
+        house.faults.api_status = 503
+        good, said = check()
+        assert not good
+        assert "nothing listens on that port" in said
+        assert "Modbus TCP is not enabled" in said
+        assert "answers 503" in said
+        assert "status.easee.com" in said
+
+
+def test_check_without_a_meter_or_with_a_charger_that_moved_is_not_content() -> None:
+    with a_house_beside(HouseSpec(battery=None, meter_phases=0)) as house:
+        said = set_up(house)
+        assert "No grid meter answers" in said
+        assert "guarded on that phase alone" not in said
+        house.cloud.spec = CloudSpec(circuit_id=777, rate_limits=False)
+        good, said = check()
+        assert not good
+        assert "grid meter does not answer" in said
+        assert "no longer on site 54321, circuit 12345" in said
+
+
+def test_check_before_setup_ends_with_2() -> None:
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 2
+    assert "There is no block" in result.output
+
+
+def test_check_leaves_the_inverter_to_a_balancer_that_runs() -> None:
+    with a_house_beside() as house:
+        set_up(house)
+        now, before = datetime.now(UTC), house.inverter.connections
+        cycle = Cycle.of(
+            site=SITE,
+            scheduled_at=now,
+            at=now,
+            run_id="a run",
+            mode="solar",
+            inverter=InverterReading(now, 3210.0, 0.0, None, False, 4000.0, 4000.0),
+            charger=ChargerState.unknown(now),
+            decision=Decision(Setpoint(7, 1), False, "7 A x 1: some sun", Memory()),
+        )
+        open_history(Settings().database_url).record(cycle)
+        worker = PoolLock(Settings().folder, "home")
+        try:
+            good, said = check()
+        finally:
+            worker.release()
+        assert good
+        assert "The balancer is running here" in said
+        assert "3.21 kW exported" in said
+        assert "7 A x 1: some sun" in said
+        assert house.inverter.connections == before
+        good, said = check()
+        assert "is running here" not in said
+        assert house.inverter.connections == before + 1

@@ -1,0 +1,177 @@
+"""The questions of `easee-balancer setup`, with real devices and a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from rich.console import Console
+
+from easee_load_balancer.commands.setup_wizard import Answers, Interview, Saved
+from easee_load_balancer.devices.easee.discovery import FoundCharger
+from easee_load_balancer.devices.huawei.identity import Identity
+from easee_load_balancer.errors import BadCredentials, ChargerUnknown, ConfigurationError
+from easee_load_balancer.orchestration.blocks import (
+    ChargingPolicy,
+    EaseeCharger,
+    EaseeCredentials,
+    HuaweiInverter,
+)
+from easee_load_balancer.orchestration.prefect_stack import free_port
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.server import House
+from tests.support.setup_house import TWO, a_house_beside, answers
+
+QUICK = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)
+SAVED = Saved(None, None, QUICK, None)
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEE_BALANCER_DATA_FOLDER", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def two_chargers() -> Iterator[House]:
+    """A house for all tests that leave it as it is."""
+    with a_house_beside(cloud=TWO) as house:
+        yield house
+
+
+Outcome = tuple[FoundCharger, HuaweiInverter, Identity | None, ChargingPolicy]
+
+
+def go_through(given: Answers, said: StringIO, saved: Saved = SAVED) -> Outcome:
+    """All questions in their order."""
+    interview = Interview(given, Console(file=said, width=1000), saved)
+    charger = interview.choose_charger(interview.log_in())
+    inverter, identity = interview.find_inverter()
+    return charger, inverter, identity, interview.ask_fuse(charger)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "no terminal, no user": ({"user_name": None}, ConfigurationError, "give --user-name"),
+    "no terminal, no password": ({"password": None}, ConfigurationError, "EASEE_PASSWORD"),
+    "no terminal, no fuse": ({"charger": "1", "fuse": None}, ConfigurationError, "give --fuse"),
+    "two chargers": ({}, ConfigurationError, "give --charger"),
+    "another charger": ({"charger": "EH9"}, ConfigurationError, "there are: EH123456, EH123457"),
+    "fuse in words": ({"charger": "1", "fuse": "big"}, ConfigurationError, "--fuse: 'big'"),
+    "fuse too big": ({"charger": "1", "fuse": "900"}, ConfigurationError, "--fuse: .*200"),
+    "no port": ({"charger": "1", "inverter": "host:x"}, ConfigurationError, "not a port"),
+    "no address": ({"charger": "1", "inverter": "a b"}, ConfigurationError, "not an address"),
+    "closed port": ({"charger": "1", "inverter": "CLOSED"}, ConfigurationError, "Nothing was"),
+    "web server": ({"charger": "1", "inverter": "WEB"}, ConfigurationError, "Nothing was saved"),
+    "API without encryption": ({"api": "http://192.0.2.7"}, ConfigurationError, "https"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_is_a_sentence(name: str, two_chargers: House) -> None:
+    changes, error, sentence = REFUSED[name]
+    web = two_chargers.api_url.rpartition("/")[2]
+    places = {"CLOSED": f"127.0.0.1:{free_port()}", "WEB": web}
+    given = {key: places.get(value, value) for key, value in changes.items()}
+    with pytest.raises(error, match=sentence):
+        go_through(answers(two_chargers, **given), StringIO())
+
+
+def test_flags_answer_everything(two_chargers: House) -> None:
+    given = answers(two_chargers, charger="eh123457", fuse="20")
+    charger, inverter, identity, policy = go_through(given, StringIO())
+    assert (charger.id, charger.site.id, charger.circuit.id) == ("EH123457", 54321, 12345)
+    assert (inverter.port, inverter.unit_id) == (two_chargers.modbus_port, 1)
+    assert (inverter.timeout_s, policy.main_fuse_a) == (0.4, 20)
+    assert identity is not None
+    assert identity.meter == "three phases"
+
+
+def test_what_was_saved_answers_what_nobody_answers(two_chargers: House) -> None:
+    credentials = EaseeCredentials(user_name="somebody", password=SecretStr("else"))
+    saved = Saved(
+        None,
+        EaseeCharger(charger_id="EH123457", site_id=1, circuit_id=2, credentials=credentials),
+        QUICK.model_copy(update={"port": two_chargers.modbus_port, "unit_id": 0}),
+        ChargingPolicy(mode="fast", main_fuse_a=35),
+    )
+    given = answers(two_chargers, inverter=None, fuse=None)
+    charger, inverter, _, policy = go_through(given, StringIO(), saved)
+    assert (charger.id, charger.circuit.id) == ("EH123457", 12345)
+    assert (inverter.port, inverter.unit_id) == (two_chargers.modbus_port, 0)
+    assert (policy.mode, policy.main_fuse_a) == ("fast", 35)
+
+
+def test_a_wrong_password_is_tried_once() -> None:
+    with a_house_beside() as house:
+        for _ in range(2):
+            with pytest.raises(BadCredentials, match="refused the user name or password"):
+                go_through(answers(house, password="wrong"), StringIO())
+        assert house.cloud.calls["POST /api/accounts/login"] == 1
+        go_through(answers(house), StringIO())
+
+
+def test_a_short_pause_that_the_cloud_asks_for_is_kept() -> None:
+    with a_house_beside() as house:
+        go_through(answers(house), StringIO())
+        house.faults.api_status, house.faults.api_retry_after_s = 429, 1
+        said = StringIO()
+        interview = Interview(answers(house), Console(file=said, width=1000), SAVED)
+        credentials = interview.log_in()
+        threading.Timer(0.5, lambda: setattr(house.faults, "api_status", None)).start()
+        assert interview.choose_charger(credentials).id == "EH123456"
+        assert "Waiting 1 s" in said.getvalue()
+
+
+def test_an_inverter_asleep_is_kept_untested_on_request() -> None:
+    with a_house_beside(start_s=23 * 3600, day="clear") as house:
+        said = StringIO()
+        _, inverter, identity, _ = go_through(answers(house, asleep=True, unit_id=1), said)
+    assert (inverter.port, inverter.unit_id, identity) == (house.modbus_port, 1, None)
+    assert "takes the connection and answers nothing" in said.getvalue()
+    assert "answers only while the sun shines" in said.getvalue()
+
+
+def test_an_account_without_chargers_is_named() -> None:
+    with a_house_beside() as house:
+        house.cloud.spec = CloudSpec(charger_id="", rate_limits=False)
+        with pytest.raises(ChargerUnknown, match="no charger"):
+            go_through(answers(house), StringIO())
+
+
+@contextmanager
+def typing(monkeypatch: pytest.MonkeyPatch, lines: Sequence[str]) -> Iterator[None]:
+    """A terminal at which somebody types these lines."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "r") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        os.write(ours, "".join(f"{line}\n" for line in lines).encode())
+        yield
+    os.close(ours)
+
+
+def test_what_is_typed_wrong_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, two_chargers: House
+) -> None:
+    address = f"127.0.0.1:{two_chargers.modbus_port}"
+    typed = ["3", "2", "127.0.0.1:0", f"127.0.0.1:{free_port()}", address, "x", ""]
+    output = StringIO()
+    with typing(monkeypatch, typed):
+        charger, inverter, _, policy = go_through(
+            answers(two_chargers, inverter=None, fuse=None), output
+        )
+    said = output.getvalue()
+    assert "'3' is not a charger" in said
+    assert "'0' is not a port" in said
+    assert "refuses the connection" in said
+    assert "'x' is not a number" in said
+    assert charger.id == "EH123457"
+    assert inverter.port == two_chargers.modbus_port
+    assert policy.main_fuse_a == two_chargers.plant.spec.main_fuse_a

@@ -1,0 +1,170 @@
+"""What an owner is told about a house: one row per trap."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from easee_load_balancer.commands import warnings as cautions
+from easee_load_balancer.commands.troubleshooting import usual_causes
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.devices.easee.discovery import FoundCharger
+from easee_load_balancer.devices.easee.models import Controls, Observation, Site, controls
+from easee_load_balancer.devices.huawei.discovery import Finding
+from easee_load_balancer.devices.huawei.identity import Identity
+from easee_load_balancer.errors import (
+    BadCredentials,
+    Blocked,
+    ChargerUnknown,
+    ChargerUnreachable,
+    InvalidAnswer,
+    InverterBusy,
+    InverterImplausible,
+    InverterUnsupported,
+    RateLimited,
+)
+from easee_load_balancer.measurements import ChargerState, PhaseValues
+
+NOW = datetime(2026, 6, 21, 10, tzinfo=UTC)
+IDENTITY = Identity("SUN2000-10KTL-M1", "HV1", 10_000, True, True, 10_000, True, 3)
+STATE = replace(ChargerState.unknown(NOW), online=True, grid_type=1)
+NOBODY = Controls(True, False, False, scheduled=False, equalizer=False)
+
+
+def _charger(others: int = 0, equalizers: int = 0) -> FoundCharger:
+    chargers = [{"id": f"EH{number}", "name": f"Box {number}"} for number in range(1 + others)]
+    site = Site.model_validate(
+        {
+            "id": 1,
+            "circuits": [{"id": 2, "siteId": 1, "chargers": chargers}],
+            "equalizers": [{"id": f"QP{number}"} for number in range(equalizers)],
+        }
+    )
+    return FoundCharger("EH0", "Box 0", site, site.circuits[0])
+
+
+def test_a_plain_house_needs_no_caution() -> None:
+    assert cautions.of_inverter(IDENTITY) == []
+    assert cautions.of_charger(_charger(), STATE, NOBODY) == []
+    assert cautions.of_both(STATE, 3) == []
+
+
+INVERTERS = {
+    "no meter": (replace(IDENTITY, meter_online=False), "No grid meter answers"),
+    "battery offline": (replace(IDENTITY, battery_online=False), "installed and offline"),
+}
+
+
+@pytest.mark.parametrize("name", INVERTERS)
+def test_inverter(name: str) -> None:
+    identity, said = INVERTERS[name]
+    (sentence,) = cautions.of_inverter(identity)
+    assert said in sentence
+
+
+CHARGERS: dict[str, tuple[FoundCharger, ChargerState, Controls, str]] = {
+    "offline": (_charger(), replace(STATE, online=False), NOBODY, "is offline"),
+    "off": (_charger(), STATE, replace(NOBODY, enabled=False), "switched off"),
+    "locked": (_charger(), STATE, replace(NOBODY, authorization_required=True), "unlocked"),
+    "another": (_charger(others=1), STATE, NOBODY, "there is Box 1 (EH1)"),
+    "Equalizer": (_charger(equalizers=1), STATE, NOBODY, "Equalizer"),
+    "paired Equalizer": (_charger(), STATE, replace(NOBODY, equalizer=True), "Equalizer"),
+    "schedule": (_charger(), STATE, replace(NOBODY, scheduled=True), "schedule of its own"),
+    "schedule at work": (
+        _charger(),
+        replace(STATE, reason_for_no_current=54),
+        NOBODY,
+        "schedule of its own",
+    ),
+    "smart": (_charger(), STATE, replace(NOBODY, smart_charging=True), "Smart charging"),
+}
+
+
+@pytest.mark.parametrize("name", CHARGERS)
+def test_charger(name: str) -> None:
+    charger, state, others, said = CHARGERS[name]
+    (sentence,) = cautions.of_charger(charger, state, others)
+    assert said in sentence
+
+
+@pytest.mark.parametrize(("phases", "grid", "warned"), [(1, 1, True), (1, 3, False), (3, 1, False)])
+def test_a_one_phase_meter_beside_a_three_phase_charger(
+    phases: int, grid: int, warned: bool
+) -> None:
+    assert bool(cautions.of_both(replace(STATE, grid_type=grid), phases)) == warned
+
+
+FALLBACKS: dict[str, tuple[PhaseValues, PhaseValues, float | None, int, str, bool]] = {
+    # offline current, circuit's maximum, charger's maximum, main fuse -> said, warned
+    "as usual": ((16, 16, 16), (16, 16, 16), 32, 25, "16 A .* leaves 9 A", False),
+    "just allowed": ((23, 23, 23), (32, 32, 32), 32, 25, "23 A .* leaves 2 A", False),
+    "too much": ((32, 32, 32), (32, 32, 32), 32, 25, "32 A .* leaves 0 A", True),
+    "circuit protects": ((40, 40, 40), (16, 16, 16), 32, 25, "16 A", False),
+    "charger protects": ((40, 40, 40), (32, 32, 32), 10, 25, "10 A", False),
+    "worst phase": ((6, 6, 24), (32, 32, 32), 32, 25, "24 A", True),
+    "nothing": ((0, 0, 0), (16, 16, 16), 32, 25, "0 A .* leaves 25 A", False),
+    "unknown": ((None, None, None), (16, 16, 16), 32, 25, "did not report", True),
+}
+
+
+@pytest.mark.parametrize("name", FALLBACKS)
+def test_what_happens_when_nobody_commands(name: str) -> None:
+    offline, circuit, charger, fuse, said, warned = FALLBACKS[name]
+    state = replace(
+        STATE,
+        offline_current_a=offline,
+        circuit_max_current_a=circuit,
+        charger_max_current_a=charger,
+    )
+    policy = Policy(main_fuse_a=fuse)
+    sentence = cautions.when_unattended(state, policy)
+    assert "30 minutes" in sentence
+    assert re.search(said, sentence)
+    assert bool(cautions.of_fallback(state, policy)) == warned
+
+
+OBSERVED: dict[str, tuple[int, Any, str, object]] = {
+    "no schedule": (62, "", "scheduled", False),
+    "empty schedule": (62, "{}", "scheduled", False),
+    "schedule": (62, '{"isEnabled": true, "chargeStartTime": "22:00"}', "scheduled", True),
+    "schedule switched off": (62, '{"isEnabled": false}', "scheduled", False),
+    "schedule of another form": (62, "[1]", "scheduled", True),
+    "schedule that is none": (62, "{", "scheduled", False),
+    "Equalizer": (65, '{"id": "QP1"}', "equalizer", True),
+    "no Equalizer": (65, "null", "equalizer", False),
+    "locked": (42, True, "authorization_required", True),
+    "locked as text": (42, "true", "authorization_required", True),
+    "open": (42, False, "authorization_required", False),
+    "off": (31, False, "enabled", False),
+    "smart": (102, 1, "smart_charging", True),
+}
+
+
+@pytest.mark.parametrize("name", OBSERVED)
+def test_who_else_decides(name: str) -> None:
+    number, value, field, expected = OBSERVED[name]
+    seen = controls([Observation(id=number, timestamp=NOW, value=value)])
+    assert getattr(seen, field) == expected
+    assert controls([]) == Controls(None, None, None, scheduled=False, equalizer=False)
+
+
+def test_every_failure_has_usual_causes() -> None:
+    later = NOW + timedelta(minutes=1)
+    for error in (
+        InverterBusy(""),
+        InverterUnsupported(""),
+        InverterImplausible(""),
+        BadCredentials(""),
+        RateLimited("", later),
+        Blocked("", later),
+        ChargerUnreachable(""),
+        ChargerUnknown(""),
+        InvalidAnswer(""),
+    ):
+        assert usual_causes(error), error
+    for finding in Finding:
+        assert usual_causes(InverterBusy(""), finding), finding

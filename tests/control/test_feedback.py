@@ -1,0 +1,228 @@
+"""Somebody else at the charger: noticed, named, not fought; and commands that were not obeyed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from easee_load_balancer.control.controller import TIME_TO_LIVE, Decision, Memory, Policy, decide
+from easee_load_balancer.measurements import (
+    CIRCUIT_CURRENTS_OBSERVED,
+    ChargerMode,
+    ChargerState,
+    InverterReading,
+    PhaseValues,
+    Setpoint,
+)
+from tests.support.control_readings import LONG_AGO, NOW, charger, inverter, told
+
+FAST = Policy(mode="fast")
+A_MINUTE_AGO = NOW - timedelta(minutes=1)
+
+
+def shows(
+    circuit_a: PhaseValues, seconds_ago: float = 60, drawn_a: float = 9.7, **other: Any
+) -> ChargerState:
+    """A charger whose circuit current was observed then."""
+    seen_at = NOW - timedelta(seconds=seconds_ago)
+    state = charger(drawn_a, circuit_current_a=circuit_a, **other)
+    times = {"car_w": LONG_AGO, **dict.fromkeys(CIRCUIT_CURRENTS_OBSERVED, seen_at)}
+    return replace(state, observed_at=times)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the charger shows and what is remembered; what is to come of it."""
+
+    name: str
+    charger: ChargerState
+    memory: Memory
+    setpoint: Setpoint
+    because: str
+    push: bool
+    policy: Policy = field(default_factory=lambda: FAST)
+    inverter: InverterReading = field(default_factory=lambda: inverter(500))
+
+
+# `told` commanded 20 minutes ago; the car draws 0.3 A less than it is offered
+CASES = [
+    Case(
+        "a lower circuit current of somebody else is kept",
+        shows((10.0,) * 3), told(16), Setpoint(10),
+        "another controller of the circuit allows 10 A", push=False,
+    ),
+    Case(
+        "on the sun as well, and named there too",
+        shows((10.0,) * 3), told(16), Setpoint(10),
+        "another controller of the circuit allows 10 A", push=False, policy=Policy(),
+        inverter=inverter(5000),
+    ),
+    Case(
+        "less than theirs may be commanded",
+        shows((10.0,) * 3), told(16), Setpoint(9), "surplus 5.7 kW", push=True, policy=Policy(),
+        inverter=inverter(-1000),
+    ),
+    Case(
+        "a pause of somebody else is kept",
+        shows((0.0,) * 3, drawn_a=0), told(16), Setpoint(0),
+        "another controller of the circuit allows 0 A", push=False,
+    ),
+    Case(
+        "one phase of somebody else is kept",
+        shows((10.0, 0.0, 0.0), drawn_a=0), told(16), Setpoint(10, 1),
+        "another controller of the circuit allows 10 A", push=False,
+    ),
+    Case(
+        "remembered after a lower command of ours",
+        shows((8.0,) * 3, drawn_a=7.7), told(8, elsewhere_a=(10.0,) * 3), Setpoint(10),
+        "another controller of the circuit allows 10 A", push=True,
+    ),
+    Case(
+        "until it is raised again",
+        shows((16.0,) * 3), told(10, elsewhere_a=(10.0,) * 3), Setpoint(16), "fast", push=True,
+    ),
+    Case(
+        "what the charger showed before our command is nobody else's",
+        shows((10.0,) * 3, seconds_ago=3000), told(16), Setpoint(16), "fast", push=True,
+    ),
+    Case(
+        "nor is what it shows in the moments after it",
+        shows((10.0,) * 3, seconds_ago=5), told(16, pushed_at=NOW - timedelta(seconds=8)),
+        Setpoint(16), "fast", push=False,
+    ),
+    Case(
+        "nor what is left when the time to live has ended",
+        shows((10.0,) * 3), told(16, pushed_at=A_MINUTE_AGO - TIME_TO_LIVE), Setpoint(16),
+        "fast", push=True,
+    ),
+    Case(
+        "nor is what the charger falls back to when it is offline",
+        shows((10.0,) * 3, offline_current_a=(10.0,) * 3), told(16), Setpoint(16),
+        "the charger shows 10 A and is told again", push=True,
+    ),
+    Case(
+        "more than we told it is set back, and said",
+        shows((32.0,) * 3, drawn_a=7.7), told(8), Setpoint(8),
+        "the charger shows 32 A and is told again", push=True, policy=Policy(),
+        inverter=inverter(100),
+    ),
+    Case(
+        "a command that was accepted and never done is repeated",
+        shows((8.0,) * 3, seconds_ago=3000, drawn_a=7.7), told(16), Setpoint(16),
+        "the charger shows 8 A and is told again", push=True,
+    ),
+    Case(
+        "the Equalizer is named",
+        shows((16.0,) * 3, output_current_a=9.0, reason_for_no_current=28), told(16),
+        Setpoint(16), "the Equalizer allows 9 A", push=False,
+    ),
+    Case(
+        "so is the limit of the app while it binds",
+        shows((10.0,) * 3, charger_current_a=10.0), told(10), Setpoint(10),
+        "the Easee app or another controller allows 10 A", push=False, policy=Policy(),
+        inverter=inverter(5000),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case: Case) -> None:
+    decision = decide(NOW, case.inverter, case.charger, case.policy, case.memory)
+    assert (decision.setpoint, decision.push) == (case.setpoint, case.push), decision.reason
+    assert case.because in decision.reason
+
+
+def test_another_limit_ends_with_the_visit() -> None:
+    memory = told(10, elsewhere_a=(10.0,) * 3)
+    gone = decide(NOW, inverter(0), charger(mode=ChargerMode.DISCONNECTED), FAST, memory)
+    assert gone.memory.elsewhere_a is None
+    off = decide(NOW, inverter(0), shows((10.0,) * 3), Policy(mode="off"), memory)
+    assert off.memory.elsewhere_a is None
+
+
+def cycles(memory: Memory, states: list[ChargerState]) -> list[Decision]:
+    """Decisions one after the other, each with what the one before left; pushes are accepted."""
+    made = []
+    for state in states:
+        decision = decide(NOW, inverter(500), state, FAST, memory)
+        memory = (decision.pushed(NOW) if decision.push else decision).memory
+        made.append(decision)
+    return made
+
+
+def test_another_limit_holds_from_cycle_to_cycle() -> None:
+    made = cycles(told(16), [shows((10.0,) * 3)] * 3)
+    assert [(one.setpoint, one.push) for one in made] == [(Setpoint(10), False)] * 3
+
+
+@pytest.mark.parametrize(
+    ("shown_a", "seconds_ago", "asked_s_ago", "held"),
+    [
+        pytest.param(10.0, 20, 30, Setpoint(10), id="taken"),
+        pytest.param(16.0, 3000, 30, Setpoint(16), id="not taken"),
+        pytest.param(16.0, 3000, 10, None, id="not yet known"),
+        pytest.param(12.0, 40, 30, Setpoint(12), id="another one"),
+    ],
+)
+def test_a_command_without_an_answer(
+    shown_a: float, seconds_ago: float, asked_s_ago: float, held: Setpoint | None
+) -> None:
+    """Told 16 A, then 10 A without an answer: the charger tells, or it is told again."""
+    doubtful = told(16).with_doubt(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
+    word = Memory.word_of(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
+    assert told(16).after_crash(word) == doubtful
+    (made,) = cycles(doubtful, [shows((shown_a,) * 3, seconds_ago)])
+    assert made.memory.elsewhere_a is None
+    assert made.memory.in_doubt == (held is None)
+    if held is None:
+        assert made.push
+        assert not made.pushed(NOW).memory.in_doubt
+    else:
+        assert made.memory.setpoint == held
+
+
+def test_a_command_that_is_taken_late_is_nobody_elses() -> None:
+    """10 A, of which nobody knew, come into force after the 16 A that were sent next."""
+    late = told(16, pushed_at=A_MINUTE_AGO).with_doubt(Setpoint(10), NOW - timedelta(minutes=2))
+    made = cycles(late, [shows((10.0,) * 3, seconds_ago=40)])
+    assert made[0].setpoint == Setpoint(16)
+    assert made[0].memory.elsewhere_a is None
+
+
+@pytest.mark.parametrize("word", ["", "half", '{"asked_a": "x"}', "[1]", "1"])
+def test_a_word_that_makes_no_sense_is_none(word: str) -> None:
+    assert told(10).after_crash(word) == told(10)
+
+
+def test_a_command_in_doubt_counts_for_the_fuse_whether_taken_or_not() -> None:
+    """L1 imports 22 A, of which the car draws 16 or 10 A: no more than 22 A may come of it."""
+    reading = inverter(-9000, grid_current_phase_a=(-22.0, -10.0, -10.0))
+    memory = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
+    for drawn_a in (9.7, 15.7):
+        decision = decide(NOW, reading, charger(drawn_a), FAST, memory)
+        assert decision.setpoint is not None
+        assert decision.setpoint.current_a - 9.7 <= 23 - 22
+
+
+def test_times_from_before_the_clock_was_set_back_stop_nothing() -> None:
+    later = NOW + timedelta(hours=1)
+    memory = told(10, pushed_at=later, changed_at=later, unknown_since=later, weighed_at=later)
+    blind = decide(NOW, inverter(None), charger(9.7), Policy(), memory)
+    assert blind.reason == "10 A x 3: unknown for 0 s: grid power (meter offline?)"
+    assert decide(NOW, inverter(100), charger(9.7), Policy(), memory).push
+
+
+def test_a_cycle_that_has_lost_its_memory_raises_nothing() -> None:
+    lost = Memory.lost(NOW)
+    for drawn_a, told_a in ((0, 0), (9.7, 10)):
+        state = charger(drawn_a, output_current_a=float(told_a), output_phases=3)
+        decision = decide(NOW, inverter(6000), state, FAST, lost)
+        assert decision.setpoint == Setpoint(told_a), decision.reason
+    overload = inverter(-9000, grid_current_phase_a=(-30.0, -10.0, -10.0))
+    state = charger(15.7, output_current_a=16.0, output_phases=3)
+    decision = decide(NOW, overload, state, FAST, lost)
+    assert decision.setpoint == Setpoint(8)
+    assert decision.push

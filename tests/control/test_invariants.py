@@ -1,0 +1,188 @@
+"""What the control law must never do, over random readings, policies and memories."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.controller import Memory, Policy, decide
+from easee_load_balancer.measurements import (
+    CAR_CURRENTS_OBSERVED,
+    CIRCUIT_CURRENTS_OBSERVED,
+    ChargerMode,
+    ChargerState,
+    InverterReading,
+    Setpoint,
+)
+from tests.support.control_readings import NOW
+
+amperes = st.one_of(st.none(), st.floats(-60, 60))
+OBSERVED = ("car_w", *CAR_CURRENTS_OBSERVED, *CIRCUIT_CURRENTS_OBSERVED)
+limits = st.one_of(st.none(), st.floats(0, 80))
+watts = st.one_of(st.none(), st.floats(-30_000, 30_000))
+recently = st.one_of(st.none(), st.integers(-4000, 4000).map(lambda s: NOW - timedelta(seconds=s)))
+
+
+def three(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.tuples(values, values, values)
+
+
+readings = st.one_of(
+    st.just(InverterReading.sleeping(NOW)),
+    st.just(InverterReading.unknown(NOW)),
+    st.builds(
+        InverterReading,
+        taken_at=st.integers(0, 100).map(lambda s: NOW - timedelta(seconds=s)),
+        grid_export_w=watts,
+        battery_charge_w=watts,
+        battery_soc_pct=st.one_of(st.none(), st.floats(0, 100)),
+        has_battery=st.booleans(),
+        pv_w=watts,
+        inverter_ac_w=watts,
+        grid_export_phase_w=three(watts),
+        grid_current_phase_a=three(amperes),
+        grid_voltage_v=three(st.one_of(st.none(), st.floats(0, 400))),
+        meter_phases=st.sampled_from([None, 1, 3]),
+    ),
+)
+chargers = st.builds(
+    ChargerState,
+    taken_at=st.just(NOW),
+    online=st.sampled_from([True, True, True, False]),
+    mode=st.one_of(st.none(), st.sampled_from(ChargerMode)),
+    car_w=st.one_of(st.none(), st.floats(0, 23_000)),
+    output_current_a=limits,
+    output_phases=st.sampled_from([None, 0, 1, 2, 3]),
+    car_current_a=three(limits),
+    voltage_v=three(st.one_of(st.none(), st.floats(0, 400))),
+    circuit_current_a=three(limits),
+    circuit_max_current_a=three(limits),
+    charger_current_a=limits,
+    charger_max_current_a=limits,
+    phase_mode=st.sampled_from([None, 1, 2, 3]),
+    grid_type=st.sampled_from([None, 1, 2, 3, 4, 5]),
+    reason_for_no_current=st.sampled_from([None, 0, 2, 52, 53, 54, 79]),
+    observed_at=recently.map(lambda at: dict.fromkeys(OBSERVED, at) if at else {}),
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    lowest_a = draw(st.integers(6, 10))
+    return Policy(
+        mode=draw(st.sampled_from(["off", "solar", "solar+minimum", "fast"])),
+        phases=draw(st.sampled_from(["auto", "1", "3"])),
+        min_current_a=lowest_a,
+        max_current_a=draw(st.integers(10, 32)),
+        export_margin_w=draw(st.one_of(st.none(), st.integers(-5000, 5000))),
+        export_eur_kwh=draw(st.floats(-1, 1)),
+        import_eur_kwh=draw(st.floats(-1, 1)),
+        battery_first_until_pct=draw(st.integers(0, 100)),
+        battery_support_w=draw(st.integers(0, 5000)),
+        main_fuse_a=draw(st.integers(10, 63)),
+        fuse_margin_a=draw(st.integers(0, 20)),
+    )
+
+
+missed = st.floats(0, 500)
+memories = st.builds(
+    Memory,
+    setpoint_a=st.one_of(st.none(), st.just(0), st.integers(6, 32)),
+    phases=st.sampled_from([1, 3]),
+    pushed_at=recently,
+    asked_a=st.one_of(st.none(), st.none(), st.just(0), st.integers(6, 32)),
+    asked_at=recently,
+    in_doubt=st.booleans(),
+    elsewhere_a=st.one_of(st.none(), st.none(), three(st.floats(0, 40))),
+    before_a=st.one_of(st.just(0), st.integers(6, 32)),
+    before_phases=st.sampled_from([1, 3]),
+    changed_at=recently,
+    raised_at=recently,
+    started_at=recently,
+    switched_at=recently,
+    battery_first=st.booleans(),
+    supporting=st.booleans(),
+    weighed_at=recently,
+    missed_wh=st.dictionaries(st.sampled_from([0, 1, 3]), missed),
+    missed_step_wh=missed,
+    unknown_since=recently,
+    car_phases=st.sampled_from([None, 1, 2, 3]),
+)
+
+
+boosts = st.one_of(
+    st.none(),
+    st.builds(
+        Boost,
+        current_a=st.integers(6, 32),
+        started_at=st.integers(0, 4000).map(lambda s: NOW - timedelta(seconds=s)),
+    ),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(reading=readings, state=chargers, policy=policies(), memory=memories, boost=boosts)
+def test_what_must_never_happen(
+    reading: InverterReading,
+    state: ChargerState,
+    policy: Policy,
+    memory: Memory,
+    boost: Boost | None,
+) -> None:
+    decision = decide(NOW, reading, state, policy, memory, boost)
+    assert decide(NOW, reading, state, policy, memory, boost) == decision
+    if boost is not None:
+        policy = boost.over(policy)
+    assert 0 < len(decision.reason.removeprefix(f"{boost}: ")) <= 140
+    assert Memory.model_validate_json(decision.memory.model_dump_json()) == decision.memory
+    setpoint = decision.setpoint
+    if setpoint is None or not decision.push:
+        return
+    assert (
+        setpoint.current_a == 0
+        or setpoint.current_a >= policy.min_current_a
+        or (memory.setpoint is not None and setpoint.current_a <= memory.setpoint.current_a)
+    )
+    if setpoint.current_a == 0:
+        return
+    assert setpoint.current_a <= policy.max_current_a
+    for limit_a in (
+        state.charger_max_current_a,
+        state.charger_current_a,
+        *state.circuit_max_current_a[: setpoint.phases],
+        *(decision.memory.elsewhere_a or ())[: setpoint.phases],
+    ):
+        assert limit_a is None or setpoint.current_a <= limit_a
+    _assert_within_fuse(setpoint, reading, state, policy, memory)
+    if "unknown for" in decision.reason and memory.setpoint is not None:
+        assert setpoint.current_a <= memory.setpoint.current_a
+
+
+def _assert_within_fuse(
+    setpoint: Setpoint,
+    reading: InverterReading,
+    state: ChargerState,
+    policy: Policy,
+    memory: Memory,
+) -> None:
+    """Import less the most that the car may be drawing now, plus what it may draw, fits."""
+    usable_a = policy.main_fuse_a - policy.fuse_margin_a
+    measured = zip(reading.grid_current_phase_a, reading.grid_export_phase_w, strict=True)
+    phases = list(measured)[: reading.meter_phases or 3]
+    if reading.asleep or any(amps is None and power_w is None for amps, power_w in phases):
+        assert setpoint.current_a <= usable_a / 2
+        return
+    imports = [-amps for amps, _ in phases if amps is not None]
+    held = memory.setpoint or Setpoint(0)
+    if memory.setpoint is None and state.mode is ChargerMode.CHARGING:
+        # what the charger gave before the first cycle
+        given_a = int(state.output_current_a or 0)
+        held = Setpoint(given_a if given_a >= 6 else 0, 1 if state.output_phases == 1 else 3)
+    drawing = min(held.phases, memory.car_phases or 3)
+    car_a = max(held.current_a, memory.before_a, (state.car_w or 0) / drawing / 180)
+    if imports:
+        assert setpoint.current_a <= usable_a - max(imports) + car_a

@@ -1,0 +1,131 @@
+"""The accounts of a day against the simulated house's own meters, with all that goes wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.history.store import History
+from easee_load_balancer.periods import Period
+from easee_load_balancer.reports.summary import look_into, sum_up
+from easee_load_balancer.simulation.plant.plant import BatterySpec
+from tests.support.simulated_day import STOCKHOLM, Troubles, Watched, watch_day
+
+HOUR = 3600
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+
+TROUBLES = Troubles(
+    no_cycles=((11 * HOUR + 600, 11 * HOUR + 2400), (15 * HOUR, 15 * HOUR + 180)),
+    inverter_unknown=((13 * HOUR, 13 * HOUR + 300),),
+    charger_unknown=((14 * HOUR, 14 * HOUR + 600),),
+    reboots=(12 * HOUR,),
+    trips=((9 * HOUR + 1800, 10 * HOUR + 720),),
+    lost_share=0.02,
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A watched day and the accounts of it."""
+
+    watched: Watched
+    energy: Energy
+    truth: dict[str, float]
+    stretches: int
+    """Times without a gap."""
+
+
+def tell(folder: Path, watched: Watched, day: date) -> Told:
+    history = History(f"sqlite:///{folder / 'history.db'}")
+    history.record_all(watched.cycles)
+    period = Period.around(day, "day", STOCKHOLM)
+    energy = sum_up(history, "home", period, None, NOW).total
+    detail = look_into(history, "home", period, NOW)
+    history.close()
+    return Told(watched, energy, watched.truth(detail.rows), len(detail.gaps) + 1)
+
+
+@pytest.fixture(scope="module")
+def autumn(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """25 hours with passing clouds, a battery, and all the troubles."""
+    day = date(2026, 10, 25)
+    watched = watch_day(day, battery=BatterySpec(), troubles=TROUBLES, interval_s=10)
+    return tell(tmp_path_factory.mktemp("autumn"), watched, day)
+
+
+@pytest.fixture(scope="module")
+def spring(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """23 hours with a clear sky and without a battery: the inverter sleeps at night."""
+    day = date(2026, 3, 29)
+    watched = watch_day(day, "clear", battery=None, troubles=TROUBLES, interval_s=15)
+    return tell(tmp_path_factory.mktemp("spring"), watched, day)
+
+
+@pytest.mark.parametrize("season", ["autumn", "spring"])
+def test_energies_are_those_of_the_house(season: str, request: pytest.FixtureRequest) -> None:
+    told: Told = request.getfixturevalue(season)
+    # what a counter counted in one stretch is known to its step of 0.01 kWh
+    resolution = 0.01 * math.sqrt(told.stretches)
+    allowed = {
+        name: max((0.02 if name.startswith("car_from") else 0.01) * kwh, resolution)
+        for name, kwh in told.truth.items()
+    }
+    print(f"\n{season}: kWh{'':18}here    house")
+    for name, kwh in told.truth.items():
+        ours = getattr(told.energy, name)
+        print(f"{name:22} {ours:9.3f} {kwh:9.3f} {ours - kwh:+9.3f} of {allowed[name]:.3f}")
+    for name, kwh in told.truth.items():
+        assert getattr(told.energy, name) == pytest.approx(kwh, abs=allowed[name]), name
+
+
+def test_no_energy_of_the_day_is_lost_sight_of(autumn: Told) -> None:
+    """What was measured, and what the counters counted meanwhile and in the gaps."""
+    energy, watched = autumn.energy, autumn.watched
+    for real, name in (
+        ("imported_kwh", "meter_import"),
+        ("exported_kwh", "meter_export"),
+        ("charged_kwh", "battery_charged"),
+        ("discharged_kwh", "battery_discharged"),
+    ):
+        day = watched.counted(real, watched.start, watched.end)
+        counted = getattr(energy, f"{name}_kwh") + getattr(energy, f"{name}_gaps_kwh")
+        assert counted == pytest.approx(day, rel=0.01, abs=0.02), name
+
+
+@pytest.mark.parametrize(("season", "hours"), [("autumn", 25), ("spring", 23)])
+def test_the_day_is_as_long_as_it_was_and_its_gaps_are_known(
+    season: str, hours: int, request: pytest.FixtureRequest
+) -> None:
+    told: Told = request.getfixturevalue(season)
+    energy = told.energy
+    assert energy.period_s == hours * HOUR
+    assert 1800 <= energy.longest_gap_s <= 1920
+    # 30 min and 3 min without cycles, 5 min without the inverter
+    assert 2280 <= energy.unmeasured_s <= 2280 + 200
+    assert 600 <= energy.car_unknown_s <= 700
+    interval_s = 10 if season == "autumn" else 15
+    assert energy.cycles + energy.cycles_missed == hours * HOUR / interval_s
+    assert (energy.grid_unknown_s > 6 * HOUR) == (season == "spring")
+
+
+@pytest.mark.parametrize("season", ["autumn", "spring"])
+def test_starts_are_those_of_the_charger(season: str, request: pytest.FixtureRequest) -> None:
+    told: Told = request.getfixturevalue(season)
+    assert told.watched.starts >= 2
+    # those in the gaps cannot be seen
+    assert 0.8 * told.watched.starts <= told.energy.starts <= told.watched.starts
+    assert 0 < told.energy.phase_changes <= told.watched.phase_changes
+
+
+@pytest.mark.parametrize("season", ["autumn", "spring"])
+def test_the_devices_own_counters_agree(season: str, request: pytest.FixtureRequest) -> None:
+    energy = request.getfixturevalue(season).energy
+    assert energy.meter_export_kwh == pytest.approx(energy.export_sampled_kwh, rel=0.02)
+    assert energy.charger_session_kwh == pytest.approx(energy.car_kwh, rel=0.02)
+    assert energy.meter_import_kwh == pytest.approx(energy.import_sampled_kwh, abs=0.1)
+    assert energy.meter_export_gaps_kwh > 0.1

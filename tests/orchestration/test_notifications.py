@@ -1,0 +1,144 @@
+"""The automations on a real server, with a webhook on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+import yaml
+from prefect import flow, get_client
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.orchestration.notifications import FOLDER, create_automations
+from easee_load_balancer.orchestration.prefect_stack import HOST, PrefectStack, free_port
+from tests.support.paths import PROJECT
+
+SHORTEST_S = 10
+"""Prefect accepts no shorter time for the absence of something."""
+
+
+class Webhook:
+    """What was sent to it, oldest first."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.told: list[dict[str, Any]] = []
+        self._news = asyncio.Condition()
+
+    async def take(self, request: Request) -> Response:
+        async with self._news:
+            self.told.append(await request.json())
+            self._news.notify_all()
+        return Response()
+
+    def subjects(self) -> list[str]:
+        return [one["subject"] for one in self.told]
+
+    async def hears(self, subject: str, timeout_s: float = 30) -> dict[str, Any]:
+        """Wait for a message."""
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(lambda: subject in self.subjects())
+        return self.told[self.subjects().index(subject)]
+
+
+@pytest.fixture
+async def webhook() -> AsyncIterator[Webhook]:
+    hook = Webhook()
+    app = Starlette(routes=[Route("/", hook.take, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=hook.port, log_level="critical"))
+    task = asyncio.create_task(server.serve())
+    try:
+        yield hook
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def automations(stack: PrefectStack, webhook: Webhook, tmp_path: Path) -> Path:
+    """The project's automations, as fast as they can be, sent to the webhook."""
+    block = CustomWebhookNotificationBlock(
+        name="phone",
+        url=f"http://{HOST}:{webhook.port}/",
+        json_data={"subject": "{{subject}}", "body": "{{body}}"},
+    )
+    await block.asave("phone", overwrite=True)
+    folder = tmp_path / "automations"
+    shutil.copytree(PROJECT / FOLDER, folder)
+    file = folder / "balancing-fails.yaml"
+    described = yaml.safe_load(file.read_text())
+    described["trigger"]["within"] = SHORTEST_S
+    file.write_text(yaml.safe_dump(described))
+    names = await create_automations(folder, "custom-webhook/phone")
+    assert names == ["Balancing fails", "Balancing works again", "Daily headline"]
+    return folder
+
+
+@flow(name="balance")
+def a_cycle() -> None:
+    """Stands for the real one: only its name and how it ends matter."""
+
+
+@flow(name="daily_summary")
+def a_summary() -> None:
+    """Stands for the real one."""
+
+
+async def ends(one: Any, state: State[None], *tags: str) -> None:
+    """A run of the flow that ends so, as a worker would report it."""
+    async with get_client() as client:
+        run = await client.create_flow_run(one, tags=tags)
+        await client.set_flow_run_state(run.id, state, force=True)
+
+
+async def test_failure_and_recovery_are_told_once(automations: Path, webhook: Webhook) -> None:
+    await ends(a_cycle, Completed(message="9 A x 3"))
+    failing = asyncio.create_task(_fail_for_long())
+    told = await webhook.hears("Balancing fails")
+    assert "No cycle has gone well since 20" in told["body"]
+    # it goes on failing for longer than it takes to be told
+    await failing
+    await ends(a_cycle, Completed(message="7 A x 3: surplus 5.0 kW"))
+    told = await webhook.hears("Balancing works again")
+    assert told["body"] == "7 A x 3: surplus 5.0 kW"
+    await ends(a_cycle, Completed(name="Asleep", message="0 A: no sun"))
+    await ends(a_summary, Completed(message="by hand"))
+    await ends(a_summary, Completed(message="18.4 of the car's 20.1 kWh"), "auto-scheduled")
+    told = await webhook.hears("Yesterday's sun")
+    assert told["body"] == "18.4 of the car's 20.1 kWh"
+    assert webhook.subjects() == ["Balancing fails", "Balancing works again", "Yesterday's sun"]
+
+
+async def _fail_for_long() -> None:
+    for _ in range(2 * SHORTEST_S + 4):
+        await ends(a_cycle, Failed(message="no answer from the inverter"))
+        await asyncio.sleep(1)
+
+
+async def test_creating_them_again_does_not_double_them(automations: Path) -> None:
+    await create_automations(automations, "custom-webhook/phone")
+    async with get_client() as client:
+        names = [one.name for one in await client.read_automations()]
+    assert len(names) == len(set(names)) == 3
+
+
+async def test_an_unknown_block_is_said_plainly(stack: PrefectStack) -> None:
+    with pytest.raises(ConfigurationError, match="no notification block 'slack-webhook/nobody'"):
+        await create_automations(PROJECT / FOLDER, "slack-webhook/nobody")
+
+
+async def test_a_folder_without_automations_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no automations"):
+        await create_automations(tmp_path, "slack-webhook/family")

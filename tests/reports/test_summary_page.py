@@ -1,0 +1,144 @@
+"""Words, pictures, periods and prices."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date, timedelta
+from io import BytesIO
+from zoneinfo import ZoneInfo
+
+import pytest
+from matplotlib.image import imread
+from pydantic import ValidationError
+
+from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.periods import Period, PeriodKind, bounds
+from easee_load_balancer.reports.summary import Summary
+from easee_load_balancer.reports.summary_charts import bars_picture, by_bar
+from easee_load_balancer.reports.summary_page import headline, markdown
+
+ZONE = ZoneInfo("Europe/Stockholm")
+DAY = date(2026, 6, 21)
+GOOD = Energy(
+    pv_kwh=40.0,
+    import_kwh=1.0,
+    house_kwh=9.0,
+    car_kwh=20.0,
+    export_kwh=12.0,
+    car_from_sun_kwh=19.0,
+    car_from_grid_kwh=1.0,
+    period_s=86_400,
+    measured_s=86_400,
+    cycles=2880,
+    meter_import_kwh=1.02,
+    meter_import_gaps_kwh=0.25,
+    import_sampled_kwh=0.97,
+)
+
+
+def one_day(energy: Energy, currency: str | None = None) -> Summary:
+    return Summary("home", Period.around(DAY, "day", ZONE), {DAY: energy}, currency)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, "19.0 of the car's 20.0 kWh were sun (95 %); all 2,880 cycles ran"),
+        (
+            {"saved": 28.5},
+            "19.0 of the car's 20.0 kWh were sun (95 %), saved 28.50 SEK; all 2,880 cycles ran",
+        ),
+        ({"car_kwh": 0.0}, "No charging; the roof made 40.0 kWh; all 2,880 cycles ran"),
+        (
+            {"cycles_failed": 12, "cycles_missed": 1500, "measured_s": 40_000.0},
+            "19.0 of the car's 20.0 kWh were sun (95 %); 12 of 2,880 cycles failed, "
+            "1,500 cycles missed, 12 h 53 min not measured",
+        ),
+        ({"measured_s": 0.0}, "Nothing was measured on Sunday 21 June 2026"),
+    ],
+)
+def test_headline(change: dict[str, float], told: str) -> None:
+    values = {name: getattr(GOOD, name) for name in Energy.__dataclass_fields__} | change
+    assert headline(one_day(Energy(**values), "SEK")) == told
+
+
+def test_the_page_shows_both_sides_of_the_balance_and_the_difference_to_the_meter() -> None:
+    page = markdown(one_day(GOOD), b"picture")
+    assert "![Sunday 21 June 2026](data:image/png;base64,cGljdHVyZQ==)" in page
+    assert "| **Together** | **41.0** | **Together** | **41.0** |" in page
+    assert "| Meter, import | 1.02 | -0.05 | 0.25 |" in page
+    assert "Battery" not in page.partition("own counters")[2]
+    assert "Without a block 'Tariff'" in page
+    assert all(line.count("|") in (0, 3, 4, 5, 6) for line in page.splitlines())
+
+
+def test_what_gaps_may_hide_is_said() -> None:
+    values = asdict(GOOD) | {"starts": 4, "measured_s": GOOD.measured_s - 600}
+    page = markdown(one_day(Energy(**values)), None)
+    assert "| Charges begun | at least 4 |" in page
+    assert "| Phase changes | none seen |" in page
+    values["measured_s"] = GOOD.measured_s
+    assert "| Charges begun | 4 |" in markdown(one_day(Energy(**values)), None)
+
+
+def test_a_year_is_told_by_month() -> None:
+    period = Period.around(DAY, "year", ZONE)
+    summary = Summary("home", period, dict.fromkeys(period.days, GOOD), None)
+    bars = by_bar(period, summary.days)
+    assert list(bars)[:2] == ["Jan", "Feb"]
+    assert bars["Feb"].pv_kwh == 28 * 40
+    assert "| Feb | 1,120.0 |" in markdown(summary, None)
+
+
+def test_days_of_two_months_keep_apart() -> None:
+    period = Period.between(date(2026, 6, 20), date(2026, 7, 25), ZONE)
+    assert len(by_bar(period, dict.fromkeys(period.days, GOOD))) == 36
+    long = Period.between(date(2025, 6, 20), date(2026, 7, 25), ZONE)
+    assert next(iter(by_bar(long, dict.fromkeys(long.days, GOOD)))) == "Jun 2025"
+    assert len(by_bar(long, dict.fromkeys(long.days, GOOD))) == 14
+
+
+def test_the_bars_are_a_picture_that_is_dark() -> None:
+    period = Period.around(DAY, "month", ZONE)
+    picture = bars_picture(Summary("home", period, dict.fromkeys(period.days, GOOD), None))
+    pixels = imread(BytesIO(picture), format="png")
+    assert pixels.shape[1] >= 900
+    assert pixels[0, 0, :3].max() < 0.2
+    assert len(picture) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "last"),
+    [
+        ("day", DAY, DAY),
+        ("month", date(2026, 6, 1), date(2026, 6, 30)),
+        ("year", date(2026, 1, 1), date(2026, 12, 31)),
+    ],
+)
+def test_periods(kind: PeriodKind, first: date, last: date) -> None:
+    period = Period.around(DAY, kind, ZONE)
+    assert (period.days[0], period.days[-1]) == (first, last)
+
+
+def test_december_ends_with_the_year() -> None:
+    assert Period.around(date(2026, 12, 5), "month", ZONE).last == date(2026, 12, 31)
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"), [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (DAY, 24)]
+)
+def test_local_days_have_their_own_length(day: date, hours: int) -> None:
+    start, end = bounds(day, ZONE)
+    assert end - start == timedelta(hours=hours)
+
+
+def test_a_period_cannot_end_before_it_begins() -> None:
+    with pytest.raises(ValueError, match="before the first"):
+        Period.between(DAY, DAY - timedelta(days=1), ZONE)
+
+
+def test_prices_by_hour_are_for_whole_days() -> None:
+    assert Prices(import_price=2, export_price=1).import_prices == [2.0] * 24
+    with pytest.raises(ValidationError, match="needs 24 prices"):
+        Prices(import_price=2, export_price=1, export_price_by_hour=[1.0, 2.0])

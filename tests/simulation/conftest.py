@@ -1,0 +1,16 @@
+"""Fixtures for tests of the simulated house."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.simulated_house import Running, logged_in
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    """A house whose clock stands still, and a client with a token."""
+    async with logged_in() as both:
+        yield both

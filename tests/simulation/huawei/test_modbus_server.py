@@ -1,0 +1,400 @@
+"""The simulated inverter seen by an independent Modbus client and by bare sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusIOException
+
+from easee_load_balancer.simulation.faults import Faults, ModbusFault
+from easee_load_balancer.simulation.huawei.modbus_server import InverterServer, InverterSpec
+from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
+
+HOST = "127.0.0.1"
+QUICK = InverterSpec(settle_s=0.0, latency_s=0.001)
+SOON_S = 0.15
+"""Long enough for an answer, short enough to wait for none."""
+
+
+class House:
+    """A running server with all that belongs to it."""
+
+    def __init__(self, spec: InverterSpec, house: HouseSpec, pv_w: float) -> None:
+        day = Day("flat", (pv_w,) * 720 + (0.0,) * 720, (400.0,) * 1440)
+        self.plant = Plant(day, house, start_s=36_000)
+        self.plant.car.unplug()
+        self.faults = Faults()
+        self.server = InverterServer(self.plant, spec, self.faults)
+        self.port = 0
+
+    def client(self, timeout_s: float = SOON_S) -> AsyncModbusTcpClient:
+        return AsyncModbusTcpClient(
+            HOST, port=self.port, timeout=timeout_s, retries=0, reconnect_delay=0
+        )
+
+    async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(HOST, self.port)
+
+    async def read(self, address: int, count: int, unit: int = 1) -> list[int]:
+        """Registers by a fresh connection; the exception's code as a single negative number."""
+        client = self.client()
+        assert await client.connect()
+        try:
+            reply = await client.read_holding_registers(address, count=count, device_id=unit)
+        finally:
+            client.close()
+        return [-reply.exception_code] if reply.isError() else list(reply.registers)
+
+
+@asynccontextmanager
+async def running(
+    spec: InverterSpec = QUICK, house: HouseSpec | None = None, pv_w: float = 6000.0
+) -> AsyncIterator[House]:
+    it = House(spec, house or HouseSpec(), pv_w)
+    it.port = await it.server.start(HOST, 0)
+    try:
+        yield it
+    finally:
+        await it.server.stop()
+
+
+def request(transaction: int, address: int, count: int, unit: int = 1, function: int = 3) -> bytes:
+    return struct.pack(">HHHBBHH", transaction, 0, 6, unit, function, address, count)
+
+
+async def reply(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
+    """Transaction id, unit id and PDU of the next frame."""
+    async with asyncio.timeout(1):
+        transaction, protocol, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+        assert protocol == 0
+        return transaction, unit, await reader.readexactly(length - 1)
+
+
+async def says_nothing(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(SOON_S):
+            await reader.read(1)
+    except TimeoutError:
+        return True
+    return False
+
+
+async def is_reset(reader: asyncio.StreamReader) -> bool:
+    async with asyncio.timeout(1):
+        (ended,) = await asyncio.gather(reader.read(1), return_exceptions=True)
+    return isinstance(ended, ConnectionResetError)
+
+
+async def eventually(happened: Callable[[], Awaitable[bool]], expected: bool = True) -> None:
+    async with asyncio.timeout(2):
+        while True:
+            if await happened() is expected:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def test_a_client_reads_the_house() -> None:
+    async with running() as house:
+        for _ in range(10):
+            house.plant.step()
+        meter = await house.read(37100, 38)
+        inverter = await house.read(32064, 26)
+        battery = await house.read(37760, 7)
+        exported_w = round(sum(house.plant.meter.grid_export_w))
+        assert (meter[0], meter[13] << 16 | meter[14], meter[25]) == (1, exported_w, 1)
+        assert (inverter[0] << 16 | inverter[1], inverter[25]) == (6000, 0x0200)
+        assert battery[5] << 16 | battery[6] == round(house.plant.battery_charge_w) > 4000
+        assert house.server.connections == house.server.requests == 3
+
+
+async def test_the_dongle_answers_its_unit_and_zero_only() -> None:
+    async with running(InverterSpec(unit_id=16, settle_s=0, latency_s=0)) as house:
+        reader, writer = await house.raw()
+        writer.write(b"".join(request(unit, 37100, 1, unit=unit) for unit in (16, 1, 0)))
+        assert [(await reply(reader))[:2] for _ in range(2)] == [(16, 16), (0, 0)]
+        assert await says_nothing(reader)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("function", "address", "count", "code"),
+    [
+        (4, 37100, 2, 1),
+        (1, 0, 1, 1),
+        (0x2B, 0x0E01, 0, 1),
+        (6, 43006, 60, 0x80),
+        (3, 12, 1, 2),
+        (3, 37130, 20, 2),
+        (3, 37100, 0, 3),
+        (3, 37100, 126, 3),
+    ],
+)
+async def test_exceptions(function: int, address: int, count: int, code: int) -> None:
+    async with running() as house:
+        reader, writer = await house.raw()
+        writer.write(request(7, address, count, function=function))
+        assert await reply(reader) == (7, 1, bytes((function | 0x80, code)))
+        writer.close()
+
+
+async def test_requests_in_pieces_and_in_one_segment() -> None:
+    async with running() as house:
+        reader, writer = await house.raw()
+        for byte in request(1, 30000, 15):
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        assert (await reply(reader))[2][2:].rstrip(b"\0") == b"SUN2000-10KTL-M1"
+        writer.write(request(2, 37100, 1) + request(3, 37100, 2) + request(4, 37100, 3)[:5])
+        assert [(await reply(reader))[0] for _ in range(2)] == [2, 3]
+        writer.write(request(4, 37100, 3)[5:])
+        assert (await reply(reader))[0] == 4
+        writer.close()
+
+
+async def test_a_read_request_of_the_wrong_size_is_an_illegal_value() -> None:
+    async with running() as house:
+        reader, writer = await house.raw()
+        writer.write(struct.pack(">HHHBBH", 9, 0, 4, 1, 3, 37100))
+        assert await reply(reader) == (9, 1, b"\x83\x03")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        struct.pack(">HHHBBHH", 1, 1, 6, 1, 3, 37100, 1),
+        struct.pack(">HHHB", 1, 0, 1, 1),
+        struct.pack(">HHHB", 1, 0, 300, 1),
+    ],
+)
+async def test_nonsense_ends_the_connection(nonsense: bytes) -> None:
+    async with running() as house:
+        reader, writer = await house.raw()
+        writer.write(nonsense)
+        async with asyncio.timeout(1):
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+        assert await house.read(37100, 1) == [1]
+
+
+async def test_a_second_client_resets_the_first() -> None:
+    async with running() as house:
+        first, _ = await house.raw()
+        second, writer = await house.raw()
+        assert await is_reset(first)
+        writer.write(request(1, 37100, 1))
+        assert (await reply(second))[0] == 1
+        assert house.server.connections == 2
+        writer.close()
+
+
+async def test_requests_before_the_settle_time_are_swallowed() -> None:
+    async with running(InverterSpec(settle_s=0.1, latency_s=0)) as house:
+        reader, writer = await house.raw()
+        writer.write(request(1, 37100, 1))
+        await asyncio.sleep(0.15)
+        writer.write(request(2, 37100, 1))
+        assert (await reply(reader))[0] == 2
+        assert await says_nothing(reader)
+        assert house.server.requests == 2
+        writer.close()
+
+
+async def test_each_request_takes_its_time_one_after_the_other() -> None:
+    async with running(InverterSpec(settle_s=0, latency_s=0.03)) as house:
+        reader, writer = await house.raw()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        writer.write(request(1, 37100, 1) + request(2, 37100, 1) + request(3, 37100, 1))
+        assert [(await reply(reader))[0] for _ in range(3)] == [1, 2, 3]
+        assert clock() - began >= 0.09
+        writer.close()
+
+
+async def test_the_inverter_measures_out_of_step_with_the_meter() -> None:
+    async with running(house=HouseSpec(battery=None, meter_delay_s=0)) as house:
+        house.plant.extra_load_w = (1000.0, 0.0, 0.0)
+        house.plant.day = Day("cloud", (2000.0,) * 1440, (400.0,) * 1440)
+        house.plant.step()
+        assert (await house.read(37113, 2))[1] == 600
+        assert (await house.read(32080, 2))[1] == 6000
+        house.plant.step()
+        house.plant.step()
+        assert (await house.read(32080, 2))[1] == 2000
+
+
+async def test_energies_grow_from_a_plausible_start() -> None:
+    async with running(house=HouseSpec(battery=None)) as house:
+        before = await house.read(37119, 4)
+        for _ in range(3600):
+            house.plant.step()
+        after = await house.read(37119, 4)
+        exported_kwh = ((after[0] - before[0] << 16) + after[1] - before[1]) / 100
+        assert exported_kwh == pytest.approx(5.6, abs=0.02)
+        assert before[2:] == after[2:] != [0, 0]
+
+
+async def test_a_sleeping_inverter_hangs_up_and_answers_nothing() -> None:
+    async with running(house=HouseSpec(battery=None)) as house:
+        reader, _ = await house.raw()
+        while not house.plant.asleep:
+            house.plant.step()
+        assert await is_reset(reader)
+        with pytest.raises(ModbusIOException):
+            await house.read(37100, 38)
+
+
+async def test_a_battery_keeps_the_inverter_awake_at_night() -> None:
+    async with running() as house:
+        for _ in range(8000):
+            house.plant.step()
+        inverter = await house.read(32064, 26)
+        assert inverter[:2] == [0, 0]
+        assert inverter[25] == 0xA000
+        assert await house.read(37765, 2) == [0xFFFF, 0x10000 - 400]
+
+
+async def test_an_offline_meter_and_its_return() -> None:
+    async with running() as house:
+        house.faults.meter_offline = True
+        assert (await house.read(37100, 15))[0::13] == [0, 0x7FFF]
+        house.faults.meter_offline = False
+        assert (await house.read(37100, 1)) == [1]
+
+
+async def test_refuse_closes_the_port_until_the_fault_ends() -> None:
+    async with running() as house:
+        reader, _ = await house.raw()
+
+        async def refused() -> bool:
+            try:
+                _, writer = await house.raw()
+            except ConnectionRefusedError:
+                return True
+            writer.close()
+            return False
+
+        house.faults.modbus = "refuse"
+        assert await is_reset(reader)
+        await eventually(refused)
+        house.faults.modbus = None
+        await eventually(refused, expected=False)
+        assert await house.read(37100, 1) == [1]
+
+
+async def test_a_server_may_start_refusing() -> None:
+    house = House(QUICK, HouseSpec(), 6000.0)
+    house.faults.modbus = "refuse"
+    house.port = await house.server.start(HOST, 0)
+    with pytest.raises(ConnectionRefusedError):
+        await house.raw()
+    await house.server.stop()
+
+
+async def test_silent() -> None:
+    async with running() as house:
+        house.faults.modbus = "silent"
+        reader, writer = await house.raw()
+        writer.write(request(1, 37100, 1))
+        assert await says_nothing(reader)
+        house.faults.modbus = None
+        writer.write(request(2, 37100, 1))
+        assert (await reply(reader))[0] == 2
+        writer.close()
+
+
+async def test_drop_answers_every_other_request() -> None:
+    async with running() as house:
+        house.faults.modbus = "drop"
+        reader, writer = await house.raw()
+        writer.write(b"".join(request(n, 37100, 1) for n in range(1, 6)))
+        assert [(await reply(reader))[0] for _ in range(3)] == [1, 3, 5]
+        writer.close()
+
+
+async def test_a_late_reply_keeps_its_own_transaction_id() -> None:
+    async with running() as house:
+        house.faults.modbus, house.faults.modbus_delay_s = "delay", 0.1
+        reader, writer = await house.raw()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        writer.write(request(1, 37100, 1))
+        await asyncio.sleep(0.05)
+        house.faults.modbus = None
+        writer.write(request(2, 37101, 2))
+        assert (await reply(reader))[0::2] == (1, struct.pack(">BBH", 3, 2, 1))
+        assert clock() - began >= 0.1
+        late = await reply(reader)
+        assert (late[0], late[2][1]) == (2, 4)
+        writer.close()
+
+
+async def test_busy() -> None:
+    async with running() as house:
+        house.faults.modbus = "busy"
+        assert await house.read(37100, 38) == [-6]
+
+
+async def test_reset_at_each_request() -> None:
+    async with running() as house:
+        house.faults.modbus = "reset"
+        reader, writer = await house.raw()
+        writer.write(request(1, 37100, 1))
+        assert await is_reset(reader)
+        house.faults.modbus = None
+        assert await house.read(37100, 1) == [1]
+
+
+@pytest.mark.parametrize(("asked", "got"), [(38, 19), (2, 1), (1, 0)])
+async def test_short_replies_are_well_formed(asked: int, got: int) -> None:
+    async with running() as house:
+        house.faults.modbus = "short"
+        reader, writer = await house.raw()
+        writer.write(request(1, 37100, asked))
+        _, _, pdu = await reply(reader)
+        assert (len(pdu), pdu[1]) == (2 + 2 * got, 2 * got)
+        writer.close()
+
+
+async def test_implausible_values_in_replies_of_the_right_length() -> None:
+    async with running() as house:
+        house.faults.modbus = "implausible"
+        meter, battery = await house.read(37100, 38), await house.read(37760, 6)
+        assert (len(meter), len(battery)) == (38, 6)
+        assert abs(struct.unpack(">i", struct.pack(">2H", *meter[13:15]))[0]) > 100_000_000
+        assert battery[0] / 10 > 100
+
+
+async def test_garbage_on_connecting_and_in_replies() -> None:
+    async with running() as house:
+        house.faults.modbus = "garbage"
+        reader, writer = await house.raw()
+        async with asyncio.timeout(1):
+            assert (await reader.readline()).startswith(b"SSH-")
+            writer.write(request(1, 37100, 1))
+            assert (await reader.readline()).startswith(b"HTTP/")
+        writer.close()
+
+
+@pytest.mark.parametrize("fault", ["silent", "delay", "garbage", None])
+async def test_stop_ends_connections_under_way(fault: ModbusFault | None) -> None:
+    async with running() as house:
+        house.faults.modbus = fault
+        reader, writer = await house.raw()
+        writer.write(request(1, 37100, 1))
+        await asyncio.sleep(0.02)
+        async with asyncio.timeout(1):
+            await house.server.stop()
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+        with pytest.raises(ConnectionRefusedError):
+            await house.raw()

@@ -1,0 +1,222 @@
+"""The register encoding against real dumps, by positions and types written down independently."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from easee_load_balancer.simulation.huawei import registers
+from easee_load_balancer.simulation.huawei.registers import (
+    EXPORTED_BEFORE_KWH,
+    IMPORTED_BEFORE_KWH,
+    Today,
+    Words,
+)
+from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, MeterSample, Plant
+from tests.support.paths import SHARED_DATA
+
+CAPTURES = SHARED_DATA / "huawei" / "captures.json"
+
+
+def flat_day(pv_w: float, load_w: float = 400.0) -> Day:
+    return Day("flat", (pv_w,) * 1440, (load_w,) * 1440)
+
+
+def house(pv_w: float = 6000.0, *, start_s: int = 43_200, **spec: Any) -> Plant:
+    plant = Plant(flat_day(pv_w), HouseSpec(**spec), start_s)
+    plant.car.unplug()
+    return plant
+
+
+def encoded(plant: Plant, *, meter_offline: bool = False) -> Words:
+    today = Today.begin(plant, 0)
+    sample = None if meter_offline else plant.meter
+    words = registers.fixed(plant.spec) | registers.inverter(plant, today)
+    return words | registers.battery(plant, today) | registers.meter(sample, plant.spec.phases)
+
+
+def i32(words: Words, address: int) -> int:
+    raw = words[address] << 16 | words[address + 1]
+    return raw - (1 << 32) if raw >= 1 << 31 else raw
+
+
+def text(words: Words, address: int, length: int) -> str:
+    raw = b"".join(words[address + at].to_bytes(2, "big") for at in range(length))
+    return raw.rstrip(b"\0").decode()
+
+
+@pytest.fixture
+def capture(request: pytest.FixtureRequest) -> tuple[Words, dict[str, Any]]:
+    if not CAPTURES.exists():
+        pytest.skip("no recorded dumps here")
+    dump = next(d for d in json.loads(CAPTURES.read_text()) if d["name"] == request.param)
+    return dict(enumerate(dump["registers"], dump["address"])), dump["expected"]
+
+
+@pytest.mark.parametrize("capture", ["M1"], indirect=True)
+def test_a_house_with_the_values_of_a_dump_has_its_meter_block(
+    capture: tuple[Words, dict[str, Any]],
+) -> None:
+    dump, expected = capture
+    sample = MeterSample(
+        grid_export_w=tuple(expected["phase_power_w"]),
+        voltage_v=tuple(expected["phase_voltage_v"]),
+        exported_kwh=expected["exported_kwh"] - EXPORTED_BEFORE_KWH,
+        imported_kwh=expected["imported_kwh"] - IMPORTED_BEFORE_KWH,
+    )
+    ours = registers.meter(sample, phases=3)
+
+    assert set(dump) <= set(ours)
+    for address in (37100, 37118, 37125):
+        assert ours[address] == dump[address]
+    for address in (37101, 37103, 37105, 37119, 37121, 37123, 37132, 37134, 37136):
+        assert i32(ours, address) == i32(dump, address), address
+    for address in (37113, 37126, 37128, 37130):
+        assert i32(ours, address) == pytest.approx(i32(dump, address), abs=1), address
+    for address in (37107, 37109, 37111):
+        assert i32(ours, address) == pytest.approx(i32(dump, address), rel=0.02), address
+    assert 0 < ours[37117] <= 1000
+
+
+@pytest.mark.parametrize("capture", ["I1"], indirect=True)
+def test_a_house_with_the_values_of_a_dump_has_its_inverter_block(
+    capture: tuple[Words, dict[str, Any]],
+) -> None:
+    dump, expected = capture
+    plant = house(pv_w=4804.0, phases=1)
+    plant.inverter_ac_w, plant.battery_charge_w = 277.0, 4804.0 - 277.0
+    plant.voltage_v = (242.7, 0.1, 0.1)
+    ours = encoded(plant)
+
+    assert i32(ours, 32064) == expected["pv_input_w"]
+    assert i32(ours, 32080) == expected["active_power_w"]
+    for address in (32066, 32084, 32085, 32088, 32089, 32090, 32093, 32094):
+        assert ours[address] == dump[address], address
+    assert ours[32069] == pytest.approx(dump[32069], rel=0.01)
+    assert i32(ours, 32072) == pytest.approx(i32(dump, 32072), rel=0.1)
+
+
+@pytest.mark.parametrize("capture", ["B1"], indirect=True)
+def test_a_house_with_the_values_of_a_dump_has_its_battery_block(
+    capture: tuple[Words, dict[str, Any]],
+) -> None:
+    dump, expected = capture
+    plant = house(battery=BatterySpec(start_soc_pct=98.0, max_power_w=10_000.0))
+    assert plant.battery is not None
+    plant.battery.stored_wh = 9_800.0
+    plant.battery_charge_w = expected["battery_power_w"]
+    ours = encoded(plant)
+
+    for address in (37760, 37762):
+        assert ours[address] == dump[address]
+    for address in (37765, 37767, 37769, 37771, 37773):
+        assert i32(ours, address) == i32(dump, address), address
+    assert ours[37763] / 10 * ours[37764] / 10 == pytest.approx(
+        expected["battery_power_w"], rel=0.01
+    )
+    assert (i32(ours, 37001), ours[37004], ours[37000]) == (4983, 980, 2)
+
+
+def test_identity_and_ratings() -> None:
+    words = encoded(house())
+    assert text(words, 30000, 15) == "SUN2000-10KTL-M1"
+    assert text(words, 30015, 10).startswith("HV")
+    assert words[30071] == 2
+    assert i32(words, 30073) == 10_000
+    assert i32(words, 37758) == 10_000
+    assert words[47000] == 2
+
+
+def test_signs_follow_the_plant() -> None:
+    importing = house(pv_w=0.0, battery=None)
+    words = encoded(importing)
+    assert i32(words, 37113) == round(importing.meter.grid_export_w[0] * 1 / 0.45) < 0
+    assert all(i32(words, address) < 0 for address in (37107, 37109, 37111, 37132, 37134, 37136))
+    exporting = encoded(house(pv_w=6000.0, battery=None))
+    assert i32(exporting, 37113) == 6000 - 400
+    assert all(i32(exporting, address) > 0 for address in (37107, 37132))
+
+
+def test_an_offline_meter_knows_nothing() -> None:
+    words = encoded(house(), meter_offline=True)
+    assert words[37100] == 0
+    for address in (37101, 37107, 37113, 37119, 37121, 37126, 37132, 37136):
+        assert (words[address], words[address + 1]) == (0x7FFF, 0xFFFF), address
+    assert words[37117] == words[37118] == 0x7FFF
+
+
+def test_a_one_phase_house_has_no_second_and_third_phase() -> None:
+    words = encoded(house(phases=1, battery=None))
+    assert words[37125] == 0
+    for address in (37103, 37105, 37109, 37111, 37126, 37134, 37136, 32074, 32076):
+        assert (words[address], words[address + 1]) == (0x7FFF, 0xFFFF), address
+    assert words[32070] == words[32071] == 0xFFFF
+    assert i32(words, 37132) == i32(words, 37113) == 6000 - 400
+
+
+def test_a_night_with_battery() -> None:
+    plant = house(pv_w=3.0)
+    for _ in range(30):
+        plant.step()
+    words = encoded(plant)
+    assert words[32089] == 0xA000
+    assert i32(words, 32064) == 0
+    assert i32(words, 37765) == -397
+    assert i32(words, 32080) == 400
+
+
+def test_the_day_counters_start_anew_at_midnight() -> None:
+    plant = house(pv_w=3600.0, battery=None, start_s=86_400 - 62)
+    today = Today.begin(plant, 0)
+    words = registers.inverter(plant, today)
+    assert i32(words, 32114) == pytest.approx(3.6 * 24 * 100, rel=0.01)
+    assert i32(words, 32078) == 3600
+    for _ in range(60 + 100):
+        plant.step()
+        today = today.at(plant)
+    words = registers.inverter(plant, today)
+    assert i32(words, 32114) == 10
+    assert i32(words, 32078) == 3600
+
+
+@pytest.mark.parametrize(
+    ("address", "count", "readable"),
+    [
+        (37100, 38, True),
+        (37760, 6, True),
+        (32064, 52, True),
+        (30099, 2, True),
+        (37138, 2, False),
+        (37090, 20, False),
+        (1, 1, False),
+        (65535, 2, False),
+    ],
+)
+def test_only_documented_blocks_can_be_read(address: int, count: int, readable: bool) -> None:
+    selected = registers.select(encoded(house()), address, count, has_battery=True)
+    assert (selected is not None) is readable
+    assert selected is None or len(selected) == count
+
+
+def test_without_battery_its_own_block_is_zero_and_the_sum_is_unknown() -> None:
+    words = encoded(house(battery=None))
+    assert registers.select(words, 37000, 5, has_battery=False) == [0] * 5
+    assert registers.select(words, 37760, 6, has_battery=False) is None
+
+
+def test_values_saturate_instead_of_wrapping() -> None:
+    plant = house()
+    plant.inverter_ac_w = 1e12
+    assert i32(encoded(plant), 32080) == 0x7FFF_FFFE
+
+
+@pytest.mark.parametrize("speed", [1, 4])
+def test_energy_is_counted_in_the_time_of_whoever_reads_it(speed: int) -> None:
+    plant = Plant(flat_day(6000.0), HouseSpec(battery=None), 43_200, speed)
+    before_kwh = plant.counters.pv_kwh
+    for _ in range(600 * speed):
+        plant.step()
+    assert plant.counters.pv_kwh - before_kwh == pytest.approx(1.0)

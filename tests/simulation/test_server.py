@@ -1,0 +1,131 @@
+"""The whole house: clock, servers and command line."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import socket
+import sys
+import time
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from easee_load_balancer.cli import app
+from easee_load_balancer.simulation import server as run
+from easee_load_balancer.simulation.server import HOST, RunSpec, running_house
+
+
+async def test_house_listens_and_is_gone_afterwards() -> None:
+    async with running_house(RunSpec(speed=0)) as house:
+        _, modbus = await asyncio.open_connection(HOST, house.modbus_port)
+        async with httpx.AsyncClient(verify=False) as client:
+            answer = await client.get(f"{house.api_url}/admin/house")
+        assert answer.json()["inverter"]["connections"] == 1
+        modbus.close()
+    for port in (house.modbus_port, int(house.api_url.rpartition(":")[2])):
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, port)
+
+
+async def test_starts_and_stops_quickly_with_a_connection_and_a_request_open() -> None:
+    began_s = time.monotonic()
+    async with httpx.AsyncClient(verify=False) as client:
+        async with running_house(RunSpec(speed=0)) as house:
+            await client.get(f"{house.api_url}/admin/house")
+            house.faults.api_delay_s = 60
+            waiting = asyncio.create_task(client.get(f"{house.api_url}/api/chargers"))
+            await asyncio.sleep(0.02)
+        assert (await waiting).status_code == 500
+    assert time.monotonic() - began_s < 0.5
+
+
+async def test_many_short_requests_are_not_slowed_down_by_the_network() -> None:
+    async with running_house(RunSpec(speed=0)) as house, httpx.AsyncClient(verify=False) as client:
+        began_s = time.monotonic()
+        for _ in range(20):
+            await client.post(f"{house.api_url}/api/accounts/login", json={})
+        assert time.monotonic() - began_s < 0.4
+
+
+async def test_time_passes_at_its_speed() -> None:
+    async with running_house(RunSpec(speed=1000)) as house:
+        start_s, began_s = house.plant.clock_s, time.monotonic()
+        await asyncio.sleep(0.2)
+        passed_s = time.monotonic() - began_s
+        assert house.plant.clock_s - start_s == pytest.approx(passed_s * 1000, abs=110)
+
+
+async def test_a_long_pause_is_not_caught_up_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_CATCH_UP_S", 0.1)
+    async with running_house(RunSpec(speed=100)) as house:
+        await asyncio.sleep(0.06)
+        start_s = house.plant.clock_s
+        time.sleep(0.4)  # noqa: ASYNC251
+        await asyncio.sleep(0.06)
+        assert 0 < house.plant.clock_s - start_s <= 25
+
+
+async def test_a_port_in_use_is_an_os_error() -> None:
+    async with running_house(RunSpec(speed=0)) as house:
+        api_port = int(house.api_url.rpartition(":")[2])
+        for taken in (RunSpec(api_port=api_port), RunSpec(modbus_port=house.modbus_port)):
+            with pytest.raises(OSError, match="in use"):
+                async with running_house(taken):
+                    pass
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--start", "25:00"], "not a time of day"),
+        (["--start", "noon"], "not a time of day"),
+        (["--day", "nowhere.csv"], "neither clear"),
+        (["--day", __file__], "is not a day"),
+        (["--phases", "2"], "--phases"),
+        (["--speed", "0"], "--speed"),
+        (["--battery-soc", "101"], "--battery-soc"),
+        (["--car-max-current", "5"], "--car-max-current"),
+        (["--modbus-port", "70000"], "--modbus-port"),
+    ],
+)
+def test_bad_values_are_explained(arguments: list[str], sentence: str) -> None:
+    result = CliRunner().invoke(app, ["house", *arguments])
+    assert result.exit_code == 2
+    assert sentence in re.sub(r"[\s│]+", " ", result.output)
+
+
+async def test_a_port_in_use_is_explained() -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["house", "--api-port", port])
+    assert result.exit_code == 1
+    assert "in use" in result.output
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+async def test_command_line(stop: signal.Signals) -> None:
+    arguments = "--modbus-port 0 --api-port 0 --day overcast --start 09:30 --no-battery --phases 1"
+    house = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "easee_load_balancer.cli", "house", *arguments.split()),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert house.stdout is not None
+        line = (await asyncio.wait_for(house.stdout.readline(), 20)).decode()
+        assert line.startswith("House ready: inverter at 127.0.0.1:")
+        async with httpx.AsyncClient(verify=False) as client:
+            seen = (await client.get(f"{line.split()[-1]}/admin/house")).json()
+        assert seen["clock"].startswith("09:3")
+        assert (seen["day"], seen["battery"]) == ("overcast", None)
+        assert seen["grid_export_phase_w"][1:] == [0, 0]
+        house.send_signal(stop)
+        out, errors = await asyncio.wait_for(house.communicate(), 5)
+        assert (house.returncode, out, errors) == (0, b"", b"")
+    finally:
+        if house.returncode is None:
+            house.kill()
+            await house.wait()

@@ -1,0 +1,134 @@
+"""Clients of an Easee cloud: of a simulated one, and of one that answers what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.models import Account, ChargerAddress
+from easee_load_balancer.devices.easee.token_store import Session, SessionFile
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.server import House, RunSpec, running_house
+
+CHARGER = ChargerAddress(charger_id="EH123456", site_id=54321, circuit_id=12345)
+PASSWORD = "pw-of-the-owner"
+
+LOGIN = "POST /api/accounts/login"
+REFRESH = "POST /api/accounts/refresh_token"
+OBSERVATIONS = "GET /state/{charger}/observations"
+CHARGERS = "GET /api/chargers"
+CONFIG = "GET /api/chargers/{charger}/config"
+"""Endpoints as the simulated cloud counts them."""
+
+
+def account(url: str, password: str = PASSWORD) -> Account:
+    """The owner's account at that cloud."""
+    return Account(user_name="owner@example.com", password=SecretStr(password), base_url=url)
+
+
+@asynccontextmanager
+async def a_client(
+    url: str, folder: Path, password: str = PASSWORD, budget_s: float = 5.0
+) -> AsyncIterator[Easee]:
+    """A client that is closed at the end."""
+    easee = Easee(account(url, password), folder, budget_s)
+    try:
+        yield easee
+    finally:
+        await easee.close()
+
+
+@asynccontextmanager
+async def a_house(token_lifetime_s: float = 3600.0, api_port: int = 0) -> AsyncIterator[House]:
+    """A house whose clock stands still and whose cloud knows at once what the charger does."""
+    cloud = CloudSpec(password=PASSWORD, cloud_delay_s=0, token_lifetime_s=token_lifetime_s)
+    async with running_house(RunSpec(speed=0, api_port=api_port, cloud=cloud)) as house:
+        yield house
+
+
+def total_calls(house: House) -> int:
+    """How often the house's cloud was called."""
+    return house.cloud.calls.total()
+
+
+def stored(url: str, folder: Path, password: str = PASSWORD) -> Session:
+    """The session on disk."""
+    return SessionFile(folder, account(url, password)).load()
+
+
+def store(url: str, folder: Path, session: Session) -> None:
+    """Replace the session on disk, for the next client to find."""
+    SessionFile(folder, account(url)).save(session)
+
+
+def expire_tokens(url: str, folder: Path, **tokens: SecretStr) -> None:
+    """Let the stored access token be about to expire, and change it otherwise."""
+    session, now = stored(url, folder), datetime.now(UTC)
+    assert session.tokens is not None
+    times = {"issued_at": now - timedelta(hours=1), "expires_at": now + timedelta(seconds=30)}
+    session.tokens = session.tokens.model_copy(update=times | tokens)
+    store(url, folder, session)
+
+
+def http(status: int, body: bytes = b"", *headers: str) -> tuple[bytes]:
+    """An HTTP answer with the right length."""
+    lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}", "Connection: close"]
+    return ("\r\n".join([*lines, *headers, "", ""]).encode() + body,)
+
+
+def http_json(status: int, body: Any) -> tuple[bytes]:
+    """An HTTP answer with a JSON body."""
+    return http(status, json.dumps(body).encode(), "Content-Type: application/json")
+
+
+TOKEN = http_json(200, {"accessToken": "acc", "refreshToken": "ref", "expiresIn": 3600})
+STATE = http_json(200, {"observations": []})
+
+
+class ScriptedCloud:
+    """Logs everybody in and answers all else with `answer`; the connection ends after each."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[str] = []
+        self.answers: dict[str, Iterable[bytes]] = {"/api/accounts/login": TOKEN}
+        """By path; the pieces are sent one by one."""
+        self.answer: Iterable[bytes] = STATE
+        self.pause_s = 0.0
+        """Between two pieces."""
+        self.sent = 0
+        """Bytes, of all answers together."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            method, path, _ = head.split(" ", 2)
+            self.requests.append(f"{method} {path}")
+            for piece in self.answers.get(path.partition("?")[0], self.answer):
+                writer.write(piece)
+                self.sent += len(piece)
+                await writer.drain()
+                await asyncio.sleep(self.pause_s)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def a_scripted_cloud() -> AsyncIterator[ScriptedCloud]:
+    """A cloud that answers what a test wants."""
+    cloud = ScriptedCloud()
+    server = await asyncio.start_server(cloud.serve, "127.0.0.1", 0)
+    cloud.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield cloud

@@ -1,0 +1,158 @@
+"""A Prefect server for all flow tests, and a home whose blocks point at a simulated house."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from balance import balance
+from prefect import get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.testing.utilities import prefect_test_harness
+from pydantic import SecretStr
+
+from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.orchestration.blocks import (
+    ChargingPolicy,
+    EaseeCharger,
+    EaseeCredentials,
+    HuaweiInverter,
+    save_site,
+)
+from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
+from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.system.settings import Settings
+
+SITE = "home"
+SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
+"""7.5 kW of surplus all day."""
+
+
+UNUSED_SERVICES = (
+    "EVENT_PERSISTER",
+    "TASK_RUN_RECORDER",
+    "TRIGGERS",
+    "SCHEDULER",
+    "LATE_RUNS",
+    "FOREMAN",
+)
+"""What flow tests do not look at contends for the test server's SQLite database, which then can
+be locked for a minute."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def prefect_server() -> Iterator[None]:
+    """One server for all flow tests; it takes seconds to start."""
+    with ExitStack() as harness:
+        with pytest.MonkeyPatch.context() as patch:
+            for service in UNUSED_SERVICES:
+                patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
+            harness.enter_context(prefect_test_harness(server_startup_timeout=120))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder for each test."""
+    monkeypatch.setenv("EASEE_BALANCER_DATA_FOLDER", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A house and the home that is balanced with it."""
+
+    house: House
+    cloud: CloudSpec
+
+    async def cycle(self, **parameters: Any) -> State[Any]:
+        """One ad-hoc run of `balance`, after a minute in which the house goes on."""
+        self.house.advance(60)
+        state: State[Any] = await balance(SITE, **parameters, return_state=True)
+        return state
+
+    @property
+    def circuit_current_a(self) -> tuple[float, float, float]:
+        """What the charger holds, once commands have had their time to arrive."""
+        self.house.advance(10)
+        return self.house.plant.charger.dynamic_circuit_current_a
+
+    @property
+    def writes(self) -> int:
+        """How often anything was written to the charger."""
+        return self.house.cloud.writes
+
+    def last_cycle(self) -> Cycle:
+        """The newest row of the history."""
+        row = open_history(Settings().database_url).last_cycle(SITE)
+        assert row is not None
+        return row
+
+    async def save(self, **changes: Any) -> None:
+        """Save the blocks of this house, with changes to any of their fields."""
+        cloud = self.cloud
+
+        def fields(**defaults: Any) -> dict[str, Any]:
+            return {name: changes.pop(name, value) for name, value in defaults.items()}
+
+        credentials = EaseeCredentials(
+            **fields(user_name=cloud.user_name, base_url=self.house.api_url),
+            password=SecretStr(changes.pop("password", cloud.password)),
+        )
+        charger = EaseeCharger(
+            **fields(
+                charger_id=cloud.charger_id, site_id=cloud.site_id, circuit_id=cloud.circuit_id
+            ),
+            credentials=credentials,
+        )
+        inverter = HuaweiInverter(
+            **fields(
+                host=self.house.host, port=self.house.modbus_port, settle_time_s=0.1, timeout_s=0.5
+            )
+        )
+        policy = ChargingPolicy(**({"mode": "fast", "phases": "3"} | changes))
+        await save_site(SITE, credentials, charger, inverter, policy)
+
+
+@asynccontextmanager
+async def a_home(
+    day: Day = SUNNY,
+    start_s: int = 12 * 3600,
+    battery: BatterySpec | None = None,
+    cloud: CloudSpec | None = None,
+    car: CarSpec | None = None,
+    charger: ChargerSpec | None = None,
+    **changes: Any,
+) -> AsyncIterator[Home]:
+    """A home in a house whose clock moves only with `Home.cycle`; `changes` are block fields.
+
+    It charges fast unless told otherwise: charging on sun would wait for a minute of sun.
+    """
+    cloud = replace(cloud or CloudSpec(), cloud_delay_s=0, rate_limits=False)
+    spec = RunSpec(
+        day=day,
+        speed=0,
+        start_s=start_s,
+        house=HouseSpec(battery=battery, car=car or CarSpec(), charger=charger or ChargerSpec()),
+        cloud=cloud,
+        inverter=InverterSpec(settle_s=0.05, latency_s=0.001),
+    )
+    async with running_house(spec) as running:
+        home = Home(running, cloud)
+        await home.save(**changes)
+        yield home
+
+
+async def last_run() -> FlowRun:
+    """The newest flow run that the server knows."""
+    async with get_client() as client:
+        runs = await client.read_flow_runs(limit=200)
+    return max(runs, key=lambda run: run.created.timestamp() if run.created else 0.0)

@@ -1,0 +1,267 @@
+"""A simulated house watched for a local day: the history it leaves, and what really happened."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from operator import attrgetter
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from easee_load_balancer.control.controller import TIME_TO_LIVE, Memory, Policy, decide
+from easee_load_balancer.devices.easee.models import OBSERVATION_IDS, Observation, charger_state
+from easee_load_balancer.devices.huawei.registers import (
+    BATTERY,
+    METER,
+    POWER,
+    decode_battery,
+    decode_meter,
+    decode_power,
+)
+from easee_load_balancer.history.store import Cycle
+from easee_load_balancer.measurements import ChargerState, InverterReading
+from easee_load_balancer.periods import bounds
+from easee_load_balancer.simulation.easee.observations import ObservationStore, observe
+from easee_load_balancer.simulation.huawei import registers
+from easee_load_balancer.simulation.plant.day import Day, load_day
+from easee_load_balancer.simulation.plant.plant import BatterySpec, Counters, HouseSpec, Plant
+
+STOCKHOLM = ZoneInfo("Europe/Stockholm")
+DAY = date(2026, 6, 21)
+AROUND_S = 600
+"""The house is watched so much longer before and after the day."""
+_CLOUD_DELAY_S = 2
+TTL_S = int(TIME_TO_LIVE.total_seconds())
+_PHASE_S = 7
+"""When in each interval the cycles run."""
+_COUNTERS = [field.name for field in fields(Counters)]
+_read_counters = attrgetter(*_COUNTERS)
+
+
+TRUE_NAMES = {
+    "pv_kwh": "pv_kwh",
+    "import_kwh": "imported_kwh",
+    "discharge_kwh": "discharged_kwh",
+    "house_kwh": "load_kwh",
+    "car_kwh": "car_kwh",
+    "export_kwh": "exported_kwh",
+    "charge_kwh": "charged_kwh",
+    "car_from_battery_kwh": "car_from_battery_kwh",
+    "car_from_grid_kwh": "car_from_grid_kwh",
+}
+"""The accounts, and the plant's counters that count the same."""
+
+
+@dataclass(frozen=True)
+class Troubles:
+    """What goes wrong, in seconds since local midnight."""
+
+    no_cycles: tuple[tuple[int, int], ...] = ()
+    inverter_unknown: tuple[tuple[int, int], ...] = ()
+    charger_unknown: tuple[tuple[int, int], ...] = ()
+    reboots: tuple[int, ...] = ()
+    """The charger forgets its limits."""
+    trips: tuple[tuple[int, int], ...] = ()
+    """The car is away."""
+    lost_share: float = 0.0
+    """Share of cycles that never run, and of readings of the charger that fail."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The cycles, and the plant's own counters at each second from `start - AROUND_S` on."""
+
+    cycles: list[Cycle]
+    start: datetime
+    end: datetime
+    counters: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    starts: int
+    phase_changes: int
+
+    def truth(self, rows: pd.DataFrame) -> dict[str, float]:
+        """What really happened while the rows of a ledger hold, by the names of the accounts.
+
+        Where a row does not know the grid or the car, neither do these figures.
+        """
+        sums: dict[str, float] = dict.fromkeys(TRUE_NAMES, 0.0)
+        columns = (rows[name] for name in ("at", "until", "car_known", "grid_known"))
+        for since, until, car_known, grid_known in zip(*columns, strict=True):
+            real = {ours: self.counted(name, since, until) for ours, name in TRUE_NAMES.items()}
+            if not car_known:
+                real["house_kwh"] += real["car_kwh"]
+                real |= {name: 0.0 for name in TRUE_NAMES if name.startswith("car")}
+            if not grid_known:
+                real |= dict.fromkeys(("house_kwh", "export_kwh"), 0.0)
+                real["import_kwh"] = real["car_from_grid_kwh"] = real["car_kwh"]
+            for name, kwh in real.items():
+                sums[name] += kwh
+        sums["car_from_sun_kwh"] = (
+            sums["car_kwh"] - sums["car_from_battery_kwh"] - sums["car_from_grid_kwh"]
+        )
+        return sums
+
+    def counted(self, name: str, since: datetime, until: datetime) -> float:
+        """What really happened between two moments, in kWh."""
+        first, last = (
+            AROUND_S + (min(max(at, self.start), self.end) - self.start).total_seconds()
+            for at in (since, until)
+        )
+        series = self.counters[:, _COUNTERS.index(name)]
+        return float(series[round(last)] - series[round(first)])
+
+
+def watch_day(
+    day: date,
+    weather: Day | str = "variable",
+    *,
+    battery: BatterySpec | None,
+    troubles: Troubles | None = None,
+    interval_s: int = 30,
+    site: str = "home",
+    policy: Policy | None = None,
+) -> Watched:
+    """Run the house and the control law over one local day, with everything that goes wrong."""
+    troubles = troubles or Troubles()
+    start, end = bounds(day, STOCKHOLM)
+    length_s = int((end - start).total_seconds())
+    sky = load_day(weather) if isinstance(weather, str) else weather
+    plant = Plant(sky, HouseSpec(battery=battery), start_s=86_400 - AROUND_S - 1)
+    control = _Control(plant, _Devices(plant, start), troubles, policy or Policy(), site)
+    counters = [_read_counters(plant.counters)]
+    starts = changes = 0
+    drawn_before_a = plant.charger.car_phase_current_a()
+    for second in range(-AROUND_S, length_s + AROUND_S):
+        at = start + timedelta(seconds=second)
+        _happen(plant, troubles, second)
+        drawn_a = plant.charger.car_phase_current_a()
+        if drawn_a != drawn_before_a or (second + _CLOUD_DELAY_S - _PHASE_S) % interval_s == 0:
+            control.devices.charger_reports(at)
+        drawn_before_a = drawn_a
+        if (second - _PHASE_S) % interval_s == 0 and not _within(troubles.no_cycles, second):
+            control.cycle(second, at)
+        if second == 0:
+            starts, changes = plant.charger.starts, plant.charger.phase_changes
+        if second == length_s:
+            starts, changes = plant.charger.starts - starts, plant.charger.phase_changes - changes
+        plant.step()
+        counters.append(_read_counters(plant.counters))
+    return Watched(control.cycles, start, end, np.array(counters), starts, changes)
+
+
+class _Control:
+    """The cycles, as the flow runs them, on the house's devices."""
+
+    def __init__(
+        self, plant: Plant, devices: _Devices, troubles: Troubles, policy: Policy, site: str
+    ) -> None:
+        self.devices = devices
+        self.cycles: list[Cycle] = []
+        self._plant, self._troubles, self._policy, self._site = plant, troubles, policy, site
+        self._rng, self._memory = random.Random(5), Memory()
+
+    def cycle(self, second: int, at: datetime) -> None:
+        """Read, decide, command and remember; or nothing, when the cycle gets lost."""
+        troubles = self._troubles
+        if self._rng.random() < troubles.lost_share:
+            return
+        inverter, charger = self.devices.inverter(at), self.devices.charger(at)
+        if _within(troubles.inverter_unknown, second):
+            inverter = InverterReading.unknown(at)
+        lost = self._rng.random() < troubles.lost_share
+        if lost or _within(troubles.charger_unknown, second):
+            charger = ChargerState.unknown(at)
+        decision = decide(at, inverter, charger, self._policy, self._memory)
+        if decision.push and decision.setpoint is not None:
+            current = decision.setpoint.circuit_current_a
+            self._plant.charger.command_circuit(self._plant.clock_s, current, TTL_S)
+            decision = decision.pushed(at)
+        self._memory = decision.memory
+        read = inverter.pv_w is not None and charger.online
+        self.cycles.append(
+            Cycle.of(
+                site=self._site,
+                scheduled_at=at - timedelta(milliseconds=700),
+                at=at,
+                run_id=f"run {second}",
+                mode=self._policy.mode,
+                inverter=inverter,
+                charger=charger,
+                decision=decision,
+                failure=None if read else "not read",
+            )
+        )
+
+
+class _Devices:
+    """Inverter and charger as the clients see them: through registers and observations."""
+
+    def __init__(self, plant: Plant, start: datetime) -> None:
+        self._plant = plant
+        self._today = registers.Today.begin(plant, 0)
+        self._store = ObservationStore(_CLOUD_DELAY_S)
+
+    def inverter(self, at: datetime) -> InverterReading:
+        plant = self._plant
+        if plant.asleep:
+            return InverterReading.sleeping(at)
+        self._today = self._today.at(plant)
+        words = registers.inverter(plant, self._today) | registers.battery(plant, self._today)
+        words |= registers.meter(plant.meter, plant.spec.phases)
+        read = _reader(words)
+        power, meter = (
+            decode_power(read(POWER.address, POWER.count)),
+            decode_meter(read(METER.address, METER.count)),
+        )
+        has_battery = plant.battery is not None
+        battery = decode_battery(read(BATTERY.address, BATTERY.count)) if has_battery else None
+        return InverterReading(
+            taken_at=at,
+            grid_export_w=meter.grid_export_w,
+            battery_charge_w=battery.charge_w if battery else 0.0,
+            battery_soc_pct=battery.soc_pct if battery else None,
+            has_battery=has_battery,
+            pv_w=power.pv_w,
+            inverter_ac_w=power.inverter_ac_w,
+            grid_export_phase_w=meter.grid_export_phase_w,
+            grid_current_phase_a=meter.current_a,
+            grid_voltage_v=meter.voltage_v,
+            meter_phases=meter.phases,
+            exported_kwh=meter.exported_kwh,
+            imported_kwh=meter.imported_kwh,
+            charged_kwh=battery.charged_kwh if battery else None,
+            discharged_kwh=battery.discharged_kwh if battery else None,
+        )
+
+    def charger_reports(self, at: datetime) -> None:
+        self._store.update(observe(self._plant), self._plant.clock_s, at)
+
+    def charger(self, at: datetime) -> ChargerState:
+        wanted = set(OBSERVATION_IDS.values())
+        known = self._store.visible(at)
+        seen = [Observation.model_validate(o.as_json()) for i, o in known.items() if i in wanted]
+        return charger_state(seen, at)
+
+
+def _reader(words: registers.Words) -> Callable[[int, int], list[int]]:
+    def read(address: int, count: int) -> list[int]:
+        return [words.get(register, 0) for register in range(address, address + count)]
+
+    return read
+
+
+def _happen(plant: Plant, troubles: Troubles, second: int) -> None:
+    if second in troubles.reboots:
+        plant.charger.reboot()
+    for leaves, returns in troubles.trips:
+        if second == leaves:
+            plant.car.unplug()
+        elif second == returns:
+            plant.charger.plug_in()
+
+
+def _within(spans: tuple[tuple[int, int], ...], second: int) -> bool:
+    return any(since <= second < until for since, until in spans)
