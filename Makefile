@@ -26,6 +26,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 benchmark: .venv/installed
 	$(BIN)/python tests/benchmarks/control.py $(DAYS)

@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import Decision, Memory
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.control.controller import ControllerState, Decision
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.errors import (
     BalancerError,
     ChargerError,
@@ -52,7 +52,7 @@ async def balance(
     try:
         setup = Site.last_known(site) if run.alone else await Site.load(site)
         with only_writer(Settings().folder, site) as word:
-            async with LINKS.held():
+            async with CONNECTIONS.held():
                 cycle = await _cycle(setup, run, word)
     except SiteBusy as busy:
         return await superseded(str(busy))
@@ -74,16 +74,16 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
     if last is not None and last.replaces(run.scheduled_at, run.started_at):
         return None
     if last is None and failures:
-        memory = Memory.lost(run.started_at)
+        state = ControllerState.lost(run.started_at)
     else:
-        memory = Memory.model_validate(last.memory) if last else Memory()
-    memory = memory.after_crash(word.left)
-    house = await _read_house(setup, failures, night=memory.is_night(run.started_at))
+        state = ControllerState.model_validate(last.controller_state) if last else ControllerState()
+    state = state.after_crash(word.left)
+    house = await _read_house(setup, failures, night=state.is_night(run.started_at))
     now = datetime.now(UTC)
     boost = await _boost(past, now, house.charger, failures)
-    decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, memory, boost)
+    decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, state, boost)
     if decision.push and decision.setpoint is not None:
-        word.leave(Memory.word_of(decision.setpoint, now))
+        word.leave(ControllerState.word_of(decision.setpoint, now))
         decision = await _push(setup, decision, decision.setpoint, now, failures)
     run.log(cycle_line(house.inverter, house.charger, setup.policy, decision))
     cycle = Cycle.of(

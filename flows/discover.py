@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.orchestration.blocks import EaseeCredentials, Site, SiteName, load_block
 from tasks.discovery import list_chargers, publish_chargers, save_charger
@@ -23,7 +23,7 @@ async def discover(site: SiteName = Site.DEFAULT, save: str | None = None) -> St
     """
     try:
         credentials = await load_block(EaseeCredentials, site)
-        async with LINKS.held():
+        async with CONNECTIONS.held():
             chargers = await list_chargers(credentials)
     except BalancerError as error:
         return await failed(str(error))

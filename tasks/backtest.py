@@ -27,7 +27,7 @@ from easee_load_balancer.backtest.recorded_days import (
 )
 from easee_load_balancer.backtest.replay import ENDLESS_KWH, House, PastDay, replay
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.control.state import Memory
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.periods import Period, bounds
 from easee_load_balancer.reports.backtest_charts import backtest_picture
@@ -134,8 +134,8 @@ def _past_day(
         return None
     clues.add(cycles)
     before = history.cycle_before(site, start)
-    memory = Memory.model_validate(before.memory) if before else Memory()
-    return recorded_day(cycles, day, period.zone, memory, mode, car_kwh)
+    state = ControllerState.model_validate(before.controller_state) if before else ControllerState()
+    return recorded_day(cycles, day, period.zone, state, mode, car_kwh)
 
 
 class _Bar:

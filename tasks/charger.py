@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from easee_load_balancer.control.controller import TIME_TO_LIVE
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.measurements import ChargerState, Setpoint
 from easee_load_balancer.orchestration.blocks import EaseeCharger
 from easee_load_balancer.system.settings import Settings
@@ -17,7 +17,7 @@ from tasks.step import step
 )
 async def read_charger(charger: EaseeCharger) -> ChargerState:
     """The charger's state, from at most one call to the Easee cloud."""
-    cloud = await LINKS.easee(charger.credentials, Settings().folder)
+    cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
     return await cloud.recent_state(charger)
 
 
@@ -28,5 +28,5 @@ async def read_charger(charger: EaseeCharger) -> ChargerState:
 )
 async def push_setpoint(charger: EaseeCharger, setpoint: Setpoint) -> None:
     """Set the circuit's current; what fails is sent again by the next cycle."""
-    cloud = await LINKS.easee(charger.credentials, Settings().folder)
+    cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
     await cloud.set_circuit_current(charger, setpoint, TIME_TO_LIVE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.easee.discovery import FoundCharger, chargers_page, find_chargers
 from easee_load_balancer.orchestration.blocks import EaseeCharger, EaseeCredentials
 from easee_load_balancer.system.settings import Settings
@@ -20,7 +20,7 @@ from easee_load_balancer.system.settings import Settings
 )
 async def list_chargers(credentials: EaseeCredentials) -> tuple[FoundCharger, ...]:
     """All chargers of the account, with site and circuit."""
-    return await find_chargers(await LINKS.easee(credentials, Settings().folder))
+    return await find_chargers(await CONNECTIONS.easee(credentials, Settings().folder))
 
 
 @task(

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.boosts import BoostRow
 from easee_load_balancer.history.store import Cycle, open_history
-from easee_load_balancer.history.write_buffer import Journal, open_journal
+from easee_load_balancer.history.write_buffer import WriteBuffer, open_write_buffer
 from easee_load_balancer.orchestration.blocks import EaseeCharger
 from easee_load_balancer.system.settings import Settings
 from tasks.step import step
@@ -33,12 +33,12 @@ class Past:
 @step(name="load past", task_run_name="load past", timeout_seconds=8)
 async def load_past(site: str) -> Past:
     """The cycle that ran last, and the boost under way."""
-    return await in_time(lambda: Past(_journal().last_cycle(site), _boost(site)))
+    return await in_time(lambda: Past(_write_buffer().last_cycle(site), _boost(site)))
 
 
 def known_past(site: str) -> Past:
     """What this process knows by itself, for when the history cannot be asked: no boost."""
-    return Past(_journal().last_known(site), None)
+    return Past(_write_buffer().last_known(site), None)
 
 
 @step(name="record cycle", task_run_name="record cycle", timeout_seconds=8)
@@ -47,9 +47,9 @@ async def record_cycle(cycle: Cycle, charger: EaseeCharger) -> None:
 
     What fails is stored by the next cycle.
     """
-    cloud = await LINKS.easee(charger.credentials, Settings().folder)
+    cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
     calls = cloud.calls.copy()
-    await in_time(lambda: _journal().record(cycle, calls))
+    await in_time(lambda: _write_buffer().record(cycle, calls))
     cloud.calls -= calls
 
 
@@ -71,5 +71,5 @@ def _boost(site: str) -> BoostRow | None:
     return open_history(Settings().database_url).boosts.under_way(site)
 
 
-def _journal() -> Journal:
-    return open_journal(Settings().database_url)
+def _write_buffer() -> WriteBuffer:
+    return open_write_buffer(Settings().database_url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.huawei.client import InverterAddress
 from easee_load_balancer.measurements import InverterReading
 from tasks.step import step
@@ -15,5 +15,5 @@ from tasks.step import step
 )
 async def read_inverter(address: InverterAddress, *, night: bool) -> InverterReading:
     """Grid, PV and battery power; the client has its own retries within its time budget."""
-    inverter = await LINKS.inverter(address)
+    inverter = await CONNECTIONS.inverter(address)
     return await inverter.read(night=night)

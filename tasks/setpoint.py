@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import Decision, Memory, Policy, decide
+from easee_load_balancer.control.controller import ControllerState, Decision, Policy, decide
 from easee_load_balancer.measurements import ChargerState, InverterReading
 from tasks.step import step
 
@@ -16,8 +16,8 @@ def compute_setpoint(
     inverter: InverterReading,
     charger: ChargerState,
     policy: Policy,
-    memory: Memory,
+    state: ControllerState,
     boost: Boost | None,
 ) -> Decision:
     """The control law."""
-    return decide(now, inverter, charger, policy, memory, boost)
+    return decide(now, inverter, charger, policy, state, boost)

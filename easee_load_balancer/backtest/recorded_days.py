@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from easee_load_balancer.backtest.replay import STEP_S, House, PastDay, Samples, Stay
 from easee_load_balancer.control.power_estimate import DRAWING_W, GAP_A, NOMINAL_VOLTAGE_V
-from easee_load_balancer.control.state import Memory
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy import accounting as energy
 from easee_load_balancer.energy import power_flows as ledger
 from easee_load_balancer.energy.accounting import Energy
@@ -60,7 +60,12 @@ class Recorded:
 
 
 def recorded_day(
-    cycles: pd.DataFrame, day: date, zone: ZoneInfo, memory: Memory, mode: str, car_kwh: float
+    cycles: pd.DataFrame,
+    day: date,
+    zone: ZoneInfo,
+    state: ControllerState,
+    mode: str,
+    car_kwh: float,
 ) -> Recorded | None:
     """A local day from its cycles and some around it; None where nothing was measured.
 
@@ -81,7 +86,7 @@ def recorded_day(
         stays=_stays(inside, rows, start, length_s, car_kwh),
         interval_s=max(1, round(interval.total_seconds())),
         soc_pct=float(soc.iloc[0]) if len(soc) else None,
-        memory=memory,
+        state=state,
     )
     others = (inside["mode"] != mode) & inside["charger_mode"].notna()
     return Recorded(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from easee_load_balancer.control.controller import TIME_TO_LIVE, Memory, Policy, decide
+from easee_load_balancer.control.controller import TIME_TO_LIVE, ControllerState, Policy, decide
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run_day
@@ -28,17 +28,17 @@ class PolicyLaw:
     policy: Policy = field(default_factory=Policy)
     interval_s: int = 10
     time_to_live_s: int | None = int(TIME_TO_LIVE.total_seconds())
-    memory: Memory = field(default_factory=Memory)
+    state: ControllerState = field(default_factory=ControllerState)
 
     def cycle(
         self, now: datetime, inverter: InverterReading, charger: ChargerState
     ) -> Setpoint | None:
         """The setpoint to send now, None to send nothing."""
-        decision = decide(now, inverter, charger, self.policy, self.memory)
-        self.memory = decision.memory
+        decision = decide(now, inverter, charger, self.policy, self.state)
+        self.state = decision.state
         if decision.setpoint is None or not decision.push:
             return None
-        self.memory = decision.pushed(now).memory
+        self.state = decision.pushed(now).state
         return decision.setpoint
 
 
@@ -90,7 +90,7 @@ class PastDay:
     interval_s: int = 30
     soc_pct: float | None = None
     """State of charge at its beginning."""
-    memory: Memory = field(default_factory=Memory)
+    state: ControllerState = field(default_factory=ControllerState)
     """What the last cycle before it left."""
 
 
@@ -104,14 +104,14 @@ def replay(day: PastDay, house: House, policy: Policy) -> Outcome:
         car=house.car, charger=charger, rated_w=_NO_LIMIT_W, main_fuse_a=policy.main_fuse_a
     )
     return run_day(
-        PolicyLaw(policy, day.interval_s, memory=day.memory),
+        PolicyLaw(policy, day.interval_s, state=day.state),
         day.samples,
         QUICK,
         battery,
         spec=spec,
         hours=day.length_s / 3600,
         start=day.start,
-        held=day.memory.setpoint or Setpoint(0),
+        held=day.state.setpoint or Setpoint(0),
         each_second=_Driver(day.stays),
     )
 

@@ -20,7 +20,7 @@ from easee_load_balancer.commands.troubleshooting import (
     usual_causes,
 )
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import TIME_TO_LIVE, Memory, decide
+from easee_load_balancer.control.controller import TIME_TO_LIVE, ControllerState, decide
 from easee_load_balancer.devices.easee.client import Easee
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.easee.models import ChargerAddress, Controls
@@ -88,7 +88,7 @@ class _Rounds:
         self._site = site
         self._console = console
         self._folder = Settings().folder
-        self._memory: Memory | None = None
+        self._state: ControllerState | None = None
         self._found: FoundCharger | None = None
 
     def look_once(self) -> bool:
@@ -99,22 +99,26 @@ class _Rounds:
             asyncio.run(_look_at_charger(site, self._folder, seen))
             _tell_last(site, last, seen, self._console)
         else:
-            if self._memory is None:
-                self._memory = Memory.model_validate(last.memory) if last else Memory()
+            if self._state is None:
+                self._state = (
+                    ControllerState.model_validate(last.controller_state)
+                    if last
+                    else ControllerState()
+                )
             with (
                 no_cycle(self._folder, site.name),
                 self._console.status("Reading inverter and charger ..."),
             ):
-                asyncio.run(_look(site, self._memory, self._folder, seen))
-            self._memory = _tell(site, seen, self._memory, boost, self._console)
+                asyncio.run(_look(site, self._state, self._folder, seen))
+            self._state = _tell(site, seen, self._state, boost, self._console)
         self._found = seen.found
         return not seen.failures
 
 
-async def _look(site: Site, memory: Memory, folder: Path, seen: _Seen) -> None:
+async def _look(site: Site, state: ControllerState, folder: Path, seen: _Seen) -> None:
     """Inverter and charger at the same time."""
     await asyncio.gather(
-        _look_at_inverter(site, seen, night=memory.is_night(datetime.now(UTC))),
+        _look_at_inverter(site, seen, night=state.is_night(datetime.now(UTC))),
         _look_at_charger(site, folder, seen),
     )
 
@@ -165,15 +169,17 @@ async def _place_of(easee: Easee, charger: ChargerAddress) -> FoundCharger:
     return FoundCharger(charger.charger_id, name, place, circuit)
 
 
-def _tell(site: Site, seen: _Seen, memory: Memory, boost: Boost | None, console: Console) -> Memory:
-    """Decide and show; the memory for the next look."""
+def _tell(
+    site: Site, seen: _Seen, state: ControllerState, boost: Boost | None, console: Console
+) -> ControllerState:
+    """Decide and show; the state for the next look."""
     now = datetime.now(UTC)
     inverter = seen.inverter or InverterReading.unknown(now)
     charger = seen.charger or ChargerState.unknown(now)
     boost = boost and boost.after(now, charger)
     if boost is not None and boost.ended(now):
         boost = None
-    decision = decide(now, inverter, charger, site.policy, memory, boost)
+    decision = decide(now, inverter, charger, site.policy, state, boost)
     tell_rows(
         console,
         f"{now.astimezone():%Y-%m-%d %H:%M:%S}",
@@ -187,7 +193,7 @@ def _tell(site: Site, seen: _Seen, memory: Memory, boost: Boost | None, console:
         ],
     )
     _tell_rest(site, seen, console)
-    return decision.memory
+    return decision.state
 
 
 def _tell_rest(site: Site, seen: _Seen, console: Console) -> None:
@@ -244,7 +250,7 @@ def _reading(last: Cycle) -> InverterReading:
         grid_export_w=last.grid_export_w,
         battery_charge_w=last.battery_charge_w,
         battery_soc_pct=last.battery_soc_pct,
-        has_battery=bool(last.memory.get("has_battery")),
+        has_battery=bool(last.controller_state.get("has_battery")),
         pv_w=last.pv_w,
         inverter_ac_w=last.inverter_ac_w,
         asleep=last.outcome == "asleep",

@@ -1,6 +1,6 @@
 """A boost: the car charges now, whatever the sun does, until one of the boost's ends is reached.
 
-Pure: what a boost makes of policy and memory, what a cycle's readings make of the boost.
+Pure: what a boost makes of policy and state, what a cycle's readings make of the boost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.control.state import Memory
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.periods import time_zone_called
@@ -96,11 +96,11 @@ class Boost(BaseModel):
             }
         )
 
-    def hurry(self, memory: Memory) -> Memory:
+    def hurry(self, state: ControllerState) -> ControllerState:
         """A start or phase change before the boost is no reason to wait now."""
-        moments = {"started_at": memory.started_at, "switched_at": memory.switched_at}
+        moments = {"started_at": state.started_at, "switched_at": state.switched_at}
         older = {name: None for name, at in moments.items() if at and at < self.started_at}
-        return memory.model_copy(update=older) if older else memory
+        return state.model_copy(update=older) if older else state
 
     def after(self, now: datetime, charger: ChargerState) -> Boost:
         """The boost once a cycle has read the charger."""

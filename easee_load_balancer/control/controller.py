@@ -1,4 +1,4 @@
-"""The control law: readings, policy and memory in, decision out. No clock, no I/O.
+"""The control law: readings, policy and state in, decision out. No clock, no I/O.
 
 `decide` answers from the first rule of `HANDS_OFF` that has an answer. Else it weighs up the
 surplus and lets `RULES` choose, one after the other: each may change what the one before wanted,
@@ -30,7 +30,7 @@ from easee_load_balancer.control.power_estimate import (
     DRAWING_W,
     NOMINAL_VOLTAGE_V,
 )
-from easee_load_balancer.control.state import TIME_TO_LIVE, Choice, Memory, after_push
+from easee_load_balancer.control.state import TIME_TO_LIVE, Choice, ControllerState, after_push
 from easee_load_balancer.measurements import (
     CAR_CURRENTS_OBSERVED,
     MIN_CURRENT_A,
@@ -44,8 +44,8 @@ __all__ = [
     "NOMINAL_VOLTAGE_V",
     "RENEW_AFTER",
     "TIME_TO_LIVE",
+    "ControllerState",
     "Decision",
-    "Memory",
     "Policy",
     "after_push",
     "decide",
@@ -76,20 +76,20 @@ class Decision:
     push: bool
     """Whether the setpoint has to be sent: it changed, or its time to live needs renewing."""
     reason: str
-    memory: Memory
+    state: ControllerState
     surplus_w: float | None = None
 
     def pushed(self, now: datetime) -> Decision:
         """This decision once the charger has accepted its setpoint."""
         if self.setpoint is None:
             return self
-        return replace(self, memory=after_push(self.memory, self.setpoint, now))
+        return replace(self, state=after_push(self.state, self.setpoint, now))
 
     def in_doubt(self, now: datetime) -> Decision:
         """This decision when nobody knows whether the charger has taken its setpoint."""
         if self.setpoint is None:
             return self
-        return replace(self, memory=self.memory.with_doubt(self.setpoint, now))
+        return replace(self, state=self.state.with_doubt(self.setpoint, now))
 
 
 def decide(
@@ -97,16 +97,16 @@ def decide(
     inverter: InverterReading,
     charger: ChargerState,
     policy: Policy,
-    memory: Memory,
+    state: ControllerState,
     boost: Boost | None = None,
 ) -> Decision:
-    """The setpoint for the present readings, with the reason and the memory for the next cycle.
+    """The setpoint for the present readings, with the reason and the state for the next cycle.
 
     A boost takes the place of what the policy wants, not of its limits.
     """
     if boost is None:
-        return _decide(now, inverter, charger, policy, memory)
-    decision = _decide(now, inverter, charger, boost.over(policy), boost.hurry(memory))
+        return _decide(now, inverter, charger, policy, state)
+    decision = _decide(now, inverter, charger, boost.over(policy), boost.hurry(state))
     return replace(decision, reason=f"{boost}: {decision.reason}")
 
 
@@ -115,29 +115,29 @@ def _decide(
     inverter: InverterReading,
     charger: ChargerState,
     policy: Policy,
-    memory: Memory,
+    state: ControllerState,
 ) -> Decision:
-    memory = resolve_doubt(now, charger, _remember(now, inverter, charger, memory))
-    memory = notice_other_hands(charger, memory, leave=policy.mode == "off")
+    state = resolve_doubt(now, charger, _remember(now, inverter, charger, state))
+    state = notice_other_hands(charger, state, leave=policy.mode == "off")
     missing = _missing(now, inverter, charger, policy)
-    unknown_since = min(memory.unknown_since or now, now) if missing else None
-    memory = memory.model_copy(update={"unknown_since": unknown_since})
+    unknown_since = min(state.unknown_since or now, now) if missing else None
+    state = state.model_copy(update={"unknown_since": unknown_since})
     for rule in HANDS_OFF:
-        if decision := rule(now, inverter, charger, policy, memory):
+        if decision := rule(now, inverter, charger, policy, state):
             return decision
-    case = look(now, inverter, charger, policy, memory)
+    case = look(now, inverter, charger, policy, state)
     wish = Wish(case.held.phases, case.held.current_a)
     for choose in RULES:
         wish = choose(case, wish)
     setpoint = Setpoint(wish.current_a, wish.phases)
-    shown_a = disobeyed(now, setpoint, charger, memory) if setpoint == memory.setpoint else None
+    shown_a = disobeyed(now, setpoint, charger, state) if setpoint == state.setpoint else None
     told_again = None if shown_a is None else f"the charger shows {shown_a:.0f} A and is told again"
     why = f"{wish.why}; " if wish.why else ""
     return Decision(
         setpoint,
-        push=_needs_push(now, setpoint, charger, memory),
+        push=_needs_push(now, setpoint, charger, state),
         reason=f"{setpoint}: {why}{told_again or case.equation}",
-        memory=case.memory,
+        state=case.state,
         surplus_w=case.surplus.middle_w if case.surplus else None,
     )
 
@@ -147,7 +147,7 @@ def leave_alone(
     inverter: InverterReading,
     charger: ChargerState,
     policy: Policy,
-    memory: Memory,
+    state: ControllerState,
 ) -> Decision | None:
     """The charger is none of our business: switched off, no car, or the owner has to act first."""
     why = {
@@ -165,7 +165,7 @@ def leave_alone(
             DISABLED: "charger is switched off in the Easee app",
             SCHEDULED: "charger waits for its own schedule",
         }.get(charger.reason_for_no_current or 0)
-    return Decision(None, push=False, reason=why, memory=memory) if why else None
+    return Decision(None, push=False, reason=why, state=state) if why else None
 
 
 def step_down_when_blind(
@@ -173,21 +173,21 @@ def step_down_when_blind(
     inverter: InverterReading,
     charger: ChargerState,
     policy: Policy,
-    memory: Memory,
+    state: ControllerState,
 ) -> Decision | None:
     """A value is missing: hold for a minute, then the lowest current, then pause. Never raise.
 
     `solar+minimum` keeps the lowest current. `fast` needs no sun: after the minute it goes on
     within what `protect_main_fuse` allows when the meter is unknown.
     """
-    age = memory.since(memory.unknown_since, now)
-    sees = memory.unknown_since is None
+    age = state.since(state.unknown_since, now)
+    sees = state.unknown_since is None
     if sees or (policy.mode == "fast" and charger.online and age >= UNKNOWN_HOLD):
         return None
     missing = _missing(now, inverter, charger, policy)
-    held = memory.setpoint
+    held = state.setpoint
     why = f"unknown for {age.total_seconds():.0f} s: {', '.join(missing)}"
-    case = look(now, inverter, charger, policy, memory)
+    case = look(now, inverter, charger, policy, state)
     current_a = 0 if held is None else held.current_a
     if age >= UNKNOWN_HOLD:
         current_a = min(current_a, policy.min_current_a)
@@ -195,29 +195,29 @@ def step_down_when_blind(
         current_a = 0
     if age >= UNKNOWN_HOLD or case.import_a() is not None:
         fuse_a, _ = case.fuse_limit(raising=False)
-        limit_a = min(case.limit(memory.phases)[0], fuse_a)
+        limit_a = min(case.limit(state.phases)[0], fuse_a)
         if current_a > limit_a:
             current_a = limit_a if limit_a >= policy.min_current_a else 0
-    setpoint = Setpoint(current_a, memory.phases)
+    setpoint = Setpoint(current_a, state.phases)
     waits = age < UNKNOWN_HOLD and (held is None or setpoint == held)
     return Decision(
         None if held is None and waits else setpoint,
-        push=not waits and _needs_push(now, setpoint, charger, memory),
+        push=not waits and _needs_push(now, setpoint, charger, state),
         reason=f"{setpoint}: {why}",
-        memory=memory,
+        state=state,
     )
 
 
 def choose_phases(case: Situation, wish: Wish) -> Wish:
     """Pause, one phase or three: another choice has to have missed more than the change costs."""
-    policy, memory, held = case.policy, case.memory, case.held
-    missed = {other: memory.missed_wh.get(other, 0.0) for other in case.others}
+    policy, state, held = case.policy, case.state, case.held
+    missed = {other: state.missed_wh.get(other, 0.0) for other in case.others}
     ripe = {other: wh for other, wh in missed.items() if wh > case.cost_wh(other)}
     if policy.mode != "solar":
         ripe.pop(0, None)
     if not held.current_a:
         return _start(case, wish, ripe)
-    rested = case.since(memory.switched_at) >= timedelta(seconds=policy.phase_interval_s)
+    rested = case.since(state.switched_at) >= timedelta(seconds=policy.phase_interval_s)
     if held.phases not in case.possible or (policy.mode == "fast" and rested):
         return replace(wish, phases=case.possible[-1])
     if not rested:
@@ -234,7 +234,7 @@ def choose_phases(case: Situation, wish: Wish) -> Wish:
 def _start(case: Situation, wish: Wish, ripe: Mapping[Choice, float]) -> Wish:
     if case.policy.mode == "solar" and not ripe:
         return wish
-    wait_s = case.policy.start_interval_s - case.since(case.memory.started_at).total_seconds()
+    wait_s = case.policy.start_interval_s - case.since(case.state.started_at).total_seconds()
     if wait_s > 0:
         return replace(wish, why=f"next start in {wait_s:.0f} s")
     phases = case.possible[-1 if case.policy.mode == "fast" else 0]
@@ -263,12 +263,12 @@ def choose_amperes(case: Situation, wish: Wish) -> Wish:
 
 def leave_idle_car(case: Situation, wish: Wish) -> Wish:
     """A car that is full or asleep keeps the lowest offer and is not bothered."""
-    memory, held = case.memory, case.held
+    state, held = case.state, case.held
     idle = case.charger.mode in (ChargerMode.COMPLETED, ChargerMode.READY_TO_CHARGE)
     drawing = (case.charger.car_w or 0.0) > DRAWING_W
     if not idle or drawing or not held.current_a or not wish.current_a:
         return wish
-    if min(case.since(memory.started_at), case.since(memory.switched_at)) < CAR_STARTS:
+    if min(case.since(state.started_at), case.since(state.switched_at)) < CAR_STARTS:
         return wish
     current_a = min(held.current_a, case.policy.min_current_a)
     return Wish(held.phases, current_a, "the car takes nothing")
@@ -276,10 +276,10 @@ def leave_idle_car(case: Situation, wish: Wish) -> Wish:
 
 def hold_against_flapping(case: Situation, wish: Wish) -> Wish:
     """Down at once, unless a battery covers it for a moment; up when it is worth a write."""
-    held, missed_wh = case.held, case.memory.missed_step_wh
+    held, missed_wh = case.held, case.state.missed_step_wh
     keep = Wish(held.phases, held.current_a, wish.why)
     if wish.current_a * wish.phases > held.current_a * held.phases:
-        if case.since(case.memory.raised_at) < RAISE_AFTER:
+        if case.since(case.state.raised_at) < RAISE_AFTER:
             return replace(keep, why="a rise waits")
         worth_it = missed_wh >= RISE_PAYS_WH
     else:
@@ -319,7 +319,7 @@ def name_other_hands(case: Situation, wish: Wish) -> Wish:
 
 
 HandsOff = Callable[
-    [datetime, InverterReading, ChargerState, Policy, Memory],
+    [datetime, InverterReading, ChargerState, Policy, ControllerState],
     Decision | None,
 ]
 HANDS_OFF: tuple[HandsOff, ...] = (leave_alone, step_down_when_blind)
@@ -335,8 +335,8 @@ RULES: tuple[Callable[[Situation, Wish], Wish], ...] = (
 
 
 def _remember(
-    now: datetime, inverter: InverterReading, charger: ChargerState, memory: Memory
-) -> Memory:
+    now: datetime, inverter: InverterReading, charger: ChargerState, state: ControllerState
+) -> ControllerState:
     """The sun, for the night; the car's phases, until it is unplugged."""
     update: dict[str, object] = {}
     if not inverter.asleep and inverter.pv_w is not None:
@@ -346,7 +346,7 @@ def _remember(
             "has_battery": inverter.has_battery,
         }
     offered_a = charger.output_current_a
-    if memory.setpoint is None and charger.mode is ChargerMode.CHARGING and offered_a is not None:
+    if state.setpoint is None and charger.mode is ChargerMode.CHARGING and offered_a is not None:
         # a charge that was under way before the first cycle is not interrupted
         update["setpoint_a"] = int(offered_a) if offered_a >= MIN_CURRENT_A else 0
         update["phases"] = 1 if charger.output_phases == 1 else 3
@@ -364,7 +364,7 @@ def _remember(
         and now - max(seen_at) >= CLOUD_SETTLES
     ):
         update["car_phases"] = sum(value > 1 for value in amps)
-    return memory.model_copy(update=update) if update else memory
+    return state.model_copy(update=update) if update else state
 
 
 def _missing(
@@ -390,10 +390,12 @@ def _missing(
     return missing
 
 
-def _needs_push(now: datetime, setpoint: Setpoint, charger: ChargerState, memory: Memory) -> bool:
-    held, age = memory.setpoint, memory.since(memory.pushed_at, now)
-    if held is None or memory.in_doubt or age >= RENEW_AFTER:
+def _needs_push(
+    now: datetime, setpoint: Setpoint, charger: ChargerState, state: ControllerState
+) -> bool:
+    held, age = state.setpoint, state.since(state.pushed_at, now)
+    if held is None or state.in_doubt or age >= RENEW_AFTER:
         return True
     if held != setpoint and (held.current_a or setpoint.current_a):
         return True
-    return disobeyed(now, setpoint, charger, memory) is not None
+    return disobeyed(now, setpoint, charger, state) is not None

@@ -14,7 +14,7 @@ from easee_load_balancer.control.power_estimate import (
     offered_w,
     voltage_v,
 )
-from easee_load_balancer.control.state import Choice, Memory, Phases
+from easee_load_balancer.control.state import Choice, ControllerState, Phases
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 
 PHASE_CHANGE = timedelta(seconds=60)
@@ -40,13 +40,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Readings, policy and memory of one cycle, and what follows from them."""
+    """Readings, policy and state of one cycle, and what follows from them."""
 
     now: datetime
     inverter: InverterReading
     charger: ChargerState
     policy: Policy
-    memory: Memory
+    state: ControllerState
     held: Setpoint
     """What the charger has been told last."""
     volts: float
@@ -70,12 +70,12 @@ class Situation:
         return tuple(choice for choice in choices if choice != self.choice)
 
     def since(self, moment: datetime | None) -> timedelta:
-        """Time passed since a moment of the memory."""
-        return self.memory.since(moment, self.now)
+        """Time passed since a moment of the state."""
+        return self.state.since(moment, self.now)
 
     def draw_w(self, current_a: float, phases: int) -> float:
         """What this car draws of an offer."""
-        return draw_w(current_a, min(phases, self.memory.car_phases or 3), self.volts)
+        return draw_w(current_a, min(phases, self.state.car_phases or 3), self.volts)
 
     @property
     def strict(self) -> bool:
@@ -125,7 +125,7 @@ class Situation:
 
     def limit(self, phases: int) -> tuple[int, str]:
         """The lowest of all fixed limits in A, and whose it is."""
-        return lowest_limit(self.charger, self.policy, self.memory, phases)
+        return lowest_limit(self.charger, self.policy, self.state, phases)
 
     def fuse_limit(self, *, raising: bool) -> tuple[int, str]:
         """What the main fuse leaves to the car in A, and the numbers.
@@ -139,10 +139,10 @@ class Situation:
             half_a = unmetered_limit_a(policy)
             return half_a, f"meter unknown: half of the main fuse, {half_a} A"
         worst_a = max(imports)
-        phases = min(self.held.phases, self.memory.car_phases or 3)
+        phases = min(self.held.phases, self.state.car_phases or 3)
         car_w = self.car.low_w if raising else self.car.high_w
-        if self.memory.in_doubt and self.memory.asked is not None:
-            car_w = min(car_w, offered_w(self.memory.asked, self.memory, self.volts))
+        if self.state.in_doubt and self.state.asked is not None:
+            car_w = min(car_w, offered_w(self.state.asked, self.state, self.volts))
         usable_a = policy.main_fuse_a - policy.fuse_margin_a
         limit_a = math.floor(usable_a - worst_a + car_w / (phases * self.volts))
         where = f"L{imports.index(worst_a) + 1} imports {worst_a:.0f} A"
@@ -185,12 +185,12 @@ def look(
     inverter: InverterReading,
     charger: ChargerState,
     policy: Policy,
-    memory: Memory,
+    state: ControllerState,
 ) -> Situation:
     """Weigh up one cycle."""
     volts = voltage_v(inverter, charger)
-    memory, reserve_w = leave_power_to_battery(inverter, policy, memory)
-    car = car_range(now, charger, memory, volts)
+    state, reserve_w = leave_power_to_battery(inverter, policy, state)
+    car = car_range(now, charger, state, volts)
     surplus = None
     if inverter.asleep:
         surplus = Range(0.0, 0.0)
@@ -198,37 +198,34 @@ def look(
         rest_w = inverter.grid_export_w + inverter.battery_charge_w
         surplus = car + (rest_w - reserve_w - (policy.export_margin_w or 0))
     possible = possible_phases(charger, policy)
-    held = memory.setpoint or Setpoint(0, possible[-1])
+    held = state.setpoint or Setpoint(0, possible[-1])
     case = Situation(
-        now, inverter, charger, policy, memory, held, volts, possible, car, surplus, reserve_w
+        now, inverter, charger, policy, state, held, volts, possible, car, surplus, reserve_w
     )
     usable = [phases for phases in possible if case.limit(phases)[0] >= policy.min_current_a]
     case = replace(case, possible=tuple(usable) or possible)
-    return replace(case, memory=_weigh(case))
+    return replace(case, state=_weigh(case))
 
 
 def leave_power_to_battery(
-    inverter: InverterReading, policy: Policy, memory: Memory
-) -> tuple[Memory, float]:
+    inverter: InverterReading, policy: Policy, state: ControllerState
+) -> tuple[ControllerState, float]:
     """How much of the surplus is the battery's; negative where it supports the car."""
     soc_pct = inverter.battery_soc_pct
     if not inverter.has_battery or soc_pct is None:
-        return memory, 0.0
+        return state, 0.0
     until_pct = policy.battery_first_until_pct
-    if memory.battery_first:
-        first = soc_pct < until_pct
-    else:
-        first = soc_pct < until_pct - SOC_HYSTERESIS_PCT
-    if memory.supporting:
+    first = soc_pct < until_pct - (0.0 if state.battery_first else SOC_HYSTERESIS_PCT)
+    if state.supporting:
         span_pct = policy.battery_support_span_pct
         supporting = soc_pct > policy.battery_support_from_pct - span_pct
     else:
         supporting = soc_pct >= policy.battery_support_from_pct
     supporting = supporting and not first and policy.battery_support_w > 0
-    memory = memory.model_copy(update={"battery_first": first, "supporting": supporting})
+    state = state.model_copy(update={"battery_first": first, "supporting": supporting})
     if first:
-        return memory, float(policy.battery_reserve_w)
-    return memory, float(-policy.battery_support_w) if supporting else 0.0
+        return state, float(policy.battery_reserve_w)
+    return state, float(-policy.battery_support_w) if supporting else 0.0
 
 
 def possible_phases(charger: ChargerState, policy: Policy) -> tuple[Phases, ...]:
@@ -242,10 +239,10 @@ def possible_phases(charger: ChargerState, policy: Policy) -> tuple[Phases, ...]
 
 
 def lowest_limit(
-    charger: ChargerState, policy: Policy, memory: Memory, phases: int
+    charger: ChargerState, policy: Policy, state: ControllerState, phases: int
 ) -> tuple[int, str]:
     """The lowest of all fixed limits in A on so many phases, and whose it is."""
-    elsewhere_a = memory.elsewhere_a or ()
+    elsewhere_a = state.elsewhere_a or ()
     limits = [
         (policy.max_current_a, "the policy"),
         (charger.charger_max_current_a, "the charger"),
@@ -261,18 +258,18 @@ def unmetered_limit_a(policy: Policy) -> int:
     return max(0, policy.main_fuse_a - policy.fuse_margin_a) // 2
 
 
-def _weigh(case: Situation) -> Memory:
+def _weigh(case: Situation) -> ControllerState:
     """Add up what the other choices would have brought since the last cycle."""
-    memory, surplus, held = case.memory, case.surplus, case.held
+    state, surplus, held = case.state, case.surplus, case.held
     update: dict[str, object] = {"weighed_at": case.now}
-    if surplus is not None and surplus.known and memory.weighed_at is not None:
-        hours = min(case.since(memory.weighed_at), LONGEST_CYCLE) / timedelta(hours=1)
+    if surplus is not None and surplus.known and state.weighed_at is not None:
+        hours = min(case.since(state.weighed_at), LONGEST_CYCLE) / timedelta(hours=1)
         here_w = case.best_worth_w(case.choice, surplus.middle_w)
         more_w = {
             other: case.best_worth_w(other, surplus.middle_w) - here_w for other in case.others
         }
         missed_wh: dict[int, float] = {
-            other: max(0.0, memory.missed_wh.get(other, 0.0) + more_w[other] * hours)
+            other: max(0.0, state.missed_wh.get(other, 0.0) + more_w[other] * hours)
             for other in case.others
         }
         if case.policy.mode == "fast":  # when sun counts again: no delay, but no debt either
@@ -281,8 +278,8 @@ def _weigh(case: Situation) -> Memory:
         update["missed_wh"] = missed_wh
         if held.current_a:
             held_w = case.worth_w(case.draw_w(held.current_a, held.phases), surplus.middle_w)
-            update["missed_step_wh"] = max(0.0, memory.missed_step_wh + (here_w - held_w) * hours)
-    return memory.model_copy(update=update)
+            update["missed_step_wh"] = max(0.0, state.missed_step_wh + (here_w - held_w) * hours)
+    return state.model_copy(update=update)
 
 
 def _kw(power_w: float | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
 
-from easee_load_balancer.control.state import Memory
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 
 NOMINAL_VOLTAGE_V = 230.0
@@ -62,57 +62,59 @@ def draw_w(current_a: float, phases: int, volts: float) -> float:
     return max(0.0, current_a - GAP_A) * phases * volts
 
 
-def car_range(now: datetime, charger: ChargerState, memory: Memory, volts: float) -> Range:
+def car_range(now: datetime, charger: ChargerState, state: ControllerState, volts: float) -> Range:
     """What the car drew when the meter was read.
 
     A command that the readings cannot show yet leaves two possibilities, the draw before and the
     draw after it; the law acts only where both agree. So does a command in doubt.
     """
-    car = _after_commands(now, charger, memory, volts)
-    if memory.asked is None or not memory.in_doubt:
+    car = _after_commands(now, charger, state, volts)
+    if state.asked is None or not state.in_doubt:
         return car
-    asked_w = offered_w(memory.asked, memory, volts)
+    asked_w = offered_w(state.asked, state, volts)
     return Range(min(car.low_w, asked_w), max(car.high_w, asked_w))
 
 
-def _after_commands(now: datetime, charger: ChargerState, memory: Memory, volts: float) -> Range:
-    offer = memory.setpoint
-    age = memory.since(memory.changed_at, now)
+def _after_commands(
+    now: datetime, charger: ChargerState, state: ControllerState, volts: float
+) -> Range:
+    offer = state.setpoint
+    age = state.since(state.changed_at, now)
     car_w = charger.car_w
     if car_w is None:
-        return Range(0.0, 0.0 if offer is None else offered_w(offer, memory, volts))
+        return Range(0.0, 0.0 if offer is None else offered_w(offer, state, volts))
     if offer is None or age >= CAR_STARTS:
-        return _settled(now, charger, memory, volts, car_w)
-    before = Setpoint(memory.before_a, memory.before_phases)
-    expected_w = offered_w(offer, memory, volts)
-    before_w = offered_w(before, memory, volts) if car_w > 0 else 0.0
+        return _settled(now, charger, state, volts, car_w)
+    before = Setpoint(state.before_a, state.before_phases)
+    expected_w = offered_w(offer, state, volts)
+    before_w = offered_w(before, state, volts) if car_w > 0 else 0.0
     if age < METER_SETTLES:
         return _between(before_w, expected_w)
     if before.current_a == 0 or (offer.current_a and before.phases != offer.phases):
-        if not _seen_drawing(charger, memory, car_w):
+        if not _seen_drawing(charger, state, car_w):
             return _between(0.0, expected_w)
-        return _settled(now, charger, memory, volts, car_w)
+        return _settled(now, charger, state, volts, car_w)
     if offer.current_a == 0:
         return Range(0.0, 0.0) if age < CLOUD_SETTLES else Range(car_w, car_w)
-    return _settled(now, charger, memory, volts, car_w)
+    return _settled(now, charger, state, volts, car_w)
 
 
 def _settled(
-    now: datetime, charger: ChargerState, memory: Memory, volts: float, car_w: float
+    now: datetime, charger: ChargerState, state: ControllerState, volts: float, car_w: float
 ) -> Range:
     """The cloud's value where it has stood; the offer where both agree within the dead band."""
-    offer = memory.setpoint
+    offer = state.setpoint
     if offer is None:
         return Range(car_w, car_w)
-    expected_w = offered_w(offer, memory, volts)
+    expected_w = offered_w(offer, state, volts)
     if _agree(car_w, expected_w):
         return Range(expected_w, expected_w)
     observed_at = charger.observed_at.get("car_w")
-    age = memory.since(memory.changed_at, now)
+    age = state.since(state.changed_at, now)
     if observed_at is None or age >= CAR_STARTS:
         return Range(car_w, car_w)
-    if memory.changed_at is not None and observed_at < memory.changed_at and age < CLOUD_SETTLES:
-        before_w = offered_w(Setpoint(memory.before_a, memory.before_phases), memory, volts)
+    if state.changed_at is not None and observed_at < state.changed_at and age < CLOUD_SETTLES:
+        before_w = offered_w(Setpoint(state.before_a, state.before_phases), state, volts)
         if car_w < before_w and not _agree(car_w, before_w):  # it did not take the last offer
             return _between(car_w, expected_w)
         return Range(expected_w, expected_w)
@@ -126,16 +128,16 @@ def _agree(car_w: float, expected_w: float) -> bool:
     return abs(car_w - expected_w) <= max(250.0, 0.08 * expected_w)
 
 
-def _seen_drawing(charger: ChargerState, memory: Memory, car_w: float) -> bool:
+def _seen_drawing(charger: ChargerState, state: ControllerState, car_w: float) -> bool:
     observed_at = charger.observed_at.get("car_w")
-    if observed_at is None or memory.changed_at is None or car_w < DRAWING_W:
+    if observed_at is None or state.changed_at is None or car_w < DRAWING_W:
         return False
-    return observed_at > memory.changed_at + timedelta(seconds=5)
+    return observed_at > state.changed_at + timedelta(seconds=5)
 
 
-def offered_w(offer: Setpoint, memory: Memory, volts: float) -> float:
+def offered_w(offer: Setpoint, state: ControllerState, volts: float) -> float:
     """What this car draws of an offer, as far as its phases are known."""
-    phases = min(offer.phases, memory.car_phases or 3)
+    phases = min(offer.phases, state.car_phases or 3)
     return draw_w(offer.current_a, phases, volts)
 
 

@@ -20,7 +20,7 @@ Choice = Literal[0, 1, 3]
 """Phases to charge on; 0 = pause."""
 
 
-class Memory(BaseModel):
+class ControllerState(BaseModel):
     """What one cycle leaves for the next; stored with the history."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -66,15 +66,15 @@ class Memory(BaseModel):
     """Phases that the present car used when it was offered three."""
 
     @classmethod
-    def lost(cls, now: datetime) -> Memory:
-        """The memory of a cycle that cannot know what was before: as if just raised, so that it
+    def lost(cls, now: datetime) -> ControllerState:
+        """The state of a cycle that cannot know what was before: as if just raised, so that it
         raises nothing."""
         return cls(raised_at=now)
 
-    def after_crash(self, word: str) -> Memory:
-        """This memory when a cycle after it was killed, and left `word` of what it was sending."""
+    def after_crash(self, word: str) -> ControllerState:
+        """This state when a cycle after it was killed, and left `word` of what it was sending."""
         try:
-            return Memory.model_validate(self.model_dump() | json.loads(word))
+            return ControllerState.model_validate(self.model_dump() | json.loads(word))
         except (ValueError, TypeError):
             return self
 
@@ -98,8 +98,8 @@ class Memory(BaseModel):
         """A setpoint that was sent and may have been taken, or be taken late."""
         return None if self.asked_a is None else Setpoint(self.asked_a, self.asked_phases)
 
-    def with_doubt(self, setpoint: Setpoint, now: datetime) -> Memory:
-        """The memory when nobody knows whether the charger has taken the setpoint."""
+    def with_doubt(self, setpoint: Setpoint, now: datetime) -> ControllerState:
+        """The state when nobody knows whether the charger has taken the setpoint."""
         return self.model_copy(update=_asked(setpoint, now))
 
     @staticmethod
@@ -112,9 +112,9 @@ class Memory(BaseModel):
         return timedelta.max if moment is None or moment > now else now - moment
 
 
-def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
-    """The memory once the charger has accepted the setpoint."""
-    before = memory.setpoint or Setpoint(0, setpoint.phases)
+def after_push(state: ControllerState, setpoint: Setpoint, now: datetime) -> ControllerState:
+    """The state once the charger has accepted the setpoint."""
+    before = state.setpoint or Setpoint(0, setpoint.phases)
     update: dict[str, object] = {
         "setpoint_a": setpoint.current_a,
         "phases": setpoint.phases,
@@ -136,7 +136,7 @@ def after_push(memory: Memory, setpoint: Setpoint, now: datetime) -> Memory:
             update["missed_wh"] = {}
             if before.current_a and setpoint.current_a:
                 update["switched_at"] = now
-    return memory.model_copy(update=update)
+    return state.model_copy(update=update)
 
 
 def _asked(setpoint: Setpoint, now: datetime) -> dict[str, object]:

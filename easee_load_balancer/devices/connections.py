@@ -11,7 +11,7 @@ from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
 
 
-class Links:
+class Connections:
     """Connections by address; they stay open as long as somebody holds them."""
 
     def __init__(self) -> None:
@@ -62,5 +62,5 @@ class Links:
             await cloud.close()
 
 
-LINKS = Links()
+CONNECTIONS = Connections()
 """This process's own."""

@@ -76,7 +76,7 @@ class Cycle(Base):
     charged_kwh: Mapped[float | None]
     discharged_kwh: Mapped[float | None]
     session_kwh: Mapped[float | None]
-    memory: Mapped[dict[str, Any]] = mapped_column(JSON)
+    controller_state: Mapped[dict[str, Any]] = mapped_column("memory", JSON)
 
     def replaces(self, scheduled_at: datetime, started_at: datetime) -> bool:
         """Whether a cycle that was due then, and starts now, is not needed after this one.
@@ -126,7 +126,7 @@ class Cycle(Base):
             charged_kwh=inverter.charged_kwh,
             discharged_kwh=inverter.discharged_kwh,
             session_kwh=charger.session_kwh,
-            memory=decision.memory.model_dump(mode="json"),
+            controller_state=decision.state.model_dump(mode="json"),
         )
 
 
@@ -274,7 +274,8 @@ class History:
     ) -> pd.DataFrame:
         """Cycles with start <= at < end, by time: one row each, columns as in the table.
 
-        Numbers are floats with NaN for unknown. Without `columns` there are all but the memory.
+        Numbers are floats with NaN for unknown. Without `columns`: all but the
+        controller state.
         """
         table = Cycle.__table__.columns
         wanted = [table[name] for name in columns or table.keys() if name != "memory"]

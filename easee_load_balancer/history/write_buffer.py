@@ -14,7 +14,7 @@ _MOST_WAITING = 6000
 """Two days, at a cycle every 30 s."""
 
 
-class Journal:
+class WriteBuffer:
     """What this process knows of the cycles of a history, whether that can be used or not.
 
     A process that ends takes with it what the history has not taken yet.
@@ -60,6 +60,6 @@ class Journal:
 
 
 @cache
-def open_journal(url: str) -> Journal:
+def open_write_buffer(url: str) -> WriteBuffer:
     """This process's journal for the history at that URL."""
-    return Journal(url)
+    return WriteBuffer(url)

@@ -19,7 +19,7 @@ from easee_load_balancer.backtest.recorded_days import (
     recorded_day,
 )
 from easee_load_balancer.backtest.replay import ENDLESS_KWH, House, PastDay, Samples, Stay, replay
-from easee_load_balancer.control.controller import Memory, Policy
+from easee_load_balancer.control.controller import ControllerState, Policy
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.history.store import History
 from easee_load_balancer.periods import Period
@@ -50,7 +50,7 @@ def look(folder: Path, watched: Watched, day: date) -> Day:
     history.close()
     clues = Clues()
     clues.add(cycles)
-    recorded = recorded_day(cycles, day, STOCKHOLM, Memory(), "solar", ENDLESS_KWH)
+    recorded = recorded_day(cycles, day, STOCKHOLM, ControllerState(), "solar", ENDLESS_KWH)
     assert recorded is not None
     return Day(watched, recorded, clues.house(None))
 

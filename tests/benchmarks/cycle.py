@@ -33,7 +33,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import save_demo_blocks
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.prefect_stack import (
     HOST,
@@ -157,7 +157,7 @@ async def without_prefect(bench: Bench, cycles: int, site: Site) -> Result:
 
     walls: list[float] = []
     pid = os.getpid()
-    async with LINKS.held():
+    async with CONNECTIONS.held():
         for number in range(_WARM_UP + cycles):
             if number == _WARM_UP:
                 before = await asyncio.to_thread(bench.used, pid)
@@ -233,7 +233,7 @@ async def in_pool(
 
 
 def session_kb(pid: int) -> int:
-    """Memory of a process and the children it has now, in kB."""
+    """ControllerState of a process and the children it has now, in kB."""
     total = memory_kb(pid, "VmRSS")
     for status in Path("/proc").glob("[0-9]*/status"):
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from easee_load_balancer.control.controller import Memory
+from easee_load_balancer.control.controller import ControllerState
 from easee_load_balancer.history.store import Cycle, History
 
 SITE = "home"
@@ -26,7 +26,7 @@ def generate_history(path: Path, start: datetime, days: int, interval_s: int) ->
     History(f"sqlite:///{path}").close()
     names = Cycle.__table__.columns.keys()
     insert = f"INSERT INTO cycles ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-    memory = Memory(setpoint_a=9, pushed_at=start, inverter_read_at=start, pv_w=7000.0)
+    memory = ControllerState(setpoint_a=9, pushed_at=start, inverter_read_at=start, pv_w=7000.0)
     count = 0
     counted: Counters = (4000.0, 7000.0, 3000.0, 2900.0)
     with sqlite3.connect(path) as database:

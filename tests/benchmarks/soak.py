@@ -28,7 +28,7 @@ from typing import Any
 import time_machine
 from pydantic import SecretStr
 
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.orchestration import blocks
 from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
@@ -244,7 +244,7 @@ def remember_site(house: House, cloud: CloudSpec, mode: str) -> None:
 
 
 def footprint() -> tuple[float, int, int]:
-    """Memory in MB, file handles and threads of this process."""
+    """ControllerState in MB, file handles and threads of this process."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * PAGE / 2**20, len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
@@ -265,7 +265,7 @@ async def soak(
         clock = Clock(house, travel, trouble)
         end_s, due_s, failed = int(hours * 3600), interval_s, 0
         while due_s < end_s:
-            async with LINKS.held():
+            async with CONNECTIONS.held():
                 while due_s < end_s:
                     await clock.jump_to(due_s)
                     hour = due_s / 3600 % 24

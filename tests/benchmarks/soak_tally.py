@@ -39,7 +39,7 @@ class Tally:
     calls_a_minute: Counter[int] = field(default_factory=Counter)
     """Calls for observations by simulated minute."""
     hourly: list[tuple[float, int, int]] = field(default_factory=list)
-    """Memory in MB, file handles and threads."""
+    """ControllerState in MB, file handles and threads."""
 
 
 def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from easee_load_balancer.cli import app
 from easee_load_balancer.commands.check import run_check
 from easee_load_balancer.commands.setup import ask_and_save
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import Decision, Memory
+from easee_load_balancer.control.controller import ControllerState, Decision
 from easee_load_balancer.history.store import Cycle, open_history
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import (
@@ -210,7 +210,7 @@ def test_check_leaves_the_inverter_to_a_balancer_that_runs() -> None:
             mode="solar",
             inverter=InverterReading(now, 3210.0, 0.0, None, False, 4000.0, 4000.0),
             charger=ChargerState.unknown(now),
-            decision=Decision(Setpoint(7, 1), False, "7 A x 1: some sun", Memory()),
+            decision=Decision(Setpoint(7, 1), False, "7 A x 1: some sun", ControllerState()),
         )
         open_history(Settings().database_url).record(cycle)
         worker = PoolLock(Settings().folder, "home")

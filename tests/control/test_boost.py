@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from easee_load_balancer.control.boost import Boost, moment
-from easee_load_balancer.control.controller import Memory, Policy, decide
+from easee_load_balancer.control.controller import ControllerState, Policy, decide
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.history.boosts import SUPERSEDED
 from easee_load_balancer.history.store import History
@@ -164,11 +164,11 @@ def test_progress() -> None:
 def law(
     boost: Boost | None,
     state: ChargerState,
-    memory: Memory,
+    controller_state: ControllerState,
     export_w: float | None = -500.0,
     policy: Policy | None = None,
 ) -> tuple[Setpoint | None, str]:
-    decision = decide(NOW, inverter(export_w), state, policy or Policy(), memory, boost)
+    decision = decide(NOW, inverter(export_w), state, policy or Policy(), controller_state, boost)
     return decision.setpoint, decision.reason
 
 
@@ -201,14 +201,16 @@ def test_it_ends_as_it_began() -> None:
     """Without sun: the start is immediate, and so is the pause when it is over."""
     begun, _ = law(a_boost(), charger(), told(0, **RECENT))
     assert begun == Setpoint(16)
-    memory = told(16, weighed_at=NOW - HOUR)
+    controller_state = told(16, weighed_at=NOW - HOUR)
     for minutes in range(60, 0, -1):
         at = NOW - minutes * MINUTE
-        memory = decide(at, inverter(-11_000), charger(15.7), Policy(), memory, a_boost()).memory
-    paused, reason = law(None, charger(15.7), memory, -11_000)
+        controller_state = decide(
+            at, inverter(-11_000), charger(15.7), Policy(), controller_state, a_boost()
+        ).state
+    paused, reason = law(None, charger(15.7), controller_state, -11_000)
     assert paused == Setpoint(0)
     assert "pause" in reason
-    sunny, _ = law(None, charger(15.7), memory, 0.0)
+    sunny, _ = law(None, charger(15.7), controller_state, 0.0)
     assert sunny == Setpoint(16)
 
 

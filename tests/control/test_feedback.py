@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from easee_load_balancer.control.controller import TIME_TO_LIVE, Decision, Memory, Policy, decide
+from easee_load_balancer.control.controller import (
+    TIME_TO_LIVE,
+    ControllerState,
+    Decision,
+    Policy,
+    decide,
+)
 from easee_load_balancer.measurements import (
     CIRCUIT_CURRENTS_OBSERVED,
     ChargerMode,
@@ -39,7 +45,7 @@ class Case:
 
     name: str
     charger: ChargerState
-    memory: Memory
+    controller_state: ControllerState
     setpoint: Setpoint
     because: str
     push: bool
@@ -130,25 +136,25 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case) -> None:
-    decision = decide(NOW, case.inverter, case.charger, case.policy, case.memory)
+    decision = decide(NOW, case.inverter, case.charger, case.policy, case.controller_state)
     assert (decision.setpoint, decision.push) == (case.setpoint, case.push), decision.reason
     assert case.because in decision.reason
 
 
 def test_another_limit_ends_with_the_visit() -> None:
-    memory = told(10, elsewhere_a=(10.0,) * 3)
-    gone = decide(NOW, inverter(0), charger(mode=ChargerMode.DISCONNECTED), FAST, memory)
-    assert gone.memory.elsewhere_a is None
-    off = decide(NOW, inverter(0), shows((10.0,) * 3), Policy(mode="off"), memory)
-    assert off.memory.elsewhere_a is None
+    controller_state = told(10, elsewhere_a=(10.0,) * 3)
+    gone = decide(NOW, inverter(0), charger(mode=ChargerMode.DISCONNECTED), FAST, controller_state)
+    assert gone.state.elsewhere_a is None
+    off = decide(NOW, inverter(0), shows((10.0,) * 3), Policy(mode="off"), controller_state)
+    assert off.state.elsewhere_a is None
 
 
-def cycles(memory: Memory, states: list[ChargerState]) -> list[Decision]:
+def cycles(controller_state: ControllerState, states: list[ChargerState]) -> list[Decision]:
     """Decisions one after the other, each with what the one before left; pushes are accepted."""
     made = []
     for state in states:
-        decision = decide(NOW, inverter(500), state, FAST, memory)
-        memory = (decision.pushed(NOW) if decision.push else decision).memory
+        decision = decide(NOW, inverter(500), state, FAST, controller_state)
+        controller_state = (decision.pushed(NOW) if decision.push else decision).state
         made.append(decision)
     return made
 
@@ -172,16 +178,16 @@ def test_a_command_without_an_answer(
 ) -> None:
     """Told 16 A, then 10 A without an answer: the charger tells, or it is told again."""
     doubtful = told(16).with_doubt(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
-    word = Memory.word_of(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
+    word = ControllerState.word_of(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
     assert told(16).after_crash(word) == doubtful
     (made,) = cycles(doubtful, [shows((shown_a,) * 3, seconds_ago)])
-    assert made.memory.elsewhere_a is None
-    assert made.memory.in_doubt == (held is None)
+    assert made.state.elsewhere_a is None
+    assert made.state.in_doubt == (held is None)
     if held is None:
         assert made.push
-        assert not made.pushed(NOW).memory.in_doubt
+        assert not made.pushed(NOW).state.in_doubt
     else:
-        assert made.memory.setpoint == held
+        assert made.state.setpoint == held
 
 
 def test_a_command_that_is_taken_late_is_nobody_elses() -> None:
@@ -189,7 +195,7 @@ def test_a_command_that_is_taken_late_is_nobody_elses() -> None:
     late = told(16, pushed_at=A_MINUTE_AGO).with_doubt(Setpoint(10), NOW - timedelta(minutes=2))
     made = cycles(late, [shows((10.0,) * 3, seconds_ago=40)])
     assert made[0].setpoint == Setpoint(16)
-    assert made[0].memory.elsewhere_a is None
+    assert made[0].state.elsewhere_a is None
 
 
 @pytest.mark.parametrize("word", ["", "half", '{"asked_a": "x"}', "[1]", "1"])
@@ -200,23 +206,25 @@ def test_a_word_that_makes_no_sense_is_none(word: str) -> None:
 def test_a_command_in_doubt_counts_for_the_fuse_whether_taken_or_not() -> None:
     """L1 imports 22 A, of which the car draws 16 or 10 A: no more than 22 A may come of it."""
     reading = inverter(-9000, grid_current_phase_a=(-22.0, -10.0, -10.0))
-    memory = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
+    controller_state = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
     for drawn_a in (9.7, 15.7):
-        decision = decide(NOW, reading, charger(drawn_a), FAST, memory)
+        decision = decide(NOW, reading, charger(drawn_a), FAST, controller_state)
         assert decision.setpoint is not None
         assert decision.setpoint.current_a - 9.7 <= 23 - 22
 
 
 def test_times_from_before_the_clock_was_set_back_stop_nothing() -> None:
     later = NOW + timedelta(hours=1)
-    memory = told(10, pushed_at=later, changed_at=later, unknown_since=later, weighed_at=later)
-    blind = decide(NOW, inverter(None), charger(9.7), Policy(), memory)
+    controller_state = told(
+        10, pushed_at=later, changed_at=later, unknown_since=later, weighed_at=later
+    )
+    blind = decide(NOW, inverter(None), charger(9.7), Policy(), controller_state)
     assert blind.reason == "10 A x 3: unknown for 0 s: grid power (meter offline?)"
-    assert decide(NOW, inverter(100), charger(9.7), Policy(), memory).push
+    assert decide(NOW, inverter(100), charger(9.7), Policy(), controller_state).push
 
 
 def test_a_cycle_that_has_lost_its_memory_raises_nothing() -> None:
-    lost = Memory.lost(NOW)
+    lost = ControllerState.lost(NOW)
     for drawn_a, told_a in ((0, 0), (9.7, 10)):
         state = charger(drawn_a, output_current_a=float(told_a), output_phases=3)
         decision = decide(NOW, inverter(6000), state, FAST, lost)

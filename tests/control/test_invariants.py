@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import Memory, Policy, decide
+from easee_load_balancer.control.controller import ControllerState, Policy, decide
 from easee_load_balancer.measurements import (
     CAR_CURRENTS_OBSERVED,
     CIRCUIT_CURRENTS_OBSERVED,
@@ -90,7 +90,7 @@ def policies(draw: st.DrawFn) -> Policy:
 
 missed = st.floats(0, 500)
 memories = st.builds(
-    Memory,
+    ControllerState,
     setpoint_a=st.one_of(st.none(), st.just(0), st.integers(6, 32)),
     phases=st.sampled_from([1, 3]),
     pushed_at=recently,
@@ -125,27 +125,30 @@ boosts = st.one_of(
 
 
 @settings(max_examples=500, deadline=None)
-@given(reading=readings, state=chargers, policy=policies(), memory=memories, boost=boosts)
+@given(reading=readings, state=chargers, policy=policies(), controller_state=memories, boost=boosts)
 def test_what_must_never_happen(
     reading: InverterReading,
     state: ChargerState,
     policy: Policy,
-    memory: Memory,
+    controller_state: ControllerState,
     boost: Boost | None,
 ) -> None:
-    decision = decide(NOW, reading, state, policy, memory, boost)
-    assert decide(NOW, reading, state, policy, memory, boost) == decision
+    decision = decide(NOW, reading, state, policy, controller_state, boost)
+    assert decide(NOW, reading, state, policy, controller_state, boost) == decision
     if boost is not None:
         policy = boost.over(policy)
     assert 0 < len(decision.reason.removeprefix(f"{boost}: ")) <= 140
-    assert Memory.model_validate_json(decision.memory.model_dump_json()) == decision.memory
+    assert ControllerState.model_validate_json(decision.state.model_dump_json()) == decision.state
     setpoint = decision.setpoint
     if setpoint is None or not decision.push:
         return
     assert (
         setpoint.current_a == 0
         or setpoint.current_a >= policy.min_current_a
-        or (memory.setpoint is not None and setpoint.current_a <= memory.setpoint.current_a)
+        or (
+            controller_state.setpoint is not None
+            and setpoint.current_a <= controller_state.setpoint.current_a
+        )
     )
     if setpoint.current_a == 0:
         return
@@ -154,12 +157,12 @@ def test_what_must_never_happen(
         state.charger_max_current_a,
         state.charger_current_a,
         *state.circuit_max_current_a[: setpoint.phases],
-        *(decision.memory.elsewhere_a or ())[: setpoint.phases],
+        *(decision.state.elsewhere_a or ())[: setpoint.phases],
     ):
         assert limit_a is None or setpoint.current_a <= limit_a
-    _assert_within_fuse(setpoint, reading, state, policy, memory)
-    if "unknown for" in decision.reason and memory.setpoint is not None:
-        assert setpoint.current_a <= memory.setpoint.current_a
+    _assert_within_fuse(setpoint, reading, state, policy, controller_state)
+    if "unknown for" in decision.reason and controller_state.setpoint is not None:
+        assert setpoint.current_a <= controller_state.setpoint.current_a
 
 
 def _assert_within_fuse(
@@ -167,7 +170,7 @@ def _assert_within_fuse(
     reading: InverterReading,
     state: ChargerState,
     policy: Policy,
-    memory: Memory,
+    controller_state: ControllerState,
 ) -> None:
     """Import less the most that the car may be drawing now, plus what it may draw, fits."""
     usable_a = policy.main_fuse_a - policy.fuse_margin_a
@@ -177,12 +180,12 @@ def _assert_within_fuse(
         assert setpoint.current_a <= usable_a / 2
         return
     imports = [-amps for amps, _ in phases if amps is not None]
-    held = memory.setpoint or Setpoint(0)
-    if memory.setpoint is None and state.mode is ChargerMode.CHARGING:
+    held = controller_state.setpoint or Setpoint(0)
+    if controller_state.setpoint is None and state.mode is ChargerMode.CHARGING:
         # what the charger gave before the first cycle
         given_a = int(state.output_current_a or 0)
         held = Setpoint(given_a if given_a >= 6 else 0, 1 if state.output_phases == 1 else 3)
-    drawing = min(held.phases, memory.car_phases or 3)
-    car_a = max(held.current_a, memory.before_a, (state.car_w or 0) / drawing / 180)
+    drawing = min(held.phases, controller_state.car_phases or 3)
+    car_a = max(held.current_a, controller_state.before_a, (state.car_w or 0) / drawing / 180)
     if imports:
         assert setpoint.current_a <= usable_a - max(imports) + car_a

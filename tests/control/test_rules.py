@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from easee_load_balancer.control.controller import (
     RENEW_AFTER,
+    ControllerState,
     Decision,
-    Memory,
     Policy,
     after_push,
     decide,
@@ -28,7 +28,7 @@ class Case:
     name: str
     inverter: InverterReading
     charger: ChargerState
-    memory: Memory
+    controller_state: ControllerState
     setpoint: Setpoint | None
     because: str
     policy: Policy = field(default_factory=Policy)
@@ -270,7 +270,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case) -> None:
-    decision = decide(NOW, case.inverter, case.charger, case.policy, case.memory)
+    decision = decide(NOW, case.inverter, case.charger, case.policy, case.controller_state)
     assert (decision.setpoint, decision.reason) == (case.setpoint, decision.reason)
     assert case.because in decision.reason
     if case.push is not None:
@@ -288,13 +288,14 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
 
 def test_a_charge_under_way_before_the_first_cycle_is_not_interrupted() -> None:
     state = charger(9.7, output_current_a=10.0, output_phases=3)
-    decision = decide(NOW, inverter(100), state, Policy(), Memory())
+    decision = decide(NOW, inverter(100), state, Policy(), ControllerState())
     assert decision.setpoint == Setpoint(10)
     assert decision.push
 
 
 def test_memory_of_another_version_is_read() -> None:
-    assert Memory.model_validate({"setpoint_a": 8, "forgotten": 1}) == Memory(setpoint_a=8)
+    stored = {"setpoint_a": 8, "forgotten": 1}
+    assert ControllerState.model_validate(stored) == ControllerState(setpoint_a=8)
 
 
 def test_the_phases_of_the_car_are_learned_from_what_the_cloud_sends() -> None:
@@ -308,34 +309,36 @@ def test_the_phases_of_the_car_are_learned_from_what_the_cloud_sends() -> None:
         ],
         NOW,
     )
-    assert decide(NOW, inverter(0), state, Policy(), told(10)).memory.car_phases == 1
+    assert decide(NOW, inverter(0), state, Policy(), told(10)).state.car_phases == 1
 
 
 def test_a_renewal_is_no_change() -> None:
-    memory = told(10, missed_wh={0: 3.0})
-    renewed = after_push(memory, Setpoint(10), NOW)
-    assert renewed == memory.model_copy(update={"pushed_at": NOW})
+    controller_state = told(10, missed_wh={0: 3.0})
+    renewed = after_push(controller_state, Setpoint(10), NOW)
+    assert renewed == controller_state.model_copy(update={"pushed_at": NOW})
 
 
 def test_blind_for_long_means_a_pause_and_then_on_again() -> None:
     """No current is held for ever, and nobody has to do anything when the meter is back."""
-    memory = told(10)
+    controller_state = told(10)
     seen: list[tuple[int, int | None]] = []
     for second in range(0, 400, 10):
         now = NOW + timedelta(seconds=second)
-        decision = decide(now, InverterReading.unknown(now), charger(9.7), Policy(), memory)
-        memory = _follow(decision, now)
-        seen.append((second, memory.setpoint_a))
+        decision = decide(
+            now, InverterReading.unknown(now), charger(9.7), Policy(), controller_state
+        )
+        controller_state = _follow(decision, now)
+        seen.append((second, controller_state.setpoint_a))
     assert seen[5] == (50, 10)
     assert seen[7] == (70, 6)
     assert seen[-1] == (390, 0)
     back = NOW + timedelta(seconds=400)
     for second in range(0, 120, 10):
         now = back + timedelta(seconds=second)
-        decision = decide(now, inverter(6000, taken_at=now), charger(), Policy(), memory)
-        memory = _follow(decision, now)
-    assert memory.setpoint_a == 9
+        decision = decide(now, inverter(6000, taken_at=now), charger(), Policy(), controller_state)
+        controller_state = _follow(decision, now)
+    assert controller_state.setpoint_a == 9
 
 
-def _follow(decision: Decision, now: datetime) -> Memory:
-    return (decision.pushed(now) if decision.push else decision).memory
+def _follow(decision: Decision, now: datetime) -> ControllerState:
+    return (decision.pushed(now) if decision.push else decision).state

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from easee_load_balancer.devices.connections import Links
+from easee_load_balancer.devices.connections import Connections
 from easee_load_balancer.devices.easee.client import Easee
 from easee_load_balancer.devices.huawei.client import InverterAddress
 from easee_load_balancer.errors import BadCredentials
@@ -73,7 +73,7 @@ async def relay(house: House) -> AsyncIterator[Relay]:
 
 
 async def test_everybody_shares_one_connection(house: House, tmp_path: Path) -> None:
-    links, owner = Links(), account(house.api_url)
+    links, owner = Connections(), account(house.api_url)
     async with links.held():
         inverter, easee = await links.inverter(address(house)), await links.easee(owner, tmp_path)
         for _ in range(2):
@@ -87,7 +87,7 @@ async def test_everybody_shares_one_connection(house: House, tmp_path: Path) -> 
 
 
 async def test_the_last_holder_closes(house: House, relay: Relay, tmp_path: Path) -> None:
-    links, owner = Links(), account(house.api_url)
+    links, owner = Connections(), account(house.api_url)
     async with links.held():
         inverter, easee = await links.inverter(address(relay)), await links.easee(owner, tmp_path)
         await asyncio.gather(inverter.read(), easee.state(CHARGER))
@@ -104,7 +104,7 @@ async def test_the_last_holder_closes(house: House, relay: Relay, tmp_path: Path
 
 
 async def test_they_are_closed_after_an_error_too(house: House, tmp_path: Path) -> None:
-    links, owner = Links(), account(house.api_url)
+    links, owner = Connections(), account(house.api_url)
 
     async def fail() -> None:
         async with links.held():
@@ -120,7 +120,7 @@ async def test_they_are_closed_after_an_error_too(house: House, tmp_path: Path) 
 
 
 async def test_a_changed_inverter_replaces_the_connection(relay: Relay) -> None:
-    links = Links()
+    links = Connections()
     async with links.held():
         before = await links.inverter(address(relay))
         await before.read()
@@ -134,7 +134,7 @@ async def test_a_changed_inverter_replaces_the_connection(relay: Relay) -> None:
 
 
 async def test_a_changed_password_replaces_the_session(house: House, tmp_path: Path) -> None:
-    links = Links()
+    links = Connections()
     async with links.held():
         right = await links.easee(account(house.api_url), tmp_path)
         assert (await right.state(CHARGER)).online
@@ -148,7 +148,7 @@ async def test_a_changed_password_replaces_the_session(house: House, tmp_path: P
 
 
 async def test_who_ask_at_the_same_time_get_the_same_connection(house: House) -> None:
-    links = Links()
+    links = Connections()
     async with links.held():
         before = await links.inverter(address(house))
         reading = asyncio.create_task(before.read())
@@ -162,7 +162,7 @@ async def test_who_ask_at_the_same_time_get_the_same_connection(house: House) ->
 async def test_who_comes_while_the_last_one_leaves_gets_a_connection(
     house: House, tmp_path: Path
 ) -> None:
-    links, owner = Links(), account(house.api_url)
+    links, owner = Connections(), account(house.api_url)
     holder = AsyncExitStack()
     await holder.enter_async_context(links.held())
     await (await links.easee(owner, tmp_path)).state(CHARGER)

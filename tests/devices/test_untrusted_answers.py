@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from easee_load_balancer.control.controller import Memory, Policy, decide
+from easee_load_balancer.control.controller import ControllerState, Policy, decide
 from easee_load_balancer.devices.easee.models import (
     OBSERVATION_IDS,
     Charger,
@@ -97,7 +97,7 @@ def _assert_harmless(state: ChargerState) -> None:
     for amps in (state.output_current_a, *state.circuit_max_current_a, *state.car_current_a):
         assert amps is None or abs(amps) <= 500
     assert state.car_w is None or abs(state.car_w) <= 30_000
-    decision = decide(NOW, InverterReading.unknown(NOW), state, Policy(), Memory())
+    decision = decide(NOW, InverterReading.unknown(NOW), state, Policy(), ControllerState())
     assert len(decision.reason) <= 140
     assert decision.reason.isprintable()
 

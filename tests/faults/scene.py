@@ -21,7 +21,7 @@ from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow_async
 from prefect.states import Scheduled
 
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.worker.offline import alone
@@ -148,7 +148,7 @@ async def a_scene(
             scene = Scene(home, clock, data_folder, with_prefect)
             scene.load(CALM_A)
             await Site.load(SITE)
-            async with LINKS.held():
+            async with CONNECTIONS.held():
                 for _ in range(4):
                     await scene.next_cycle()
                 yield scene

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from easee_load_balancer.control.controller import Decision, Memory
+from easee_load_balancer.control.controller import ControllerState, Decision
 from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.energy.power_flows import COLUMNS
 from easee_load_balancer.errors import HistoryError
@@ -44,7 +44,7 @@ def cycle(at: datetime, pv_w: float = 5000.0, site: str = "home") -> Cycle:
         mode="solar",
         inverter=inverter,
         charger=ChargerState.unknown(at),
-        decision=Decision(None, push=False, reason="no car connected", memory=Memory()),
+        decision=Decision(None, push=False, reason="no car connected", state=ControllerState()),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from easee_load_balancer.control.controller import Memory
+from easee_load_balancer.control.controller import ControllerState
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history import migrations as schema
 from easee_load_balancer.history.migrations import VERSION
@@ -41,7 +41,13 @@ def a_cycle(minute: int) -> Cycle:
     """A cycle so many minutes after noon."""
     at = NOON + timedelta(minutes=minute)
     return Cycle(
-        site="home", scheduled_at=at, at=at, run_id="", outcome="held", reason="", memory={}
+        site="home",
+        scheduled_at=at,
+        at=at,
+        run_id="",
+        outcome="held",
+        reason="",
+        controller_state={},
     )
 
 
@@ -74,7 +80,7 @@ def test_what_an_older_version_remembered_is_understood(tmp_path: Path) -> None:
     last = history.last_cycle("home")
     history.close()
     assert last is not None
-    assert Memory.model_validate(last.memory).setpoint_a == 11
+    assert ControllerState.model_validate(last.controller_state).setpoint_a == 11
 
 
 def test_a_new_history_needs_no_copy(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
-from easee_load_balancer.control.controller import Decision, Memory
+from easee_load_balancer.control.controller import ControllerState, Decision
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import Cycle, History, open_history
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
@@ -42,7 +42,8 @@ for line in sys.stdin:
     for minute in range(40):
         at = datetime(2026, 6, 21, 12, minute, tzinfo=UTC)
         history.record(
-            Cycle(site=site, scheduled_at=at, at=at, run_id="", outcome="", reason="", memory={})
+            Cycle(
+site=site, scheduled_at=at, at=at, run_id="", outcome="", reason="", controller_state={})
         )
     history.close()
     print("done", flush=True)
@@ -78,7 +79,7 @@ def history(url: str) -> Iterator[History]:
 def cycle(minute: float = 0, site: str = "home", **columns: Any) -> Cycle:
     """A cycle so many minutes after noon that knows nothing else."""
     at = NOON + minute * MINUTE
-    known = {"run_id": "run", "outcome": "held", "reason": "", "memory": {}}
+    known = {"run_id": "run", "outcome": "held", "reason": "", "controller_state": {}}
     return Cycle(site=site, **({"scheduled_at": at, "at": at} | known | columns))
 
 
@@ -140,11 +141,11 @@ def test_without_a_note_the_newest_cycle_is_the_last(history: History, url: str)
 
 def test_what_is_remembered_comes_back(history: History, url: str) -> None:
     memory = {"pushed_at": NOON.isoformat(), "setpoint_a": None, "samples": [1, 2.5], "øre": True}
-    history.record(cycle(memory=memory))
+    history.record(cycle(controller_state=memory))
     with opened(url) as another:
         last = another.last_cycle("home")
     assert last is not None
-    assert last.memory == memory
+    assert last.controller_state == memory
 
 
 def test_unknown_is_null_and_zero_is_zero(history: History, url: str) -> None:
@@ -219,7 +220,7 @@ def test_a_cycle_tells_what_happened(outcome: str, case: dict[str, Any], history
     if case.get("asleep"):
         inverter = InverterReading.sleeping(NOON)
     setpoint = Setpoint(11, 3) if case["push"] else None
-    decision = Decision(setpoint, push=case["push"], reason="sunny", memory=Memory())
+    decision = Decision(setpoint, push=case["push"], reason="sunny", state=ControllerState())
     row = Cycle.of(
         site="home",
         scheduled_at=NOON,
@@ -238,7 +239,7 @@ def test_a_cycle_tells_what_happened(outcome: str, case: dict[str, Any], history
     assert (last.outcome, last.reason) == (outcome, case.get("failure", "sunny"))
     assert (last.setpoint_a, last.setpoint_phases) == ((11, 3) if setpoint else (None, None))
     assert last.pv_w == (0 if case.get("asleep") else None)
-    assert last.memory == Memory().model_dump(mode="json")
+    assert last.controller_state == ControllerState().model_dump(mode="json")
 
 
 def test_enumerations_are_numbers(history: History) -> None:

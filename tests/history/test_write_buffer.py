@@ -12,7 +12,7 @@ import pytest
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history import store as history
 from easee_load_balancer.history.store import Cycle, open_history
-from easee_load_balancer.history.write_buffer import Journal
+from easee_load_balancer.history.write_buffer import WriteBuffer
 
 Lockable = tuple[str, sqlite3.Connection]
 NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
@@ -21,7 +21,13 @@ NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
 def cycle(minute: int) -> Cycle:
     at = NOON + timedelta(minutes=minute)
     return Cycle(
-        site="home", scheduled_at=at, at=at, run_id="", outcome="held", reason="", memory={}
+        site="home",
+        scheduled_at=at,
+        at=at,
+        run_id="",
+        outcome="held",
+        reason="",
+        controller_state={},
     )
 
 
@@ -32,7 +38,7 @@ def locked(
     """A history, and a connection of another process that can lock it."""
     monkeypatch.setattr(history, "_SQLITE_BUSY_S", 0.1)
     url = f"sqlite:///{tmp_path / 'history.db'}"
-    Journal(url).record(cycle(0))
+    WriteBuffer(url).record(cycle(0))
     other = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
     yield url, other
     other.close()
@@ -41,7 +47,7 @@ def locked(
 
 def test_what_could_not_be_written_is_written_later(locked: Lockable) -> None:
     url, other = locked
-    journal = Journal(url)
+    journal = WriteBuffer(url)
     other.execute("BEGIN IMMEDIATE")
     for minute in (1, 2):
         with pytest.raises(HistoryError, match=f"locked.*works again: {minute}"):
@@ -58,7 +64,7 @@ def test_what_could_not_be_written_is_written_later(locked: Lockable) -> None:
 
 def test_what_others_recorded_is_seen(locked: Lockable) -> None:
     url, _ = locked
-    journal, another = Journal(url), Journal(url)
+    journal, another = WriteBuffer(url), WriteBuffer(url)
     journal.record(cycle(1))
     another.record(cycle(2))
     last = journal.last_cycle("home")
@@ -67,7 +73,7 @@ def test_what_others_recorded_is_seen(locked: Lockable) -> None:
 
 
 def test_a_history_that_cannot_be_opened_leaves_what_is_known(tmp_path: Path) -> None:
-    journal = Journal(f"sqlite:///{tmp_path / 'missing' / 'history.db'}")
+    journal = WriteBuffer(f"sqlite:///{tmp_path / 'missing' / 'history.db'}")
     with pytest.raises(HistoryError, match="could not be opened"):
         journal.last_cycle("home")
     assert journal.last_known("home") is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from easee_load_balancer.control.controller import Memory
+from easee_load_balancer.control.controller import ControllerState
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading
 
 NOW = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
@@ -56,9 +56,9 @@ def charger(current_a: float = 0.0, phases: int = 3, **other: Any) -> ChargerSta
     return replace(state, **other)
 
 
-def told(current_a: int, phases: int = 3, **other: Any) -> Memory:
-    """The memory of a law that commanded this long ago; everything was weighed up 10 s ago."""
-    memory = Memory(
+def told(current_a: int, phases: int = 3, **other: Any) -> ControllerState:
+    """The state of a law that commanded this long ago; everything was weighed up 10 s ago."""
+    state = ControllerState(
         setpoint_a=current_a,
         phases=phases,
         pushed_at=LONG_AGO,
@@ -69,4 +69,4 @@ def told(current_a: int, phases: int = 3, **other: Any) -> Memory:
         before_phases=phases,
         weighed_at=NOW - timedelta(seconds=10),
     )
-    return memory.model_copy(update=other)
+    return state.model_copy(update=other)

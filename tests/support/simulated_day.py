@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from easee_load_balancer.control.controller import TIME_TO_LIVE, Memory, Policy, decide
+from easee_load_balancer.control.controller import TIME_TO_LIVE, ControllerState, Policy, decide
 from easee_load_balancer.devices.easee.models import OBSERVATION_IDS, Observation, charger_state
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY,
@@ -161,7 +161,7 @@ class _Control:
         self.devices = devices
         self.cycles: list[Cycle] = []
         self._plant, self._troubles, self._policy, self._site = plant, troubles, policy, site
-        self._rng, self._memory = random.Random(5), Memory()
+        self._rng, self._state = random.Random(5), ControllerState()
 
     def cycle(self, second: int, at: datetime) -> None:
         """Read, decide, command and remember; or nothing, when the cycle gets lost."""
@@ -174,12 +174,12 @@ class _Control:
         lost = self._rng.random() < troubles.lost_share
         if lost or _within(troubles.charger_unknown, second):
             charger = ChargerState.unknown(at)
-        decision = decide(at, inverter, charger, self._policy, self._memory)
+        decision = decide(at, inverter, charger, self._policy, self._state)
         if decision.push and decision.setpoint is not None:
             current = decision.setpoint.circuit_current_a
             self._plant.charger.command_circuit(self._plant.clock_s, current, TTL_S)
             decision = decision.pushed(at)
-        self._memory = decision.memory
+        self._state = decision.state
         read = inverter.pv_w is not None and charger.online
         self.cycles.append(
             Cycle.of(

@@ -25,7 +25,7 @@ from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_flow_run
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
-from easee_load_balancer.devices.connections import LINKS
+from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.orchestration.worker.offline import alone
 from easee_load_balancer.orchestration.worker.run_states import cancelled
 from easee_load_balancer.orchestration.worker.schedule import Plan
@@ -92,7 +92,7 @@ class FlowHost:
 
     async def _serve(self) -> None:
         with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
-            async with LINKS.held(), AsyncClientContext():
+            async with CONNECTIONS.held(), AsyncClientContext():
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()
                 await self._ended.wait()
