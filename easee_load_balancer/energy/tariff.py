@@ -1,4 +1,4 @@
-"""What a kilowatt-hour costs and earns."""
+"""The price model: what a kilowatt-hour costs and earns, for the law, summaries and backtests."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ class Prices(BaseModel):
         description="Currency of the prices, for example EUR or SEK.",
     )
     import_price: Price = Field(
-        title="Import price", description="What a kWh from the grid costs, taxes and fees included."
+        default=0.30,
+        title="Import price",
+        description="What a kWh from the grid costs, taxes and fees included.",
     )
     export_price: Price = Field(
-        title="Export price", description="What a kWh sold to the grid earns."
+        default=0.08, title="Export price", description="What a kWh sold to the grid earns."
+    )
+    night_price: Price = Field(
+        default=0.20,
+        title="Night price",
+        description="What a kWh costs when the car charges at night instead of on solar.",
     )
     import_price_by_hour: list[Price] = Field(
         default_factory=list,
@@ -45,6 +52,33 @@ class Prices(BaseModel):
             if len(getattr(self, name)) not in (0, HOURS):
                 raise ValueError(f"{name} needs {HOURS} prices, one for each hour, or none at all")
         return self
+
+    @model_validator(mode="after")
+    def _estimate_missing_night_price(self) -> Self:
+        # tariffs saved before there was a night price can be in any currency
+        if "import_price" in self.model_fields_set and "night_price" not in self.model_fields_set:
+            self.night_price = round(self.import_price * 2 / 3, 4)
+        return self
+
+    @property
+    def solar_gain(self) -> float:
+        """What a kWh of solar in the car saves, compared with charging it at night."""
+        return self.night_price - self.export_price
+
+    @property
+    def grid_loss(self) -> float:
+        """What a kWh from the grid by day costs more than at night."""
+        return self.import_price - self.night_price
+
+    @property
+    def grid_weight(self) -> float | None:
+        """How many kWh of solar in the car pay for one kWh from the grid by day.
+
+        None where solar is worth more as export than in the car.
+        """
+        if self.solar_gain <= 0:
+            return None
+        return max(0.0, self.grid_loss) / self.solar_gain
 
     @property
     def import_prices(self) -> list[float]:

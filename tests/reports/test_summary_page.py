@@ -1,4 +1,4 @@
-"""Words, pictures, periods and prices."""
+"""Words, pictures and periods."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from matplotlib.image import imread
-from pydantic import ValidationError
 
 from easee_load_balancer.energy.accounting import Energy
-from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.periods import Period, PeriodKind, bounds
 from easee_load_balancer.reports.summary import Summary
 from easee_load_balancer.reports.summary_charts import bars_picture, by_bar
@@ -136,9 +134,3 @@ def test_local_days_have_their_own_length(day: date, hours: int) -> None:
 def test_a_period_cannot_end_before_it_begins() -> None:
     with pytest.raises(ValueError, match="before the first"):
         Period.between(DAY, DAY - timedelta(days=1), ZONE)
-
-
-def test_prices_by_hour_are_for_whole_days() -> None:
-    assert Prices(import_price=2, export_price=1).import_prices == [2.0] * 24
-    with pytest.raises(ValidationError, match="needs 24 prices"):
-        Prices(import_price=2, export_price=1, export_price_by_hour=[1.0, 2.0])

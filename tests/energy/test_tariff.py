@@ -1,0 +1,33 @@
+"""The price model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from easee_load_balancer.energy.tariff import Prices
+
+
+def test_one_price_holds_all_day_and_hourly_prices_for_whole_days() -> None:
+    assert Prices(import_price=2, export_price=1).import_prices == [2.0] * 24
+    with pytest.raises(ValidationError, match="needs 24 prices"):
+        Prices(export_price_by_hour=[1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("prices", "weight"),
+    [
+        pytest.param({}, (0.30 - 0.20) / (0.20 - 0.08), id="defaults"),
+        pytest.param({"night_price": 0.40}, 0.0, id="cheaper by day than at night"),
+        pytest.param({"night_price": 0.05}, None, id="solar is worth more as export"),
+        pytest.param(
+            {"import_price": 2.1, "export_price": 0.6}, 0.875, id="saved without a night price"
+        ),
+    ],
+)
+def test_grid_weight_is_the_extra_cost_by_day_over_the_gain_of_solar(
+    prices: dict[str, Any], weight: float | None
+) -> None:
+    assert Prices(**prices).grid_weight == (None if weight is None else pytest.approx(weight))
