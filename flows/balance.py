@@ -12,7 +12,9 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import ControllerState, Decision
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.errors import (
     BalancerError,
@@ -81,9 +83,10 @@ async def _cycle(setup: Site, run: Run, word: Word) -> _Done | None:
     house = await _read_house(setup, failures, night=state.is_night(run.started_at))
     now = datetime.now(UTC)
     boost = await _boost(past, now, house.charger, failures)
-    decision = compute_setpoint(now, house.inverter, house.charger, setup.policy, state, boost)
+    inputs = CycleInputs(now, house.inverter, house.charger, setup.policy, boost=boost)
+    decision = compute_setpoint(inputs, state)
     if decision.push and decision.setpoint is not None:
-        word.leave(ControllerState.word_of(decision.setpoint, now))
+        word.leave(ControllerState.pending_record(decision.setpoint, now))
         decision = await _push(setup, decision, decision.setpoint, now, failures)
     run.log(cycle_line(house.inverter, house.charger, setup.policy, decision))
     cycle = Cycle.of(
@@ -135,7 +138,7 @@ async def _push(
     except ChargerError as error:
         failures.append(str(error))
         in_doubt = isinstance(error, ChargerUnreachable | InvalidAnswer)
-        return decision.in_doubt(now) if in_doubt else decision
+        return decision.unconfirmed(now) if in_doubt else decision
     return decision.pushed(now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from easee_load_balancer.control.controller import TIME_TO_LIVE
+from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.measurements import ChargerState, Setpoint
 from easee_load_balancer.orchestration.blocks import EaseeCharger

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from easee_load_balancer.backtest.replay import STEP_S, House, PastDay, Samples, Stay
-from easee_load_balancer.control.power_estimate import DRAWING_W, GAP_A, NOMINAL_VOLTAGE_V
+from easee_load_balancer.control.power_estimate import CAR_UNDERDRAW_A, DRAWING_W, NOMINAL_VOLTAGE_V
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy import accounting as energy
 from easee_load_balancer.energy import power_flows as ledger
@@ -201,7 +201,7 @@ class Clues:
         self.three_phase_cycles += len(three)
         offered_a = three["setpoint_a"].to_numpy()
         drawn_a = three["car_w"].to_numpy() / NOMINAL_VOLTAGE_V
-        self.phases.append(drawn_a / (offered_a - GAP_A))
+        self.phases.append(drawn_a / (offered_a - CAR_UNDERDRAW_A))
         self.current_a.append(np.array([offered_a, drawn_a]))
 
     def house(self, battery_kwh: float | None) -> House:

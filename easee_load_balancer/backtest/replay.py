@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from easee_load_balancer.control.controller import TIME_TO_LIVE, ControllerState, Policy, decide
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run_day
@@ -34,7 +37,7 @@ class PolicyLaw:
         self, now: datetime, inverter: InverterReading, charger: ChargerState
     ) -> Setpoint | None:
         """The setpoint to send now, None to send nothing."""
-        decision = decide(now, inverter, charger, self.policy, self.state)
+        decision = decide(CycleInputs(now, inverter, charger, self.policy), self.state)
         self.state = decision.state
         if decision.setpoint is None or not decision.push:
             return None

@@ -20,7 +20,9 @@ from easee_load_balancer.commands.troubleshooting import (
     usual_causes,
 )
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import TIME_TO_LIVE, ControllerState, decide
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.devices.easee.client import Easee
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.easee.models import ChargerAddress, Controls
@@ -179,7 +181,7 @@ def _tell(
     boost = boost and boost.after(now, charger)
     if boost is not None and boost.ended(now):
         boost = None
-    decision = decide(now, inverter, charger, site.policy, state, boost)
+    decision = decide(CycleInputs(now, inverter, charger, site.policy, boost=boost), state)
     tell_rows(
         console,
         f"{now.astimezone():%Y-%m-%d %H:%M:%S}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from easee_load_balancer.control.controller import TIME_TO_LIVE
-from easee_load_balancer.control.cycle_inputs import ONE_PHASE_GRIDS
+from easee_load_balancer.control.limits import ONE_PHASE_GRIDS
 from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.easee.models import Controls
 from easee_load_balancer.devices.huawei.identity import Identity

@@ -1,4 +1,4 @@
-"""Whether the charger does what it was told, or what somebody else told it."""
+"""Whether the charger has applied our command, or another controller's."""
 
 from __future__ import annotations
 
@@ -16,76 +16,76 @@ from easee_load_balancer.measurements import (
 
 _Amperes = tuple[float, float, float]
 
-_TAKEN = timedelta(seconds=10)
-"""From a command until the charger has taken it."""
+_APPLIED = timedelta(seconds=10)
+"""From a command until the charger has applied it."""
 _SHOWN = timedelta(seconds=25)
-"""From a command until the cloud shows that the charger has taken it."""
+"""From a command until the cloud shows that the charger has applied it."""
 _LATE = timedelta(minutes=10)
-"""A command in doubt is not taken any more after so long."""
-_OTHERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a schedule"}
-"""Reasons for less current that are other hands."""
+"""A pending command is not applied any more after this long."""
+_CONTROLLERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a schedule"}
+"""Reasons for less current that name another controller."""
 
 
-def resolve_doubt(now: datetime, charger: ChargerState, state: ControllerState) -> ControllerState:
-    """The state when the charger shows whether it has taken the command that was in doubt."""
-    asked, asked_at, shown = state.asked, state.asked_at, _shown(charger)
-    if not state.in_doubt or asked is None or asked_at is None or shown is None:
-        return state
-    seen_at = _seen_at(charger) or asked_at
-    if seen_at >= asked_at and shown == asked.circuit_current_a:
-        return after_push(state, asked, asked_at).model_copy(update={"changed_at": seen_at})
-    if state.since(asked_at, now) < _SHOWN:
-        return state
-    return _holding(shown, seen_at, state).model_copy(update={"in_doubt": False})
-
-
-def notice_other_hands(
-    charger: ChargerState, state: ControllerState, *, leave: bool = False
+def acknowledge_command(
+    now: datetime, charger: ChargerState, state: ControllerState
 ) -> ControllerState:
-    """The state with what somebody else has set on the circuit since our last command.
+    """The state once the charger shows whether it has applied the pending command."""
+    pending, sent_at, shown = state.pending, state.pending_at, _shown(charger)
+    if not state.is_pending or pending is None or sent_at is None or shown is None:
+        return state
+    seen_at = _seen_at(charger) or sent_at
+    if seen_at >= sent_at and shown == pending.circuit_current_a:
+        return after_push(state, pending, sent_at).model_copy(update={"changed_at": seen_at})
+    if state.since(sent_at, now) < _SHOWN:
+        return state
+    return _holding(shown, seen_at, state).model_copy(update={"is_pending": False})
 
-    A current below ours is a limit from then on, and what the charger holds. It ends when the
-    charger shows more, with the car's visit, or when we leave the charger alone.
+
+def notice_external_limit(
+    charger: ChargerState, state: ControllerState, *, ignore: bool = False
+) -> ControllerState:
+    """The state with what another controller has set on the circuit since our last command.
+
+    A current below ours is a limit from then on, and the active setpoint. It ends when the
+    charger shows more, when the car leaves, or when the charger is left alone (`ignore`).
     """
-    held, before, shown = state.setpoint, state.elsewhere_a, _shown(charger)
-    if leave or (charger.online and charger.mode is ChargerMode.DISCONNECTED):
-        return state.model_copy(update={"elsewhere_a": None})
-    if held is None or shown is None:
+    active, limit_a, shown = state.setpoint, state.external_limit_a, _shown(charger)
+    if ignore or (charger.online and charger.mode is ChargerMode.DISCONNECTED):
+        return state.model_copy(update={"external_limit_a": None})
+    if active is None or shown is None:
         return state
-    if before is not None and any(
-        amps > limit_a for amps, limit_a in zip(shown, before, strict=True)
-    ):
-        state = state.model_copy(update={"elsewhere_a": None})
+    if limit_a is not None and any(a > b for a, b in zip(shown, limit_a, strict=True)):
+        state = state.model_copy(update={"external_limit_a": None})
     seen_at = _seen_at(charger)
-    if seen_at is None or not _less(charger, held) or not _by_somebody_else(charger, state):
+    if seen_at is None or not _less(charger, active) or not _by_another_controller(charger, state):
         return state
-    return _holding(shown, seen_at, state).model_copy(update={"elsewhere_a": shown})
+    return _holding(shown, seen_at, state).model_copy(update={"external_limit_a": shown})
 
 
-def disobeyed(
-    now: datetime, setpoint: Setpoint, charger: ChargerState, state: ControllerState
+def unconfirmed_current(
+    now: datetime, charger: ChargerState, state: ControllerState
 ) -> float | None:
-    """The circuit current in A that the charger shows long after another was commanded."""
-    if state.pushed_at is None:
+    """The circuit current in A that the charger reports long after another was commanded."""
+    active = state.setpoint
+    if active is None or state.pushed_at is None:
         return None
     age, seen_at = state.since(state.pushed_at, now), _seen_at(charger)
-    told = setpoint.circuit_current_a
     if age >= CLOUD_SETTLES:
-        for amps, allowed in zip(charger.circuit_current_a, told, strict=True):
+        for amps, allowed in zip(charger.circuit_current_a, active.circuit_current_a, strict=True):
             if amps is not None and amps > allowed:
                 return amps
-    if not _less(charger, setpoint):
+    if not _less(charger, active):
         return None
     unmoved = seen_at is not None and seen_at < state.pushed_at
-    ours = unmoved or _taken_late(charger, state)
+    ours = unmoved or _applied_late(charger, state)
     if (_fallen_back(charger) and age >= CLOUD_SETTLES) or (ours and age >= CAR_STARTS):
         return min(amps for amps in charger.circuit_current_a if amps is not None)
     return None
 
 
-def other_limit(charger: ChargerState, current_a: int) -> str:
-    """Who gives the car less than this, and how much; empty where nobody does."""
-    who = _OTHERS.get(charger.reason_for_no_current or 0)
+def other_controller(charger: ChargerState, current_a: int) -> str:
+    """Which other controller gives the car less than this, and how much; empty if none does."""
+    who = _CONTROLLERS.get(charger.reason_for_no_current or 0)
     given_a = charger.output_current_a
     if who is None or given_a is None or given_a >= current_a:
         return ""
@@ -108,7 +108,7 @@ def _holding(shown: _Amperes, seen_at: datetime, state: ControllerState) -> Cont
             "before_a": before.current_a,
             "before_phases": before.phases,
             "changed_at": seen_at,
-            "missed_step_wh": 0.0,
+            "accumulated_step_benefit_wh": 0.0,
         }
     )
 
@@ -119,33 +119,33 @@ def _shown(charger: ChargerState) -> _Amperes | None:
     return None if l1 is None or l2 is None or l3 is None or not charger.online else (l1, l2, l3)
 
 
-def _less(charger: ChargerState, told: Setpoint) -> bool:
-    pairs = zip(charger.circuit_current_a, told.circuit_current_a, strict=True)
+def _less(charger: ChargerState, commanded: Setpoint) -> bool:
+    pairs = zip(charger.circuit_current_a, commanded.circuit_current_a, strict=True)
     return any(amps is not None and int(amps) < wanted for amps, wanted in pairs)
 
 
-def _by_somebody_else(charger: ChargerState, state: ControllerState) -> bool:
+def _by_another_controller(charger: ChargerState, state: ControllerState) -> bool:
     """Whether the charger's value came neither of our last command nor of its end."""
     seen_at, pushed_at = _seen_at(charger), state.pushed_at
-    if seen_at is None or pushed_at is None or state.in_doubt:
+    if seen_at is None or pushed_at is None or state.is_pending:
         return False
-    if _fallen_back(charger) or _taken_late(charger, state):
+    if _fallen_back(charger) or _applied_late(charger, state):
         return False
-    return _TAKEN <= seen_at - pushed_at < TIME_TO_LIVE - timedelta(minutes=1)
+    return _APPLIED <= seen_at - pushed_at < TIME_TO_LIVE - timedelta(minutes=1)
 
 
 def _fallen_back(charger: ChargerState) -> bool:
-    """Whether the circuit has what it has when nobody commands it."""
+    """Whether the circuit is at the current that it falls back to without commands."""
     return charger.circuit_current_a == charger.offline_current_a
 
 
-def _taken_late(charger: ChargerState, state: ControllerState) -> bool:
-    """Whether the charger shows a command of ours that was in doubt before the last one."""
-    seen_at, asked_at = _seen_at(charger), state.asked_at
-    if seen_at is None or asked_at is None or state.asked is None:
+def _applied_late(charger: ChargerState, state: ControllerState) -> bool:
+    """Whether the charger shows a command of ours that was pending before the last one."""
+    seen_at, sent_at = _seen_at(charger), state.pending_at
+    if seen_at is None or sent_at is None or state.pending is None:
         return False
-    return charger.circuit_current_a == state.asked.circuit_current_a and (
-        timedelta() <= seen_at - asked_at < _LATE
+    return charger.circuit_current_a == state.pending.circuit_current_a and (
+        timedelta() <= seen_at - sent_at < _LATE
     )
 
 

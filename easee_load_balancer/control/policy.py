@@ -1,4 +1,4 @@
-"""What the owner wants of the control law."""
+"""What the owner wants from the control law."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from easee_load_balancer.measurements import MIN_CURRENT_A
 
 _PhaseChoice = Annotated[Literal["auto", "1", "3"], BeforeValidator(str)]
-"""Texts alone, which the form shows as a list; the first blocks were saved with numbers."""
+"""Text only, which the form shows as a list; the first blocks were saved with numbers."""
 
 
 class Policy(BaseModel):
-    """What the owner wants. The defaults suit a house without battery and a car on solar power."""
+    """What the owner wants. The defaults suit a house without a battery."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -21,63 +21,63 @@ class Policy(BaseModel):
         default="solar",
         title="Mode",
         description=(
-            "off: the charger is left alone. solar: charge with surplus sun. solar+minimum: as "
-            "solar, but never below the lowest current while a car wants to charge. fast: as much "
-            "as the limits and the main fuse allow."
+            "off: the charger is left alone. solar: charge from surplus PV. solar+minimum: like "
+            "solar, but never below the minimum current while a car wants to charge. fast: as "
+            "much as the limits and the main fuse allow."
         ),
     )
     phases: _PhaseChoice = Field(
         default="auto",
         title="Phases",
-        description="auto: one phase while the sun is weak, three when it is strong.",
+        description="auto: one phase while the surplus is small, three when it is large.",
     )
     min_current_a: int = Field(
         default=6,
         ge=MIN_CURRENT_A,
         le=10,
-        title="Lowest current (A)",
-        description="Below this the charge pauses; no car can charge with less than 6 A.",
+        title="Minimum current (A)",
+        description="Charging pauses below this; no car can charge with less than 6 A.",
     )
     max_current_a: int = Field(
         default=16,
         ge=10,  # the highest minimum: so the form itself refuses a crossed pair
         le=32,
-        title="Highest current (A)",
+        title="Maximum current (A)",
         description="The car never gets more than this per phase.",
     )
-    start_delay_s: int = Field(
+    start_threshold_s: int = Field(
         default=60,
         ge=0,
         le=3600,
-        title="Start delay (s)",
+        title="Start threshold (s at minimum current)",
         description=(
-            "A charge starts when the sun has carried the lowest current for so long; when it "
-            "barely pays, later."
+            "Charging starts once the missed surplus equals this long at minimum current: sooner "
+            "with plenty of surplus, later when it barely covers the minimum."
         ),
     )
-    stop_delay_s: int = Field(
+    stop_threshold_s: int = Field(
         default=120,
         ge=0,
         le=7200,
-        title="Stop delay (s)",
+        title="Stop threshold (s without surplus)",
         description=(
-            "A charge without any sun goes on at the lowest current for so long; with some sun, "
-            "longer."
+            "Without surplus, charging continues at minimum current this long before pausing; "
+            "with some surplus, longer."
         ),
     )
     start_interval_s: int = Field(
         default=300,
         ge=0,
         le=14_400,
-        title="Shortest time between starts (s)",
-        description="A charge that was paused is not started again sooner than this.",
+        title="Minimum time between starts (s)",
+        description="After a pause, charging does not start again sooner than this.",
     )
     phase_interval_s: int = Field(
         default=300,
         ge=60,
         le=14_400,
-        title="Shortest time between phase changes (s)",
-        description="Each change interrupts the charge for up to two minutes.",
+        title="Minimum time between phase changes (s)",
+        description="Each change interrupts charging for up to two minutes.",
     )
     export_margin_w: int | None = Field(
         default=None,
@@ -85,30 +85,10 @@ class Policy(BaseModel):
         le=5000,
         title="Export margin (W)",
         description=(
-            "Keep exporting this much; 0: never import for the car; negative: tolerate that much "
-            "import. Empty: the prices decide how much of a step may come from the grid."
+            "Keep exporting this much. 0: never import for the car. Negative: tolerate this much "
+            "import. Empty: the prices in the block Tariff decide how much of a current step may "
+            "come from the grid."
         ),
-    )
-    import_eur_kwh: float = Field(
-        default=0.30,
-        ge=-1,
-        le=5,
-        title="Price of imported energy (EUR/kWh)",
-        description="What a kilowatt-hour from the grid costs by day.",
-    )
-    export_eur_kwh: float = Field(
-        default=0.08,
-        ge=-1,
-        le=5,
-        title="Price of exported energy (EUR/kWh)",
-        description="What a kilowatt-hour to the grid earns.",
-    )
-    night_eur_kwh: float = Field(
-        default=0.20,
-        ge=-1,
-        le=5,
-        title="Price of charging at night (EUR/kWh)",
-        description="What the car's energy costs when it is not charged on sun.",
     )
     battery_first_until_pct: float = Field(
         default=0,
@@ -123,30 +103,30 @@ class Policy(BaseModel):
         le=30_000,
         title="Reserved for the battery (W)",
         description=(
-            "While the battery comes first, this much of the surplus is left to it; give the "
-            "power that it can take."
+            "While the battery comes first, this much of the surplus is left to it. Enter its "
+            "maximum charging power."
         ),
     )
     battery_support_w: int = Field(
         default=0,
         ge=0,
         le=30_000,
-        title="Support by the battery (W)",
+        title="Battery assist (W)",
         description="The battery may add this much to the surplus for the car; 0: never.",
     )
     battery_support_from_pct: float = Field(
         default=100,
         ge=0,
         le=100,
-        title="Support starts at (%)",
-        description="State of charge from which the battery may support the car.",
+        title="Battery assist starts at (%)",
+        description="State of charge from which the battery may assist the car.",
     )
-    battery_support_span_pct: float = Field(
+    battery_support_hysteresis_pct: float = Field(
         default=5,
         ge=0,
         le=100,
-        title="Support ends lower by (%)",
-        description="The battery goes on supporting the car until it has lost so many per cent.",
+        title="Battery assist hysteresis (%)",
+        description="Stop assisting when the state of charge drops this far below the start.",
     )
     main_fuse_a: int = Field(
         default=25,
@@ -159,18 +139,6 @@ class Policy(BaseModel):
         default=2,
         ge=0,
         le=20,
-        title="Margin to the main fuse (A)",
+        title="Main fuse margin (A)",
         description="The import per phase is kept this far below the main fuse.",
     )
-
-    @property
-    def grid_weight(self) -> float | None:
-        """What a kilowatt-hour from the grid costs, in kilowatt-hours of sun that bring as much.
-
-        None where the car shall have no energy from the grid: an export margin is set, or the
-        sun is worth more elsewhere.
-        """
-        gain_eur = self.night_eur_kwh - self.export_eur_kwh
-        if self.export_margin_w is not None or gain_eur <= 0:
-            return None
-        return max(0.0, self.import_eur_kwh - self.night_eur_kwh) / gain_eur

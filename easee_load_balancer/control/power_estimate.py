@@ -1,4 +1,4 @@
-"""How much power there is for the car, although the meter and the cloud lag behind."""
+"""The car's power when the meter was read, although meter and cloud lag behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 
 NOMINAL_VOLTAGE_V = 230.0
-GAP_A = 0.3
+CAR_UNDERDRAW_A = 0.3
 """Cars draw this much less than they are offered."""
 METER_SETTLES = timedelta(seconds=12)
 """From a command until the meter shows its effect: charger, car and a slow dongle together."""
@@ -18,20 +18,20 @@ CLOUD_SETTLES = timedelta(seconds=60)
 """From a command until the cloud shows its effect, if there is any."""
 CAR_STARTS = timedelta(seconds=150)
 """From a start or a phase change until a car that wants to charge draws."""
-STOOD = timedelta(seconds=30)
-"""A value that the cloud has shown for so long is no passing one."""
+STABLE_FOR = timedelta(seconds=30)
+"""Unchanged this long counts as steady."""
 DRAWING_W = 500.0
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """What a power in W lies between; both ends are the same when it is known."""
+class PowerRange:
+    """The bounds in W of a power; both are the same when it is known."""
 
     low_w: float
     high_w: float
 
-    def __add__(self, power_w: float) -> Range:
-        return Range(self.low_w + power_w, self.high_w + power_w)
+    def __add__(self, power_w: float) -> PowerRange:
+        return PowerRange(self.low_w + power_w, self.high_w + power_w)
 
     @property
     def middle_w(self) -> float:
@@ -59,33 +59,35 @@ def voltage_v(inverter: InverterReading, charger: ChargerState) -> float:
 
 def draw_w(current_a: float, phases: int, volts: float) -> float:
     """What a car draws of that offer."""
-    return max(0.0, current_a - GAP_A) * phases * volts
+    return max(0.0, current_a - CAR_UNDERDRAW_A) * phases * volts
 
 
-def car_range(now: datetime, charger: ChargerState, state: ControllerState, volts: float) -> Range:
+def car_power(
+    now: datetime, charger: ChargerState, state: ControllerState, volts: float
+) -> PowerRange:
     """What the car drew when the meter was read.
 
     A command that the readings cannot show yet leaves two possibilities, the draw before and the
     draw after it; the law acts only where both agree. So does a command in doubt.
     """
     car = _after_commands(now, charger, state, volts)
-    if state.asked is None or not state.in_doubt:
+    if state.pending is None or not state.is_pending:
         return car
-    asked_w = offered_w(state.asked, state, volts)
-    return Range(min(car.low_w, asked_w), max(car.high_w, asked_w))
+    pending_w = offered_w(state.pending, state, volts)
+    return PowerRange(min(car.low_w, pending_w), max(car.high_w, pending_w))
 
 
 def _after_commands(
     now: datetime, charger: ChargerState, state: ControllerState, volts: float
-) -> Range:
+) -> PowerRange:
     offer = state.setpoint
     age = state.since(state.changed_at, now)
     car_w = charger.car_w
     if car_w is None:
-        return Range(0.0, 0.0 if offer is None else offered_w(offer, state, volts))
+        return PowerRange(0.0, 0.0 if offer is None else offered_w(offer, state, volts))
     if offer is None or age >= CAR_STARTS:
         return _settled(now, charger, state, volts, car_w)
-    before = Setpoint(state.before_a, state.before_phases)
+    before = state.before
     expected_w = offered_w(offer, state, volts)
     before_w = offered_w(before, state, volts) if car_w > 0 else 0.0
     if age < METER_SETTLES:
@@ -95,31 +97,31 @@ def _after_commands(
             return _between(0.0, expected_w)
         return _settled(now, charger, state, volts, car_w)
     if offer.current_a == 0:
-        return Range(0.0, 0.0) if age < CLOUD_SETTLES else Range(car_w, car_w)
+        return PowerRange(0.0, 0.0) if age < CLOUD_SETTLES else PowerRange(car_w, car_w)
     return _settled(now, charger, state, volts, car_w)
 
 
 def _settled(
     now: datetime, charger: ChargerState, state: ControllerState, volts: float, car_w: float
-) -> Range:
+) -> PowerRange:
     """The cloud's value where it has stood; the offer where both agree within the dead band."""
     offer = state.setpoint
     if offer is None:
-        return Range(car_w, car_w)
+        return PowerRange(car_w, car_w)
     expected_w = offered_w(offer, state, volts)
     if _agree(car_w, expected_w):
-        return Range(expected_w, expected_w)
+        return PowerRange(expected_w, expected_w)
     observed_at = charger.observed_at.get("car_w")
     age = state.since(state.changed_at, now)
     if observed_at is None or age >= CAR_STARTS:
-        return Range(car_w, car_w)
+        return PowerRange(car_w, car_w)
     if state.changed_at is not None and observed_at < state.changed_at and age < CLOUD_SETTLES:
-        before_w = offered_w(Setpoint(state.before_a, state.before_phases), state, volts)
+        before_w = offered_w(state.before, state, volts)
         if car_w < before_w and not _agree(car_w, before_w):  # it did not take the last offer
             return _between(car_w, expected_w)
-        return Range(expected_w, expected_w)
-    if now - observed_at >= STOOD:
-        return Range(car_w, car_w)
+        return PowerRange(expected_w, expected_w)
+    if now - observed_at >= STABLE_FOR:
+        return PowerRange(car_w, car_w)
     return _between(car_w, expected_w)
 
 
@@ -141,5 +143,5 @@ def offered_w(offer: Setpoint, state: ControllerState, volts: float) -> float:
     return draw_w(offer.current_a, phases, volts)
 
 
-def _between(one_w: float, other_w: float) -> Range:
-    return Range(min(one_w, other_w), max(one_w, other_w))
+def _between(one_w: float, other_w: float) -> PowerRange:
+    return PowerRange(min(one_w, other_w), max(one_w, other_w))

@@ -1,23 +1,37 @@
-"""What one control cycle leaves for the next."""
+"""Controller state: what one control cycle leaves for the next."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 
 from easee_load_balancer.measurements import Setpoint
 
 TIME_TO_LIVE = timedelta(minutes=30)
-"""How long the charger keeps a setpoint that nobody renews."""
+"""How long the charger keeps a setpoint that is not renewed."""
 DARK_W = 150.0
 LONGEST_NIGHT = timedelta(hours=20)
 
 Phases = Literal[1, 3]
 Choice = Literal[0, 1, 3]
 """Phases to charge on; 0 = pause."""
+
+_OLD_NAMES = {
+    "asked_a": "pending_a",
+    "asked_phases": "pending_phases",
+    "asked_at": "pending_at",
+    "in_doubt": "is_pending",
+    "elsewhere_a": "external_limit_a",
+    "supporting": "battery_assisting",
+    "weighed_at": "assessed_at",
+    "missed_wh": "accumulated_benefit_wh",
+    "missed_step_wh": "accumulated_step_benefit_wh",
+}
+"""Field names of version 0.1, which stored histories still have."""
 
 
 class ControllerState(BaseModel):
@@ -26,17 +40,17 @@ class ControllerState(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     setpoint_a: int | None = None
-    """Last current pushed; None = never."""
+    """Current of the active setpoint: the last one that the charger accepted; None = none yet."""
     phases: Phases = 3
     pushed_at: AwareDatetime | None = None
-    asked_a: int | None = None
-    """Current of the last push of which it was not known whether the charger takes it."""
-    asked_phases: Phases = 3
-    asked_at: AwareDatetime | None = None
-    in_doubt: bool = False
-    """Whether it is still not known."""
-    elsewhere_a: tuple[float, float, float] | None = None
-    """What somebody else allows on L1, L2, L3 of the circuit; None = nobody does."""
+    pending_a: int | None = None
+    """Current of the last command whose outcome was unknown."""
+    pending_phases: Phases = 3
+    pending_at: AwareDatetime | None = None
+    is_pending: bool = False
+    """Whether the outcome of that command is still unknown."""
+    external_limit_a: tuple[float, float, float] | None = None
+    """What another controller allows on L1, L2, L3 of the circuit; None = no limit seen."""
     before_a: int = 0
     """Current before the last change."""
     before_phases: Phases = 3
@@ -45,44 +59,50 @@ class ControllerState(BaseModel):
     raised_at: AwareDatetime | None = None
     started_at: AwareDatetime | None = None
     switched_at: AwareDatetime | None = None
-    """When the phases last changed during a charge."""
+    """When the phases last changed while charging."""
     inverter_read_at: AwareDatetime | None = None
     pv_w: float | None = None
     """PV power at `inverter_read_at`."""
     has_battery: bool = False
     battery_first: bool = True
     """Whether the battery was still below the state of charge until which it comes first."""
-    supporting: bool = False
-    """Whether the battery is supporting the car."""
-    weighed_at: AwareDatetime | None = None
-    """When the surplus was last weighed up."""
-    missed_wh: dict[int, float] = {}
-    """What each other `Choice` would have brought more than the present one until now."""
-    missed_step_wh: float = 0.0
-    """What another current would have brought more than the present one until now."""
+    battery_assisting: bool = False
+    """Whether the battery is adding power for the car."""
+    assessed_at: AwareDatetime | None = None
+    """When benefits were last accumulated."""
+    accumulated_benefit_wh: dict[int, float] = {}
+    """Energy that each other `Choice` would have gained over the present one so far."""
+    accumulated_step_benefit_wh: float = 0.0
+    """Energy that another current would have gained over the present one so far."""
     unknown_since: AwareDatetime | None = None
     """Since when a value that the law needs has been missing."""
     car_phases: Literal[1, 2, 3] | None = None
     """Phases that the present car used when it was offered three."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_old_names(cls, stored: Any) -> Any:
+        if not isinstance(stored, Mapping):
+            return stored
+        return {_OLD_NAMES.get(name, name): value for name, value in stored.items()}
+
     @classmethod
     def lost(cls, now: datetime) -> ControllerState:
-        """The state of a cycle that cannot know what was before: as if just raised, so that it
-        raises nothing."""
+        """The state of a cycle that cannot know the past: as if just raised, to raise nothing."""
         return cls(raised_at=now)
 
-    def after_crash(self, word: str) -> ControllerState:
-        """This state when a cycle after it was killed, and left `word` of what it was sending."""
+    def after_crash(self, record: str) -> ControllerState:
+        """This state when a later cycle was killed and left the record of its pending command."""
         try:
-            return ControllerState.model_validate(self.model_dump() | json.loads(word))
+            return ControllerState.model_validate(self.model_dump() | json.loads(record))
         except (ValueError, TypeError):
             return self
 
     def is_night(self, now: datetime) -> bool:
         """Whether an inverter that does not answer is asleep rather than broken.
 
-        It is when the last reading came in the dark, from a plant without battery, and that
-        was no longer ago than the longest night.
+        True when the last reading came in the dark, from a plant without a battery, no longer
+        ago than the longest night.
         """
         if self.inverter_read_at is None or self.pv_w is None or self.has_battery:
             return False
@@ -90,25 +110,30 @@ class ControllerState(BaseModel):
 
     @property
     def setpoint(self) -> Setpoint | None:
-        """The last setpoint pushed; None = never."""
+        """The active setpoint; None = none yet."""
         return None if self.setpoint_a is None else Setpoint(self.setpoint_a, self.phases)
 
     @property
-    def asked(self) -> Setpoint | None:
-        """A setpoint that was sent and may have been taken, or be taken late."""
-        return None if self.asked_a is None else Setpoint(self.asked_a, self.asked_phases)
+    def before(self) -> Setpoint:
+        """The setpoint before the last change."""
+        return Setpoint(self.before_a, self.before_phases)
 
-    def with_doubt(self, setpoint: Setpoint, now: datetime) -> ControllerState:
-        """The state when nobody knows whether the charger has taken the setpoint."""
-        return self.model_copy(update=_asked(setpoint, now))
+    @property
+    def pending(self) -> Setpoint | None:
+        """The last command whose outcome was unknown; it may still be applied."""
+        return None if self.pending_a is None else Setpoint(self.pending_a, self.pending_phases)
+
+    def with_pending(self, setpoint: Setpoint, now: datetime) -> ControllerState:
+        """The state while nobody knows whether the charger has applied the setpoint."""
+        return self.model_copy(update=_pending(setpoint, now))
 
     @staticmethod
-    def word_of(setpoint: Setpoint, now: datetime) -> str:
-        """The word to leave for `after_crash` before that setpoint is sent."""
-        return json.dumps(_asked(setpoint, now), default=datetime.isoformat)
+    def pending_record(setpoint: Setpoint, now: datetime) -> str:
+        """The record to leave for `after_crash` before that setpoint is sent."""
+        return json.dumps(_pending(setpoint, now), default=datetime.isoformat)
 
     def since(self, moment: datetime | None, now: datetime) -> timedelta:
-        """Time since a moment; for ever when it never was, or the clock was set back meanwhile."""
+        """Time since a moment; the longest possible if there was none, or it lies in the future."""
         return timedelta.max if moment is None or moment > now else now - moment
 
 
@@ -119,32 +144,32 @@ def after_push(state: ControllerState, setpoint: Setpoint, now: datetime) -> Con
         "setpoint_a": setpoint.current_a,
         "phases": setpoint.phases,
         "pushed_at": now,
-        "in_doubt": False,
+        "is_pending": False,
     }
     if before != setpoint:
         update |= {
             "before_a": before.current_a,
             "before_phases": before.phases,
             "changed_at": now,
-            "missed_step_wh": 0.0,
+            "accumulated_step_benefit_wh": 0.0,
         }
         if setpoint.power_w(1) > before.power_w(1):
             update["raised_at"] = now
         if before.current_a == 0 and setpoint.current_a > 0:
             update["started_at"] = now
         if _choice(before) != _choice(setpoint):
-            update["missed_wh"] = {}
+            update["accumulated_benefit_wh"] = {}
             if before.current_a and setpoint.current_a:
                 update["switched_at"] = now
     return state.model_copy(update=update)
 
 
-def _asked(setpoint: Setpoint, now: datetime) -> dict[str, object]:
+def _pending(setpoint: Setpoint, now: datetime) -> dict[str, object]:
     return {
-        "asked_a": setpoint.current_a,
-        "asked_phases": setpoint.phases,
-        "asked_at": now,
-        "in_doubt": True,
+        "pending_a": setpoint.current_a,
+        "pending_phases": setpoint.phases,
+        "pending_at": now,
+        "is_pending": True,
     }
 
 

@@ -30,7 +30,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.types import JSON
 
-from easee_load_balancer.control.controller import Decision
+from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.boosts import Boosts

@@ -14,7 +14,7 @@ from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
 from pydantic import ConfigDict, Field, ValidationError
 
-from easee_load_balancer.control.controller import Policy
+from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.devices.huawei.client import InverterAddress
 from easee_load_balancer.energy.tariff import Prices

@@ -11,6 +11,7 @@ from easee_load_balancer.backtest.recorded_days import Recorded
 from easee_load_balancer.backtest.replay import ENDLESS_KWH, House
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.markdown import as_duration, as_kwh, as_table, embedded
 from easee_load_balancer.simulation.plant.closed_loop import Outcome
@@ -155,13 +156,13 @@ def _worth(test: Backtest) -> str:
     """The difference in money, by the prices of the policy as it is."""
     if not test.change:
         return ""
-    old, new, policy = (
+    old, new, prices = (
         total(test.as_it_is.values()),
         total(test.changed.values()),
-        test.policy,
+        Prices(),
     )
-    sun_eur = policy.night_eur_kwh - policy.export_eur_kwh
-    grid_eur = policy.import_eur_kwh - policy.night_eur_kwh
+    sun_eur = prices.night_price - prices.export_price
+    grid_eur = prices.import_price - prices.night_price
     eur = sun_eur * (new.car_from_sun_kwh - old.car_from_sun_kwh) - grid_eur * (
         new.car_from_grid_kwh - old.car_from_grid_kwh
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from easee_load_balancer.control.controller import NOMINAL_VOLTAGE_V, Decision, Policy
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.measurements import ChargerState, InverterReading, PhaseValues
 
 

@@ -19,7 +19,8 @@ from easee_load_balancer.backtest.recorded_days import (
     recorded_day,
 )
 from easee_load_balancer.backtest.replay import ENDLESS_KWH, House, PastDay, Samples, Stay, replay
-from easee_load_balancer.control.controller import ControllerState, Policy
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.history.store import History
 from easee_load_balancer.periods import Period
@@ -167,11 +168,11 @@ def test_clues_of_car_and_charger(
 
 
 def test_a_change_leaves_what_is_empty() -> None:
-    policy = Policy(phases="3", start_delay_s=90)
-    change = PolicyChange.model_validate({"phases": "auto", "start_delay_s": 30})
+    policy = Policy(phases="3", start_threshold_s=90)
+    change = PolicyChange.model_validate({"phases": "auto", "start_threshold_s": 30})
     changed = change.applied_to(policy)
-    assert changed == policy.model_copy(update={"phases": "auto", "start_delay_s": 30})
-    assert str(change) == "phases auto, start delay 30 s"
+    assert changed == policy.model_copy(update={"phases": "auto", "start_threshold_s": 30})
+    assert str(change) == "phases auto, start threshold 30 s at minimum current"
     assert PolicyChange().applied_to(policy) == policy
     form = PolicyChange.model_json_schema()["properties"]
     assert set(form) == set(Policy.model_fields)
@@ -231,7 +232,9 @@ def outcome(solar_kwh: float, grid_kwh: float = 0.0) -> Outcome:
     )  # fmt: skip
 
 
-def a_test(days: int = 2, change: str = "phases auto, start delay 30 s") -> Backtest:
+def a_test(
+    days: int = 2, change: str = "phases auto, start threshold 30 s at minimum current"
+) -> Backtest:
     samples = Samples("day", (1000.0,), (300.0,))
     replayed = {}
     for number in range(days):
@@ -249,7 +252,7 @@ def a_test(days: int = 2, change: str = "phases auto, start delay 30 s") -> Back
     [
         (
             a_test(),
-            "With phases auto, start delay 30 s, 21 to 22 June would have given 5.0 kWh more "
+            "With phases auto, start threshold 30 s at minimum current, 21 to 22 June would have given 5.0 kWh more "
             "sun in the car (25.0 instead of 20.0), 0.8 kWh more from the grid",
         ),
         (

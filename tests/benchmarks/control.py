@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import matplotlib
 
-from easee_load_balancer.control.controller import Policy
+from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.simulation.plant.closed_loop import (
     QUICK,
     SLOW,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from easee_load_balancer.control.controller import ControllerState
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.history.store import Cycle, History
 
 SITE = "home"

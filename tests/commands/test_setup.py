@@ -16,7 +16,8 @@ from easee_load_balancer.cli import app
 from easee_load_balancer.commands.check import run_check
 from easee_load_balancer.commands.setup import ask_and_save
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import ControllerState, Decision
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.history.store import Cycle, open_history
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import (

@@ -12,7 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from easee_load_balancer.control.boost import Boost, moment
-from easee_load_balancer.control.controller import ControllerState, Policy, decide
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.history.boosts import SUPERSEDED
 from easee_load_balancer.history.store import History
@@ -168,7 +171,10 @@ def law(
     export_w: float | None = -500.0,
     policy: Policy | None = None,
 ) -> tuple[Setpoint | None, str]:
-    decision = decide(NOW, inverter(export_w), state, policy or Policy(), controller_state, boost)
+    decision = decide(
+        CycleInputs(NOW, inverter(export_w), state, policy or Policy(), boost=boost),
+        controller_state,
+    )
     return decision.setpoint, decision.reason
 
 
@@ -201,11 +207,12 @@ def test_it_ends_as_it_began() -> None:
     """Without sun: the start is immediate, and so is the pause when it is over."""
     begun, _ = law(a_boost(), charger(), told(0, **RECENT))
     assert begun == Setpoint(16)
-    controller_state = told(16, weighed_at=NOW - HOUR)
+    controller_state = told(16, assessed_at=NOW - HOUR)
     for minutes in range(60, 0, -1):
         at = NOW - minutes * MINUTE
         controller_state = decide(
-            at, inverter(-11_000), charger(15.7), Policy(), controller_state, a_boost()
+            CycleInputs(at, inverter(-11_000), charger(15.7), Policy(), boost=a_boost()),
+            controller_state,
         ).state
     paused, reason = law(None, charger(15.7), controller_state, -11_000)
     assert paused == Setpoint(0)

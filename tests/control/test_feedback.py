@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from easee_load_balancer.control.controller import (
-    TIME_TO_LIVE,
-    ControllerState,
-    Decision,
-    Policy,
-    decide,
-)
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.measurements import (
     CIRCUIT_CURRENTS_OBSERVED,
     ChargerMode,
@@ -83,12 +81,12 @@ CASES = [
     ),
     Case(
         "remembered after a lower command of ours",
-        shows((8.0,) * 3, drawn_a=7.7), told(8, elsewhere_a=(10.0,) * 3), Setpoint(10),
+        shows((8.0,) * 3, drawn_a=7.7), told(8, external_limit_a=(10.0,) * 3), Setpoint(10),
         "another controller of the circuit allows 10 A", push=True,
     ),
     Case(
         "until it is raised again",
-        shows((16.0,) * 3), told(10, elsewhere_a=(10.0,) * 3), Setpoint(16), "fast", push=True,
+        shows((16.0,) * 3), told(10, external_limit_a=(10.0,) * 3), Setpoint(16), "fast", push=True,
     ),
     Case(
         "what the charger showed before our command is nobody else's",
@@ -107,18 +105,18 @@ CASES = [
     Case(
         "nor is what the charger falls back to when it is offline",
         shows((10.0,) * 3, offline_current_a=(10.0,) * 3), told(16), Setpoint(16),
-        "the charger shows 10 A and is told again", push=True,
+        "charger reports 10 A; resending", push=True,
     ),
     Case(
         "more than we told it is set back, and said",
         shows((32.0,) * 3, drawn_a=7.7), told(8), Setpoint(8),
-        "the charger shows 32 A and is told again", push=True, policy=Policy(),
+        "charger reports 32 A; resending", push=True, policy=Policy(),
         inverter=inverter(100),
     ),
     Case(
         "a command that was accepted and never done is repeated",
         shows((8.0,) * 3, seconds_ago=3000, drawn_a=7.7), told(16), Setpoint(16),
-        "the charger shows 8 A and is told again", push=True,
+        "charger reports 8 A; resending", push=True,
     ),
     Case(
         "the Equalizer is named",
@@ -136,24 +134,31 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case) -> None:
-    decision = decide(NOW, case.inverter, case.charger, case.policy, case.controller_state)
+    decision = decide(
+        CycleInputs(NOW, case.inverter, case.charger, case.policy), case.controller_state
+    )
     assert (decision.setpoint, decision.push) == (case.setpoint, case.push), decision.reason
     assert case.because in decision.reason
 
 
 def test_another_limit_ends_with_the_visit() -> None:
-    controller_state = told(10, elsewhere_a=(10.0,) * 3)
-    gone = decide(NOW, inverter(0), charger(mode=ChargerMode.DISCONNECTED), FAST, controller_state)
-    assert gone.state.elsewhere_a is None
-    off = decide(NOW, inverter(0), shows((10.0,) * 3), Policy(mode="off"), controller_state)
-    assert off.state.elsewhere_a is None
+    controller_state = told(10, external_limit_a=(10.0,) * 3)
+    gone = decide(
+        CycleInputs(NOW, inverter(0), charger(mode=ChargerMode.DISCONNECTED), FAST),
+        controller_state,
+    )
+    assert gone.state.external_limit_a is None
+    off = decide(
+        CycleInputs(NOW, inverter(0), shows((10.0,) * 3), Policy(mode="off")), controller_state
+    )
+    assert off.state.external_limit_a is None
 
 
 def cycles(controller_state: ControllerState, states: list[ChargerState]) -> list[Decision]:
     """Decisions one after the other, each with what the one before left; pushes are accepted."""
     made = []
     for state in states:
-        decision = decide(NOW, inverter(500), state, FAST, controller_state)
+        decision = decide(CycleInputs(NOW, inverter(500), state, FAST), controller_state)
         controller_state = (decision.pushed(NOW) if decision.push else decision).state
         made.append(decision)
     return made
@@ -177,38 +182,38 @@ def test_a_command_without_an_answer(
     shown_a: float, seconds_ago: float, asked_s_ago: float, held: Setpoint | None
 ) -> None:
     """Told 16 A, then 10 A without an answer: the charger tells, or it is told again."""
-    doubtful = told(16).with_doubt(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
-    word = ControllerState.word_of(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
+    doubtful = told(16).with_pending(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
+    word = ControllerState.pending_record(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
     assert told(16).after_crash(word) == doubtful
     (made,) = cycles(doubtful, [shows((shown_a,) * 3, seconds_ago)])
-    assert made.state.elsewhere_a is None
-    assert made.state.in_doubt == (held is None)
+    assert made.state.external_limit_a is None
+    assert made.state.is_pending == (held is None)
     if held is None:
         assert made.push
-        assert not made.pushed(NOW).state.in_doubt
+        assert not made.pushed(NOW).state.is_pending
     else:
         assert made.state.setpoint == held
 
 
 def test_a_command_that_is_taken_late_is_nobody_elses() -> None:
     """10 A, of which nobody knew, come into force after the 16 A that were sent next."""
-    late = told(16, pushed_at=A_MINUTE_AGO).with_doubt(Setpoint(10), NOW - timedelta(minutes=2))
+    late = told(16, pushed_at=A_MINUTE_AGO).with_pending(Setpoint(10), NOW - timedelta(minutes=2))
     made = cycles(late, [shows((10.0,) * 3, seconds_ago=40)])
     assert made[0].setpoint == Setpoint(16)
-    assert made[0].state.elsewhere_a is None
+    assert made[0].state.external_limit_a is None
 
 
-@pytest.mark.parametrize("word", ["", "half", '{"asked_a": "x"}', "[1]", "1"])
+@pytest.mark.parametrize("word", ["", "half", '{"pending_a": "x"}', "[1]", "1"])
 def test_a_word_that_makes_no_sense_is_none(word: str) -> None:
     assert told(10).after_crash(word) == told(10)
 
 
-def test_a_command_in_doubt_counts_for_the_fuse_whether_taken_or_not() -> None:
+def test_a_command_is_pending_counts_for_the_fuse_whether_taken_or_not() -> None:
     """L1 imports 22 A, of which the car draws 16 or 10 A: no more than 22 A may come of it."""
     reading = inverter(-9000, grid_current_phase_a=(-22.0, -10.0, -10.0))
-    controller_state = told(16).with_doubt(Setpoint(10), A_MINUTE_AGO)
+    controller_state = told(16).with_pending(Setpoint(10), A_MINUTE_AGO)
     for drawn_a in (9.7, 15.7):
-        decision = decide(NOW, reading, charger(drawn_a), FAST, controller_state)
+        decision = decide(CycleInputs(NOW, reading, charger(drawn_a), FAST), controller_state)
         assert decision.setpoint is not None
         assert decision.setpoint.current_a - 9.7 <= 23 - 22
 
@@ -216,21 +221,21 @@ def test_a_command_in_doubt_counts_for_the_fuse_whether_taken_or_not() -> None:
 def test_times_from_before_the_clock_was_set_back_stop_nothing() -> None:
     later = NOW + timedelta(hours=1)
     controller_state = told(
-        10, pushed_at=later, changed_at=later, unknown_since=later, weighed_at=later
+        10, pushed_at=later, changed_at=later, unknown_since=later, assessed_at=later
     )
-    blind = decide(NOW, inverter(None), charger(9.7), Policy(), controller_state)
+    blind = decide(CycleInputs(NOW, inverter(None), charger(9.7), Policy()), controller_state)
     assert blind.reason == "10 A x 3: unknown for 0 s: grid power (meter offline?)"
-    assert decide(NOW, inverter(100), charger(9.7), Policy(), controller_state).push
+    assert decide(CycleInputs(NOW, inverter(100), charger(9.7), Policy()), controller_state).push
 
 
 def test_a_cycle_that_has_lost_its_memory_raises_nothing() -> None:
     lost = ControllerState.lost(NOW)
     for drawn_a, told_a in ((0, 0), (9.7, 10)):
         state = charger(drawn_a, output_current_a=float(told_a), output_phases=3)
-        decision = decide(NOW, inverter(6000), state, FAST, lost)
+        decision = decide(CycleInputs(NOW, inverter(6000), state, FAST), lost)
         assert decision.setpoint == Setpoint(told_a), decision.reason
     overload = inverter(-9000, grid_current_phase_a=(-30.0, -10.0, -10.0))
     state = charger(15.7, output_current_a=16.0, output_phases=3)
-    decision = decide(NOW, overload, state, FAST, lost)
+    decision = decide(CycleInputs(NOW, overload, state, FAST), lost)
     assert decision.setpoint == Setpoint(8)
     assert decision.push

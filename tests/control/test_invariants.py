@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.controller import ControllerState, Policy, decide
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import (
     CAR_CURRENTS_OBSERVED,
     CIRCUIT_CURRENTS_OBSERVED,
@@ -79,8 +83,6 @@ def policies(draw: st.DrawFn) -> Policy:
         min_current_a=lowest_a,
         max_current_a=draw(st.integers(10, 32)),
         export_margin_w=draw(st.one_of(st.none(), st.integers(-5000, 5000))),
-        export_eur_kwh=draw(st.floats(-1, 1)),
-        import_eur_kwh=draw(st.floats(-1, 1)),
         battery_first_until_pct=draw(st.integers(0, 100)),
         battery_support_w=draw(st.integers(0, 5000)),
         main_fuse_a=draw(st.integers(10, 63)),
@@ -88,16 +90,22 @@ def policies(draw: st.DrawFn) -> Policy:
     )
 
 
+price_models = st.builds(
+    Prices,
+    import_price=st.floats(-1, 1),
+    export_price=st.floats(-1, 1),
+    night_price=st.floats(0, 1),
+)
 missed = st.floats(0, 500)
 memories = st.builds(
     ControllerState,
     setpoint_a=st.one_of(st.none(), st.just(0), st.integers(6, 32)),
     phases=st.sampled_from([1, 3]),
     pushed_at=recently,
-    asked_a=st.one_of(st.none(), st.none(), st.just(0), st.integers(6, 32)),
-    asked_at=recently,
-    in_doubt=st.booleans(),
-    elsewhere_a=st.one_of(st.none(), st.none(), three(st.floats(0, 40))),
+    pending_a=st.one_of(st.none(), st.none(), st.just(0), st.integers(6, 32)),
+    pending_at=recently,
+    is_pending=st.booleans(),
+    external_limit_a=st.one_of(st.none(), st.none(), three(st.floats(0, 40))),
     before_a=st.one_of(st.just(0), st.integers(6, 32)),
     before_phases=st.sampled_from([1, 3]),
     changed_at=recently,
@@ -105,10 +113,10 @@ memories = st.builds(
     started_at=recently,
     switched_at=recently,
     battery_first=st.booleans(),
-    supporting=st.booleans(),
-    weighed_at=recently,
-    missed_wh=st.dictionaries(st.sampled_from([0, 1, 3]), missed),
-    missed_step_wh=missed,
+    battery_assisting=st.booleans(),
+    assessed_at=recently,
+    accumulated_benefit_wh=st.dictionaries(st.sampled_from([0, 1, 3]), missed),
+    accumulated_step_benefit_wh=missed,
     unknown_since=recently,
     car_phases=st.sampled_from([None, 1, 2, 3]),
 )
@@ -125,16 +133,27 @@ boosts = st.one_of(
 
 
 @settings(max_examples=500, deadline=None)
-@given(reading=readings, state=chargers, policy=policies(), controller_state=memories, boost=boosts)
+@given(
+    reading=readings,
+    state=chargers,
+    policy=policies(),
+    controller_state=memories,
+    boost=boosts,
+    prices=price_models,
+)
 def test_what_must_never_happen(
     reading: InverterReading,
     state: ChargerState,
     policy: Policy,
     controller_state: ControllerState,
     boost: Boost | None,
+    prices: Prices,
 ) -> None:
-    decision = decide(NOW, reading, state, policy, controller_state, boost)
-    assert decide(NOW, reading, state, policy, controller_state, boost) == decision
+    decision = decide(CycleInputs(NOW, reading, state, policy, prices, boost), controller_state)
+    assert (
+        decide(CycleInputs(NOW, reading, state, policy, prices, boost), controller_state)
+        == decision
+    )
     if boost is not None:
         policy = boost.over(policy)
     assert 0 < len(decision.reason.removeprefix(f"{boost}: ")) <= 140
@@ -157,7 +176,7 @@ def test_what_must_never_happen(
         state.charger_max_current_a,
         state.charger_current_a,
         *state.circuit_max_current_a[: setpoint.phases],
-        *(decision.state.elsewhere_a or ())[: setpoint.phases],
+        *(decision.state.external_limit_a or ())[: setpoint.phases],
     ):
         assert limit_a is None or setpoint.current_a <= limit_a
     _assert_within_fuse(setpoint, reading, state, policy, controller_state)

@@ -8,14 +8,11 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from easee_load_balancer.control.controller import (
-    RENEW_AFTER,
-    ControllerState,
-    Decision,
-    Policy,
-    after_push,
-    decide,
-)
+from easee_load_balancer.control.controller import RENEW_AFTER, decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState, after_push
 from easee_load_balancer.devices.easee.models import OBSERVATION_IDS, Observation, charger_state
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
 from tests.support.control_readings import NOW, charger, inverter, told, with_battery
@@ -62,7 +59,7 @@ CASES = [
     Case(
         "a rise waits 20 s after the last one",
         inverter(1400), charger(9.7), told(10, raised_at=NOW - timedelta(seconds=15)),
-        Setpoint(10), "a rise waits", push=False,
+        Setpoint(10), "next raise within 20 s", push=False,
     ),
     Case(
         "a margin is kept",
@@ -90,16 +87,18 @@ CASES = [
     ),
     Case(
         "a start on one phase with 7 A",
-        inverter(1000), charger(), told(0, missed_wh={1: 25.0}), Setpoint(7, 1), "start",
+        inverter(1000), charger(), told(0, accumulated_benefit_wh={1: 25.0}), Setpoint(7, 1),
+        "start",
     ),
     Case(
         "a start on three phases",
-        inverter(7000), charger(), told(0, missed_wh={1: 60.0, 3: 90.0}), Setpoint(10), "start",
+        inverter(7000), charger(), told(0, accumulated_benefit_wh={1: 60.0, 3: 90.0}),
+        Setpoint(10), "start",
     ),
     Case(
         "not again so soon",
         inverter(7000), charger(),
-        told(0, missed_wh={3: 90.0}, started_at=NOW - timedelta(seconds=200)),
+        told(0, accumulated_benefit_wh={3: 90.0}, started_at=NOW - timedelta(seconds=200)),
         Setpoint(0), "next start in 100 s",
     ),
     Case(
@@ -109,12 +108,14 @@ CASES = [
     ),
     Case(
         "a pause when it lasts",
-        inverter(-1400), charger(5.7, 1), told(6, 1, missed_wh={0: 40.0}), Setpoint(0, 1),
-        "pause, 43 Wh lost so far", push=True,
+        inverter(-1400), charger(5.7, 1), told(6, 1, accumulated_benefit_wh={0: 40.0}),
+        Setpoint(0, 1),
+        "pause, 43 Wh more without", push=True,
     ),
     Case(
         "never a pause with solar+minimum",
-        inverter(-1400), charger(5.7, 1), told(6, 1, missed_wh={0: 400.0}), Setpoint(6, 1),
+        inverter(-1400), charger(5.7, 1), told(6, 1, accumulated_benefit_wh={0: 400.0}),
+        Setpoint(6, 1),
         "surplus -0.1 kW", policy=Policy(mode="solar+minimum"),
     ),
     Case(
@@ -124,22 +125,25 @@ CASES = [
     ),
     Case(
         "three phases once it has missed enough",
-        inverter(3000), charger(15.7, 1), told(16, 1, missed_wh={3: 80.0}), Setpoint(10),
+        inverter(3000), charger(15.7, 1), told(16, 1, accumulated_benefit_wh={3: 80.0}),
+        Setpoint(10),
         "three phases",
     ),
     Case(
         "not so soon after a change",
         inverter(3000), charger(15.7, 1),
-        told(16, 1, missed_wh={3: 80.0}, switched_at=NOW - timedelta(minutes=4)),
+        told(16, 1, accumulated_benefit_wh={3: 80.0}, switched_at=NOW - timedelta(minutes=4)),
         Setpoint(16, 1), "surplus 6.6 kW",
     ),
     Case(
         "one phase when the sun fades",
-        inverter(-2500), charger(5.7), told(6, missed_wh={1: 80.0}), Setpoint(7, 1), "one phase",
+        inverter(-2500), charger(5.7), told(6, accumulated_benefit_wh={1: 80.0}), Setpoint(7, 1),
+        "one phase",
     ),
     Case(
         "no change of phases on an IT grid",
-        inverter(-2500), charger(5.7, grid_type=4), told(6, missed_wh={1: 80.0}), Setpoint(6),
+        inverter(-2500), charger(5.7, grid_type=4), told(6, accumulated_benefit_wh={1: 80.0}),
+        Setpoint(6),
         "pause if this lasts",
     ),
     Case(
@@ -165,7 +169,7 @@ CASES = [
     Case(
         "the battery first below 80 %",
         with_battery(500, 1000, 79), charger(9.7), told(10), Setpoint(6),
-        "battery 1.0 - 5.0 left", policy=Policy(battery_first_until_pct=80),
+        "battery 1.0 - 5.0 battery reserve", policy=Policy(battery_first_until_pct=80),
     ),
     Case(
         "the car first from 80 % on",
@@ -175,7 +179,7 @@ CASES = [
     ),
     Case(
         "a little more than the surplus at 100 %",
-        with_battery(300, 0, 100), charger(9.7), told(10), Setpoint(11), "+ 0.5 given",
+        with_battery(300, 0, 100), charger(9.7), told(10), Setpoint(11), "+ 0.5 battery assist",
         policy=Policy(battery_support_w=500),
     ),
     Case(
@@ -224,11 +228,11 @@ CASES = [
     Case(
         "sent again when the charger allows more than it was told",
         inverter(-400), charger(circuit_current_a=(40.0, 40.0, 40.0)), told(0), Setpoint(0),
-        "the charger shows 40 A and is told again", push=True,
+        "charger reports 40 A; resending", push=True,
     ),
     Case(
         "night",
-        InverterReading.sleeping(NOW), charger(), told(0), Setpoint(0), "the inverter is asleep",
+        InverterReading.sleeping(NOW), charger(), told(0), Setpoint(0), "inverter asleep",
     ),
     Case(
         "a missing meter is not zero: held for a minute",
@@ -270,7 +274,9 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case) -> None:
-    decision = decide(NOW, case.inverter, case.charger, case.policy, case.controller_state)
+    decision = decide(
+        CycleInputs(NOW, case.inverter, case.charger, case.policy), case.controller_state
+    )
     assert (decision.setpoint, decision.reason) == (case.setpoint, decision.reason)
     assert case.because in decision.reason
     if case.push is not None:
@@ -288,7 +294,7 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
 
 def test_a_charge_under_way_before_the_first_cycle_is_not_interrupted() -> None:
     state = charger(9.7, output_current_a=10.0, output_phases=3)
-    decision = decide(NOW, inverter(100), state, Policy(), ControllerState())
+    decision = decide(CycleInputs(NOW, inverter(100), state, Policy()), ControllerState())
     assert decision.setpoint == Setpoint(10)
     assert decision.push
 
@@ -309,11 +315,11 @@ def test_the_phases_of_the_car_are_learned_from_what_the_cloud_sends() -> None:
         ],
         NOW,
     )
-    assert decide(NOW, inverter(0), state, Policy(), told(10)).state.car_phases == 1
+    assert decide(CycleInputs(NOW, inverter(0), state, Policy()), told(10)).state.car_phases == 1
 
 
 def test_a_renewal_is_no_change() -> None:
-    controller_state = told(10, missed_wh={0: 3.0})
+    controller_state = told(10, accumulated_benefit_wh={0: 3.0})
     renewed = after_push(controller_state, Setpoint(10), NOW)
     assert renewed == controller_state.model_copy(update={"pushed_at": NOW})
 
@@ -325,7 +331,7 @@ def test_blind_for_long_means_a_pause_and_then_on_again() -> None:
     for second in range(0, 400, 10):
         now = NOW + timedelta(seconds=second)
         decision = decide(
-            now, InverterReading.unknown(now), charger(9.7), Policy(), controller_state
+            CycleInputs(now, InverterReading.unknown(now), charger(9.7), Policy()), controller_state
         )
         controller_state = _follow(decision, now)
         seen.append((second, controller_state.setpoint_a))
@@ -335,7 +341,9 @@ def test_blind_for_long_means_a_pause_and_then_on_again() -> None:
     back = NOW + timedelta(seconds=400)
     for second in range(0, 120, 10):
         now = back + timedelta(seconds=second)
-        decision = decide(now, inverter(6000, taken_at=now), charger(), Policy(), controller_state)
+        decision = decide(
+            CycleInputs(now, inverter(6000, taken_at=now), charger(), Policy()), controller_state
+        )
         controller_state = _follow(decision, now)
     assert controller_state.setpoint_a == 9
 

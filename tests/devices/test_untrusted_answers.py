@@ -18,7 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from easee_load_balancer.control.controller import ControllerState, Policy, decide
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.easee.models import (
     OBSERVATION_IDS,
     Charger,
@@ -97,7 +100,9 @@ def _assert_harmless(state: ChargerState) -> None:
     for amps in (state.output_current_a, *state.circuit_max_current_a, *state.car_current_a):
         assert amps is None or abs(amps) <= 500
     assert state.car_w is None or abs(state.car_w) <= 30_000
-    decision = decide(NOW, InverterReading.unknown(NOW), state, Policy(), ControllerState())
+    decision = decide(
+        CycleInputs(NOW, InverterReading.unknown(NOW), state, Policy()), ControllerState()
+    )
     assert len(decision.reason) <= 140
     assert decision.reason.isprintable()
 

@@ -188,7 +188,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("cloud: null fields", switch(api_body="nulls"), "charger \\(offline\\)", fails=False),
     Fault("cloud: new fields", switch(api_body="new fields"), "main fuse", fails=False),
     Fault(
-        "cloud: accepted, never done", switch(commands_ignored=True), "main fuse|told again",
+        "cloud: accepted, never done", switch(commands_ignored=True), "main fuse|resending",
         fails=False, recovers_s=120,
     ),
     Fault(

@@ -38,7 +38,7 @@ CALM_A, BUSY_A = 12.2, 14.2
 OFFLINE_A = 10.0
 FAINT = Day("faint", pv_w=(3000.0,) * 1440, load_w=(500.0,) * 1440)
 DARK = Day("dark", pv_w=(0.0,) * 1440, load_w=(500.0,) * 1440)
-_NO_TROUBLE = re.compile(r"unknown|told again|Asleep")
+_NO_TROUBLE = re.compile(r"unknown|resending|Asleep")
 
 
 @dataclass(slots=True)

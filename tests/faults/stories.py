@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from easee_load_balancer.control.controller import RENEW_AFTER, TIME_TO_LIVE
+from easee_load_balancer.control.controller import RENEW_AFTER
+from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.simulation.plant.day import Day
 from tests.faults.scene import BUSY_A, CALM_A, OFFLINE_A, Scene, is_good
 from tests.faults.table import Row
@@ -220,7 +221,7 @@ STORIES = (
     Story("nothing changes for 40 min", renewed),
     Story("main fuse: 20 A more on L1", overload, load_a=0, from_a=16),
     Story("meter lost while charging on sun", meter_lost, load_a=0, from_a=13, home={
-        "day": SUNNY, "mode": "solar", "start_delay_s": 30, "start_interval_s": 0,
+        "day": SUNNY, "mode": "solar", "start_threshold_s": 30, "start_interval_s": 0,
     }),
     Story("paused in the app", paused_in_app),
     Story("limited in the app", limited_in_app),

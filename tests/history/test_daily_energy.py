@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from easee_load_balancer.control.controller import ControllerState, Decision
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.energy.power_flows import COLUMNS
 from easee_load_balancer.errors import HistoryError

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from easee_load_balancer.control.controller import ControllerState
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history import migrations as schema
 from easee_load_balancer.history.migrations import VERSION

@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
-from easee_load_balancer.control.controller import ControllerState, Decision
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import Cycle, History, open_history
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from easee_load_balancer.control.controller import ControllerState
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading
 
 NOW = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
@@ -57,7 +57,7 @@ def charger(current_a: float = 0.0, phases: int = 3, **other: Any) -> ChargerSta
 
 
 def told(current_a: int, phases: int = 3, **other: Any) -> ControllerState:
-    """The state of a law that commanded this long ago; everything was weighed up 10 s ago."""
+    """The state of a law that commanded this long ago; everything was assessed 10 s ago."""
     state = ControllerState(
         setpoint_a=current_a,
         phases=phases,
@@ -67,6 +67,6 @@ def told(current_a: int, phases: int = 3, **other: Any) -> ControllerState:
         started_at=LONG_AGO,
         before_a=current_a,
         before_phases=phases,
-        weighed_at=NOW - timedelta(seconds=10),
+        assessed_at=NOW - timedelta(seconds=10),
     )
     return state.model_copy(update=other)

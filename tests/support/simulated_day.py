@@ -12,7 +12,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from easee_load_balancer.control.controller import TIME_TO_LIVE, ControllerState, Policy, decide
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.devices.easee.models import OBSERVATION_IDS, Observation, charger_state
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY,
@@ -174,7 +177,7 @@ class _Control:
         lost = self._rng.random() < troubles.lost_share
         if lost or _within(troubles.charger_unknown, second):
             charger = ChargerState.unknown(at)
-        decision = decide(at, inverter, charger, self._policy, self._state)
+        decision = decide(CycleInputs(at, inverter, charger, self._policy), self._state)
         if decision.push and decision.setpoint is not None:
             current = decision.setpoint.circuit_current_a
             self._plant.charger.command_circuit(self._plant.clock_s, current, TTL_S)

@@ -1,0 +1,35 @@
+"""What a control cycle decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from easee_load_balancer.control.state import ControllerState, after_push
+from easee_load_balancer.measurements import Setpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now and why."""
+
+    setpoint: Setpoint | None
+    """None: leave the charger as it is."""
+    push: bool
+    """Whether the setpoint has to be sent: it changed, or its time to live needs renewing."""
+    reason: str
+    state: ControllerState
+    """For the next cycle, if nothing is pushed."""
+    surplus_w: float | None = None
+
+    def pushed(self, now: datetime) -> Decision:
+        """This decision once the charger has accepted its setpoint."""
+        if self.setpoint is None:
+            return self
+        return replace(self, state=after_push(self.state, self.setpoint, now))
+
+    def unconfirmed(self, now: datetime) -> Decision:
+        """This decision when nobody knows whether the charger has applied its setpoint."""
+        if self.setpoint is None:
+            return self
+        return replace(self, state=self.state.with_pending(self.setpoint, now))
