@@ -15,9 +15,9 @@ from rich.text import Text
 
 from easee_load_balancer.commands.simulate import house
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.orchestration.prefect_stack import StartError, interrupt_on_signals
 from easee_load_balancer.system.hardening import keep_to_oneself
 from easee_load_balancer.system.locks import SiteBusy
+from easee_load_balancer.system.processes import StartError, interrupt_on_signals
 
 ServerPort = Annotated[
     int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")

@@ -18,8 +18,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.history.store import History
-from easee_load_balancer.orchestration.prefect_stack import HOST, PrefectStack, free_port
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.plant.plant import BatterySpec
+from easee_load_balancer.system.processes import HOST, free_port
 from tests.benchmarks.cycle import ended_cycles, reschedule
 from tests.support.browser import Browser, browser
 from tests.support.paths import PROJECT

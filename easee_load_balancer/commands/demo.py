@@ -31,13 +31,9 @@ from easee_load_balancer.orchestration.blocks import (
     Tariff,
     save_site,
 )
-from easee_load_balancer.orchestration.prefect_stack import (
-    HOST,
-    PrefectStack,
-    StartError,
-    free_port,
-)
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.system.processes import HOST, StartError, free_port
 
 _NO_CYCLE_S = 180.0
 _COLOURS = {

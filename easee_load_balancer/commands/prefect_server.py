@@ -15,7 +15,8 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from easee_load_balancer.orchestration.prefect_stack import HOST, PrefectStack, StartError, deploy
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack, deploy
+from easee_load_balancer.system.processes import HOST, StartError
 from easee_load_balancer.system.settings import Settings
 
 

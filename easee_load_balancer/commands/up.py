@@ -7,11 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from easee_load_balancer.orchestration.prefect_stack import (
-    PrefectStack,
-    StartError,
-    interrupt_on_signals,
-)
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.system.processes import StartError, interrupt_on_signals
 from easee_load_balancer.system.settings import Settings
 
 _LOOK_EVERY_S = 1.0

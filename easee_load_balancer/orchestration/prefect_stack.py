@@ -1,14 +1,12 @@
-"""Child processes that end with us, and a Prefect server, deployments and worker made of them."""
+"""A Prefect server, this project's deployments and a worker, as child processes."""
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,84 +14,12 @@ from typing import Literal, Self
 
 import httpx
 
-HOST = "127.0.0.1"
+from easee_load_balancer.system.processes import HOST, Child, StartError, free_port
 
 PoolType = Literal["in-process", "process"]
 """Flows run in the worker itself, or in a process each."""
 
-_END_S = 15.0
 _SERVER_START_S = 120.0
-
-
-class StartError(Exception):
-    """A process that is needed did not start, or ended."""
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody uses at the moment."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def interrupt_on_signals() -> None:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that whatever was started is ended."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-
-
-class Child:
-    """A process in a session of its own, its output in a log file; ended together with its own."""
-
-    def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path
-    ) -> None:
-        self.name = name
-        self.log = log
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(env),
-                cwd=cwd,
-                start_new_session=True,
-            )
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    def check(self) -> None:
-        """Raise StartError when it is not running any more."""
-        if not self.running:
-            code = self._process.returncode
-            raise StartError(f"{self.name} ended with code {code}; see {self.log}")
-
-    def end(self) -> None:
-        """Ask it to end; kill what is left of its session after a while."""
-        if self.running:
-            self._process.terminate()
-            try:
-                self._process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._signal_all(signal.SIGKILL)
-                self._process.wait()
-        self._signal_all(signal.SIGKILL)
-
-    def _signal_all(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self.pid, number)
-        except ProcessLookupError:
-            return
 
 
 def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:

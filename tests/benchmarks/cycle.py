@@ -35,15 +35,10 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.orchestration.prefect_stack import (
-    HOST,
-    Child,
-    PoolType,
-    PrefectStack,
-    free_port,
-)
+from easee_load_balancer.orchestration.prefect_stack import PoolType, PrefectStack
 from easee_load_balancer.orchestration.worker.offline import alone
 from easee_load_balancer.orchestration.worker.run_states import in_states
+from easee_load_balancer.system.processes import HOST, Child, free_port
 from tests.support.paths import PROJECT
 from tests.support.postgres import running_postgres
 

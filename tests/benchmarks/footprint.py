@@ -27,8 +27,9 @@ from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import save_demo_blocks
-from easee_load_balancer.orchestration.prefect_stack import HOST, PrefectStack, free_port
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
+from easee_load_balancer.system.processes import HOST, free_port
 from tests.benchmarks.cycle import at_work, ended_cycles, reschedule, row
 from tests.support.paths import PROJECT
 

@@ -9,7 +9,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
 from easee_load_balancer.commands.prefect_server import prefect_server
-from easee_load_balancer.orchestration.prefect_stack import StartError, free_port
+from easee_load_balancer.system.processes import StartError, free_port
 
 
 def test_a_server_that_was_named_and_does_not_answer_is_an_error(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from easee_load_balancer.orchestration.blocks import (
     EaseeCredentials,
     HuaweiInverter,
 )
-from easee_load_balancer.orchestration.prefect_stack import free_port
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.server import House
+from easee_load_balancer.system.processes import free_port
 from tests.support.setup_house import TWO, a_house_beside, answers
 
 QUICK = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)

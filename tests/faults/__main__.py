@@ -17,7 +17,7 @@ from pathlib import Path
 from prefect.testing.utilities import prefect_test_harness
 from rich.console import Console
 
-from easee_load_balancer.orchestration.prefect_stack import StartError, interrupt_on_signals
+from easee_load_balancer.system.processes import StartError, interrupt_on_signals
 from tests.faults.cases import FAULTS, try_out
 from tests.faults.outages import (
     GONE_S,

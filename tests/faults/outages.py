@@ -28,7 +28,7 @@ from easee_load_balancer.orchestration.blocks import (
     HuaweiInverter,
     save_site,
 )
-from easee_load_balancer.orchestration.prefect_stack import Child, PrefectStack
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from easee_load_balancer.simulation.easee.documents import CloudSpec
@@ -36,6 +36,7 @@ from easee_load_balancer.simulation.fault_triggers import Moment
 from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.system.processes import Child
 from tests.faults.scene import BUSY_A, CALM_A, FAINT, OFFLINE_A, VOLTS
 from tests.faults.table import Row
 from tests.support.home import SITE

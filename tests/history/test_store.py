@@ -24,7 +24,7 @@ from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import Cycle, History, open_history
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
-from easee_load_balancer.orchestration.prefect_stack import free_port
+from easee_load_balancer.system.processes import free_port
 from tests.support.paths import PROJECT
 from tests.support.postgres import PASSWORD, Postgres
 

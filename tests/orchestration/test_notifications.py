@@ -22,7 +22,8 @@ from starlette.routing import Route
 
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.orchestration.notifications import FOLDER, create_automations
-from easee_load_balancer.orchestration.prefect_stack import HOST, PrefectStack, free_port
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.system.processes import HOST, free_port
 from tests.support.paths import PROJECT
 
 SHORTEST_S = 10

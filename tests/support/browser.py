@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from easee_load_balancer.orchestration.prefect_stack import HOST, free_port
+from easee_load_balancer.system.processes import HOST, free_port
 
 _START_S = 30.0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from easee_load_balancer.orchestration.prefect_stack import HOST, free_port
+from easee_load_balancer.system.processes import HOST, free_port
 
 PASSWORD = "pw-of-postgres"
 _OWNER = "tests"

@@ -21,7 +21,7 @@ from easee_load_balancer.errors import (
     InvalidAnswer,
 )
 from easee_load_balancer.measurements import ChargerMode, Setpoint
-from easee_load_balancer.orchestration.prefect_stack import free_port
+from easee_load_balancer.system.processes import free_port
 from tests.support.easee_cloud import CHARGER, a_client, a_house, a_scripted_cloud, http, http_json
 
 ENDLESS = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"

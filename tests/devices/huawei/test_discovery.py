@@ -20,11 +20,11 @@ from easee_load_balancer.devices.huawei.discovery import (
     search,
 )
 from easee_load_balancer.errors import InverterNotFound
-from easee_load_balancer.orchestration.prefect_stack import free_port
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import HOST, House, RunSpec, running_house
+from easee_load_balancer.system.processes import free_port
 
 QUICK = Patience(settle_time_s=0.1, timeout_s=0.4)
 BATTERY = BatterySpec()
