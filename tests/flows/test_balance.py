@@ -168,7 +168,7 @@ async def test_an_inverter_asleep_at_night_is_no_failure() -> None:
         state = await home.cycle()
         assert state.name == "Asleep"
         assert state.is_completed()
-        assert (state.message or "").endswith("no sun, the inverter is asleep")
+        assert (state.message or "").endswith("no sun, inverter asleep")
         assert max(home.circuit_current_a) <= 6
         assert home.last_cycle().outcome == "asleep"
 
