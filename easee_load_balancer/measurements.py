@@ -1,4 +1,4 @@
-"""What was read and what is decided: frozen values with unit and sign in their names.
+"""Readings and setpoints: frozen values with unit and sign in their names.
 
 `None` means unknown; 0 means zero. Powers in W, currents in A, energies in kWh, times in UTC.
 Grid export and battery charging are positive.
@@ -19,6 +19,16 @@ UNKNOWN_PHASES: PhaseValues = (None, None, None)
 
 MIN_CURRENT_A = 6
 """Below this a car cannot charge (IEC 61851)."""
+
+
+LOWEST_VOLTAGE_V, HIGHEST_VOLTAGE_V = 80.0, 300.0
+"""A phase voltage outside of these is a wrong value or a dead phase."""
+
+
+def plausible_voltage_v(volts: float | None) -> float | None:
+    """The phase voltage; None where it cannot be one."""
+    plausible = volts is not None and LOWEST_VOLTAGE_V <= volts <= HIGHEST_VOLTAGE_V
+    return volts if plausible else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +55,14 @@ class InverterReading:
     exported_kwh: float | None = None
     imported_kwh: float | None = None
     charged_kwh: float | None = None
-    """Into the battery, ever, as it counts itself; None too where it does not tell."""
+    """Since installation, by the battery's own counters; None where it does not report them."""
     discharged_kwh: float | None = None
-    pv_today_kwh: float | None = None
     asleep: bool = False
-    """The night: an inverter without battery does not answer, so its meter is unknown."""
+    """At night, an inverter without battery does not answer, so its meter is unknown."""
 
     @classmethod
     def sleeping(cls, taken_at: datetime) -> InverterReading:
-        """The reading of an inverter that sleeps: no sun, no battery, grid unknown."""
+        """The reading of an inverter that is asleep: no PV, no battery, grid unknown."""
         return cls(
             taken_at=taken_at,
             grid_export_w=None,
@@ -67,7 +76,7 @@ class InverterReading:
 
     @classmethod
     def unknown(cls, taken_at: datetime) -> InverterReading:
-        """The reading of an inverter that could not be read: nothing is known."""
+        """The reading of an inverter that could not be read."""
         return cls(
             taken_at=taken_at,
             grid_export_w=None,
@@ -103,13 +112,35 @@ class ChargerMode(IntEnum):
     DEAUTHENTICATING = 8
 
 
+class ReasonForNoCurrent(IntEnum):
+    """`reasonForNoCurrent` of the Easee API (observation 96): why the car gets no or less current.
+
+    25 to 30 and 75 to 81 can also show while charging.
+    """
+
+    NONE = 0
+    CIRCUIT_CURRENT_TOO_LOW = 2
+    LIMITED_BY_CIRCUIT = 27
+    LIMITED_BY_EQUALIZER = 28
+    LIMITED_BY_LOAD_BALANCING = 29
+    NO_CAR = 50
+    CHARGER_CURRENT_TOO_LOW = 52
+    DISABLED = 53
+    SCHEDULE = 54
+    AUTHORIZATION_REQUIRED = 55
+    LIMITED_BY_SCHEDULE = 76
+    LIMITED_BY_CHARGER = 78
+    CAR_NOT_CHARGING = 79
+    LIMITED_BY_CAR = 81
+
+
 @dataclass(frozen=True, slots=True)
 class ChargerState:
-    """What the charger last told its cloud; each value may be minutes old (see `observed_at`)."""
+    """What the charger last reported; each value may be minutes old (see `observed_at`)."""
 
     taken_at: datetime
     online: bool
-    """False when the charger lost its cloud connection or has been silent for too long."""
+    """False when the charger lost its cloud connection or has reported nothing for 20 minutes."""
     mode: ChargerMode | None
     car_w: float | None
     output_current_a: float | None
@@ -118,26 +149,27 @@ class ChargerState:
     car_current_a: PhaseValues = UNKNOWN_PHASES
     voltage_v: PhaseValues = UNKNOWN_PHASES
     circuit_current_a: PhaseValues = UNKNOWN_PHASES
-    """The dynamic circuit current: what we command."""
+    """The dynamic circuit current, which we set."""
     circuit_max_current_a: PhaseValues = UNKNOWN_PHASES
     offline_current_a: PhaseValues = UNKNOWN_PHASES
-    """What the circuit may fall back to when the time to live ends."""
+    """The circuit may fall back to this when the time to live ends."""
     charger_current_a: float | None = None
-    """The dynamic charger current: what apps command."""
+    """The dynamic charger current, which apps set."""
     charger_max_current_a: float | None = None
     phase_mode: int | None = None
     """1 one phase, 2 automatic, 3 three phases."""
     grid_type: int | None = None
     """1 TN3, 2 TN2, 3 TN1, 4 IT3, 5 IT1."""
     reason_for_no_current: int | None = None
+    """A `ReasonForNoCurrent`, or a number that is not listed there."""
     session_kwh: float | None = None
     lifetime_kwh: float | None = None
     observed_at: Mapping[str, datetime] = field(default_factory=dict)
-    """When the charger observed each value, by the names in `easee_models.OBSERVATION_IDS`."""
+    """When the charger observed each value, by name (`devices.easee.observations`)."""
 
     @classmethod
     def unknown(cls, taken_at: datetime) -> ChargerState:
-        """The state of a charger that could not be asked: nothing is known."""
+        """The state of a charger that could not be read."""
         return cls(
             taken_at=taken_at,
             online=False,
@@ -148,7 +180,7 @@ class ChargerState:
         )
 
     def age_s(self, name: str) -> float | None:
-        """How old the value of that name was when it was read; None when unknown."""
+        """Age of the value of that name when it was read; None when unknown."""
         observed_at = self.observed_at.get(name)
         return None if observed_at is None else (self.taken_at - observed_at).total_seconds()
 
@@ -173,7 +205,7 @@ class Setpoint:
 
     @property
     def circuit_current_a(self) -> tuple[int, int, int]:
-        """Amperes for L1, L2, L3 as the circuit is told."""
+        """Amperes for L1, L2, L3 of the circuit."""
         if self.phases == 1:
             return (self.current_a, 0, 0)
         return (self.current_a,) * 3

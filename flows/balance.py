@@ -26,7 +26,7 @@ from easee_load_balancer.history.store import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import Site, SiteName
 from easee_load_balancer.reports.cycle_text import cycle_line
-from easee_load_balancer.system.locks import SiteBusy, Word, only_writer
+from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, only_writer
 from easee_load_balancer.system.settings import Settings
 from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
@@ -53,22 +53,22 @@ async def balance(
         return await superseded(f"it was due {run.delay.total_seconds():.0f} s ago")
     try:
         setup = Site.last_known(site) if run.alone else await Site.load(site)
-        with only_writer(Settings().folder, site) as word:
+        with only_writer(Settings().folder, site) as record:
             async with CONNECTIONS.held():
-                return await _cycle(setup, run, word)
+                return await _cycle(setup, run, record)
     except SiteBusy as busy:
         return await superseded(str(busy))
     except BalancerError as error:
         return await failed(str(error))
 
 
-async def _cycle(setup: Site, run: Run, word: Word) -> State[Decision]:
+async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[Decision]:
     """Read, decide, push and record; what fails on the way is unknown to the steps after it."""
     failures = Failures()
     past = await failures.or_else(known_past(setup.name), load_past(setup.name))
     if past.last is not None and past.last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
-    state = _state_before(past, run.started_at, lost=bool(failures)).after_crash(word.left)
+    state = _state_before(past, run.started_at, lost=bool(failures)).after_crash(record.pending)
     night = state.is_night(run.started_at)
     inverter, charger = await gather(
         failures.or_else(
@@ -81,7 +81,7 @@ async def _cycle(setup: Site, run: Run, word: Word) -> State[Decision]:
     inputs = CycleInputs(now, inverter, charger, setup.policy, boost=boost)
     decision = compute_setpoint(inputs, state)
     if decision.push and decision.setpoint is not None:
-        word.leave(ControllerState.pending_record(decision.setpoint, now))
+        record.write(ControllerState.pending_record(decision.setpoint, now))
         decision = await _push(setup, decision, decision.setpoint, now, failures)
     run.log(cycle_line(inverter, charger, setup.policy, decision))
     cycle = Cycle.of(
@@ -99,7 +99,7 @@ async def _cycle(setup: Site, run: Run, word: Word) -> State[Decision]:
         await record_cycle(cycle, setup.charger)
     except HistoryError as error:
         failures.add(f"{decision.reason}. {error}")
-    word.leave("")
+    record.write("")
     if failures:
         return await failed(str(failures))
     return await completed(decision.reason, decision, name="Asleep" if inverter.asleep else None)

@@ -6,8 +6,9 @@ from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
 from easee_load_balancer.devices.connections import CONNECTIONS
-from easee_load_balancer.devices.easee.discovery import FoundCharger, chargers_page, find_chargers
+from easee_load_balancer.devices.easee.discovery import FoundCharger, find_chargers
 from easee_load_balancer.orchestration.blocks import EaseeCharger, EaseeCredentials
+from easee_load_balancer.reports.chargers_page import chargers_page
 from easee_load_balancer.system.settings import Settings
 
 

@@ -23,11 +23,12 @@ from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
-from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.discovery import FoundCharger
-from easee_load_balancer.devices.easee.models import ChargerAddress, Controls
+from easee_load_balancer.devices.easee.models import ChargerAddress
+from easee_load_balancer.devices.easee.observations import Controls
 from easee_load_balancer.devices.huawei.client import Inverter
-from easee_load_balancer.devices.huawei.discovery import Finding, look
+from easee_load_balancer.devices.huawei.discovery import Finding, identify_service
 from easee_load_balancer.devices.huawei.identity import Identity, identify
 from easee_load_balancer.errors import (
     BalancerError,
@@ -134,7 +135,7 @@ async def _look_at_inverter(site: Site, seen: _Seen, *, night: bool) -> None:
     except InverterError as error:
         finding: Finding | None = None
         if isinstance(error, InverterUnreachable):
-            finding = await look(site.inverter.host, site.inverter.port)
+            finding = await identify_service(site.inverter.host, site.inverter.port)
         sentence = str(error)
         if finding is not None and finding is not Finding.SILENT:
             sentence = finding.value.format(where=f"{site.inverter.host}:{site.inverter.port}")
@@ -146,7 +147,7 @@ async def _look_at_inverter(site: Site, seen: _Seen, *, night: bool) -> None:
 
 
 async def _look_at_charger(site: Site, folder: Path, seen: _Seen) -> None:
-    easee = Easee(site.charger.credentials, folder)
+    easee = EaseeClient(site.charger.credentials, folder)
     try:
         seen.charger, seen.controls = await easee.state_and_controls(site.charger)
         seen.found = seen.found or await _place_of(easee, site.charger)
@@ -158,7 +159,7 @@ async def _look_at_charger(site: Site, folder: Path, seen: _Seen) -> None:
         await easee.close()
 
 
-async def _place_of(easee: Easee, charger: ChargerAddress) -> FoundCharger:
+async def _place_of(easee: EaseeClient, charger: ChargerAddress) -> FoundCharger:
     """Where the charger is. Raises a ChargerError, also where that is not what was saved."""
     place = await easee.site_of(charger.charger_id)
     circuit = place.circuit_of(charger.charger_id)

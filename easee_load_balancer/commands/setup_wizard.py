@@ -16,17 +16,18 @@ from rich.text import Text
 
 from easee_load_balancer.commands.output import tell_error
 from easee_load_balancer.commands.prompts import Questions
-from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.discovery import FoundCharger, find_chargers
-from easee_load_balancer.devices.easee.models import Account, Controls
+from easee_load_balancer.devices.easee.models import Account
+from easee_load_balancer.devices.easee.observations import Controls
 from easee_load_balancer.devices.huawei.client import InverterAddress
 from easee_load_balancer.devices.huawei.discovery import (
     DONGLE_UNITS,
-    PATIENCE,
     PORTS,
+    PROBE_TIMEOUTS,
     Found,
     NotFound,
-    Patience,
+    ProbeTimeouts,
     find_inverter,
     own_network,
     search,
@@ -208,20 +209,20 @@ class Interview:
         )
 
     def _try(self, host: str, port: int | None) -> Found:
-        saved, patience = self.saved.inverter, PATIENCE
+        saved, timeouts = self.saved.inverter, PROBE_TIMEOUTS
         if saved is not None and saved.host == host:
-            patience = Patience(saved.settle_time_s, saved.timeout_s)
-        return asyncio.run(find_inverter(host, self._doors(host, port), self._say, patience))
+            timeouts = ProbeTimeouts(saved.settle_time_s, saved.timeout_s)
+        return asyncio.run(find_inverter(host, self._endpoints(host, port), self._say, timeouts))
 
-    def _doors(self, host: str, port: int | None) -> Mapping[int, Sequence[int]]:
+    def _endpoints(self, host: str, port: int | None) -> Mapping[int, Sequence[int]]:
         """Ports and unit ids to try; what was saved for this host comes first."""
         saved, unit_id = self.saved.inverter, self._answers.unit_id
-        doors = dict(PORTS) if port is None else {port: PORTS.get(port, DONGLE_UNITS)}
+        endpoints = dict(PORTS) if port is None else {port: PORTS.get(port, DONGLE_UNITS)}
         if saved is not None and saved.host == host and port in (None, saved.port):
-            known = doors.pop(saved.port, DONGLE_UNITS)
+            known = endpoints.pop(saved.port, DONGLE_UNITS)
             others = [unit for unit in known if unit != saved.unit_id]
-            doors = {saved.port: (saved.unit_id, *others), **doors}
-        return doors if unit_id is None else dict.fromkeys(doors, (unit_id,))
+            endpoints = {saved.port: (saved.unit_id, *others), **endpoints}
+        return endpoints if unit_id is None else dict.fromkeys(endpoints, (unit_id,))
 
     def _keep_untested(self, host: str, error: InverterNotFound) -> InverterAddress | None:
         """The address of one that may be asleep, if that is what the person wants."""
@@ -230,16 +231,16 @@ class Interview:
         question = "It may be asleep. Save this address untested and go on"
         if not self._questions.confirm(question, self._answers.asleep):
             return None
-        unit_id = self._doors(host, error.port)[error.port][0]
+        unit_id = self._endpoints(host, error.port)[error.port][0]
         return InverterAddress(host=host, port=error.port, unit_id=unit_id)
 
     def _ask_easee(
-        self, account: Account, question: Callable[[Easee], Awaitable[_Result]]
+        self, account: Account, question: Callable[[EaseeClient], Awaitable[_Result]]
     ) -> _Result:
         """One visit to the cloud; a short pause that it asks for is kept."""
 
         async def visit() -> _Result:
-            easee = Easee(account, self._folder)
+            easee = EaseeClient(account, self._folder)
             try:
                 return await question(easee)
             finally:

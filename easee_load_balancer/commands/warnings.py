@@ -6,7 +6,7 @@ from easee_load_balancer.control.limits import ONE_PHASE_GRIDS
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.discovery import FoundCharger
-from easee_load_balancer.devices.easee.models import Controls
+from easee_load_balancer.devices.easee.observations import Controls
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.measurements import ChargerState
 

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
 
 
 class Connections:
-    """Connections by address; they stay open as long as somebody holds them."""
+    """Connections by address; they stay open while at least one holder needs them."""
 
     def __init__(self) -> None:
         self._holders = 0
         self._inverters: dict[tuple[str, int], Inverter] = {}
-        self._clouds: dict[tuple[str, str], Easee] = {}
+        self._easee: dict[tuple[str, str], EaseeClient] = {}
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -41,26 +41,26 @@ class Connections:
             await known.close()
         return new
 
-    async def easee(self, account: Account, folder: Path) -> Easee:
-        """The one session of that account; a changed password replaces it."""
+    async def easee(self, account: Account, folder: Path) -> EaseeClient:
+        """The one client of that account; a changed password replaces it."""
         key = (account.base_url, account.user_name)
-        known = self._clouds.get(key)
+        known = self._easee.get(key)
         if known is not None and known.account == account:
             return known
-        new = self._clouds[key] = Easee(account, folder)
+        new = self._easee[key] = EaseeClient(account, folder)
         if known is not None:
             await known.close()
         return new
 
     async def _close(self) -> None:
-        # Forgotten first: who comes while they are being closed gets new ones.
+        # Cleared first: a new holder that arrives during closing gets new connections.
         inverters, self._inverters = self._inverters, {}
-        clouds, self._clouds = self._clouds, {}
+        clients, self._easee = self._easee, {}
         for inverter in inverters.values():
             await inverter.close()
-        for cloud in clouds.values():
-            await cloud.close()
+        for client in clients.values():
+            await client.close()
 
 
 CONNECTIONS = Connections()
-"""This process's own."""
+"""Those of this process."""

@@ -1,4 +1,4 @@
-"""Text from outside, before it reaches a name, a message, a page or a terminal."""
+"""Text from devices and cloud, made safe for names, messages, pages and terminals."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def plain(text: str) -> str:
 
 
 PlainText = Annotated[str, AfterValidator(plain)]
-"""A text that a device or the cloud sent."""
+"""Text sent by a device or the cloud."""

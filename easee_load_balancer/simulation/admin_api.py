@@ -1,4 +1,4 @@
-"""The house seen from outside: its truth, its faults and its hand switches, for tests and demos."""
+"""The house's true state, its faults and manual switches, for tests and demos."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from easee_load_balancer.simulation.easee.problems import invalid
-from easee_load_balancer.simulation.fault_triggers import Moment, Moments
+from easee_load_balancer.simulation.fault_triggers import FaultTriggers, Trigger
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.plant.plant import Plant
 
 
 class Counts(Protocol):
-    """What the inverter counted since it was started."""
+    """What the inverter has counted since its start."""
 
     connections: int
     requests: int
 
 
 class HousePatch(BaseModel):
-    """What can be changed by hand; what is missing stays."""
+    """Manual changes; missing fields stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -35,24 +35,24 @@ class HousePatch(BaseModel):
     authorized: bool | None = None
     charger_enabled: bool | None = None
     equalizer_a: float | None = None
-    """What an Equalizer allows; 40 and more is no limit."""
+    """The Equalizer's limit; 40 A and more is no limit."""
     reboot: bool = False
 
 
-_MOMENT: TypeAdapter[Moment] = TypeAdapter(Moment)
+_TRIGGER: TypeAdapter[Trigger] = TypeAdapter(Trigger)
 
 
 def admin_routes(
     plant: Plant,
     faults: Faults,
-    moments: Moments,
+    triggers: FaultTriggers,
     inverter: Counts,
     api: Callable[[], dict[str, Any]],
     speed: int,
 ) -> list[Route]:
-    """Routes without authentication: the house listens on the loopback interface alone.
+    """Routes without authentication: the house listens only on the loopback interface.
 
-    `api` returns what the API counted. With `?at=<moment>`, faults begin when that comes.
+    `api` returns the API's counts. With `?at=<trigger>`, faults start at that trigger.
     """
 
     async def get_house(request: Request) -> Response:
@@ -74,13 +74,13 @@ def admin_routes(
         at = request.query_params.get("at")
         try:
             wanted = Faults.model_validate_json(await request.body())
-            moment = None if at is None else _MOMENT.validate_python(at)
+            trigger = None if at is None else _TRIGGER.validate_python(at)
         except ValidationError as error:
             return invalid(error, 422).response()
-        if moment is None:
-            faults.become(wanted)
+        if trigger is None:
+            faults.replace_with(wanted)
         else:
-            moments.at(moment, partial(faults.become, wanted))
+            triggers.on(trigger, partial(faults.replace_with, wanted))
         return await get_faults(request)
 
     return [
@@ -92,7 +92,7 @@ def admin_routes(
 
 
 def truth(plant: Plant) -> dict[str, Any]:
-    """The house as it is at this moment, whatever its devices report."""
+    """The house's true state, whatever its devices report."""
     battery = plant.battery
     minutes, seconds = divmod(plant.clock_s % 86_400, 60)
     return {

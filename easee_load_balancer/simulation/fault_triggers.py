@@ -1,44 +1,44 @@
-"""Moments of a client's cycle as the house sees them, for faults that come just then."""
+"""Faults that start at a chosen point of a client's cycle, as the simulated house sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
-Moment = Literal[
-    "asked",  # somebody asks for the charger's observations
+Trigger = Literal[
+    "asked",  # a client requests the charger's observations
     "read",  # the meter and the charger's observations have been answered
-    "taken",  # a circuit current has taken effect, the answer is still to be sent
+    "taken",  # a circuit current has taken effect, the answer is not sent yet
     "pushed",  # the answer to a circuit current has been sent
 ]
 Reading = Literal["meter", "observations"]
 
 
-class Moments:
-    """What is to happen at the next of each moment, once."""
+class FaultTriggers:
+    """What to do at the next occurrence of each trigger, once."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Moment, list[Callable[[], None]]] = {}
+        self._waiting: dict[Trigger, list[Callable[[], None]]] = {}
         self._to_read: set[Reading] = set()
 
-    def at(self, moment: Moment, act: Callable[[], None]) -> None:
-        """Call `act` when the moment comes; readings that are over do not count."""
-        self._waiting.setdefault(moment, []).append(act)
+    def on(self, trigger: Trigger, act: Callable[[], None]) -> None:
+        """Call `act` at the trigger; earlier readings do not count."""
+        self._waiting.setdefault(trigger, []).append(act)
         self._to_read = {"meter", "observations"}
 
-    def forget(self) -> None:
-        """Let nothing happen any more."""
+    def clear(self) -> None:
+        """Cancel everything that has not happened yet."""
         self._waiting.clear()
 
-    def reached(self, moment: Moment) -> bool:
-        """The moment has come. Returns whether anything was waiting for it."""
-        acts = self._waiting.pop(moment, [])
+    def fire(self, trigger: Trigger) -> bool:
+        """Run what waits for the trigger. Returns whether anything did."""
+        acts = self._waiting.pop(trigger, [])
         for act in acts:
             act()
         return bool(acts)
 
-    def was_read(self, reading: Reading) -> None:
-        """A client has its answer; with both answers it has read the house."""
+    def note_read(self, reading: Reading) -> None:
+        """A client has received an answer; with both, it has read the house."""
         self._to_read.discard(reading)
         if not self._to_read:
-            self.reached("read")
+            self.fire("read")

@@ -15,9 +15,9 @@ from rich.console import Console
 from starlette.applications import Starlette
 
 from easee_load_balancer.simulation.admin_api import admin_routes
-from easee_load_balancer.simulation.easee.api import Cloud, build_app
+from easee_load_balancer.simulation.easee.api import SimulatedCloud, build_app
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.simulation.fault_triggers import Moments
+from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.huawei.modbus_server import InverterServer, InverterSpec
 from easee_load_balancer.simulation.plant.day import Day, load_day
@@ -32,13 +32,13 @@ _CATCH_UP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What runs, from when, how fast and where; port 0 = a free one."""
+    """The house, its start time, speed and ports; port 0 = a free one."""
 
     day: str | Day = "clear"
     """A built-in day, a CSV file or a day."""
     start_s: int = 12 * 3600
     speed: int = 1
-    """Simulated seconds per real second; 0 = only `House.advance` moves the clock."""
+    """Simulated seconds per real second; 0 = only `SimulatedHouse.advance` moves the clock."""
     modbus_port: int = 0
     api_port: int = 0
     house: HouseSpec = field(default_factory=HouseSpec)
@@ -47,28 +47,28 @@ class RunSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """A running house: where it listens, and everything inside it."""
+class SimulatedHouse:
+    """A running house: its addresses and its parts."""
 
     host: str
     modbus_port: int
     api_url: str
     plant: Plant
     faults: Faults
-    moments: Moments
-    cloud: Cloud
+    triggers: FaultTriggers
+    cloud: SimulatedCloud
     inverter: InverterServer
 
     def advance(self, seconds: int) -> None:
-        """Let that many simulated seconds pass at once, and the charger report what changed."""
+        """Let simulated seconds pass at once, then the charger reports changes."""
         for _ in range(seconds):
             self.plant.step()
         self.cloud.observe()
 
 
 @asynccontextmanager
-async def running_house(spec: RunSpec | None = None) -> AsyncIterator[House]:
-    """A house that runs in this event loop until the block is left.
+async def running_house(spec: RunSpec | None = None) -> AsyncIterator[SimulatedHouse]:
+    """A house that runs in this event loop until the block ends.
 
     Raises ValueError or OSError for a day that cannot be read, OSError for a port in use.
     """
@@ -77,7 +77,7 @@ async def running_house(spec: RunSpec | None = None) -> AsyncIterator[House]:
 
 
 async def run_house(spec: RunSpec, console: Console) -> None:
-    """Run a house, say where, and end at SIGINT or SIGTERM. Raises as `running_house` does."""
+    """Run a house and print its addresses, until SIGINT or SIGTERM. Raises as `running_house`."""
     loop = asyncio.get_running_loop()
     asked_to_stop = asyncio.Event()
     async with _started(spec) as (house, tasks):
@@ -94,17 +94,17 @@ async def run_house(spec: RunSpec, console: Console) -> None:
 
 
 @asynccontextmanager
-async def _started(spec: RunSpec) -> AsyncIterator[tuple[House, list[asyncio.Task[None]]]]:
+async def _started(spec: RunSpec) -> AsyncIterator[tuple[SimulatedHouse, list[asyncio.Task[None]]]]:
     day = load_day(spec.day) if isinstance(spec.day, str) else spec.day
     plant = Plant(day, spec.house, spec.start_s, spec.speed or 1)
-    faults, moments = Faults(), Moments()
-    cloud = Cloud(plant, spec.cloud, faults, moments, spec.speed)
-    inverter = InverterServer(plant, spec.inverter, faults, moments)
-    admin = admin_routes(plant, faults, moments, inverter, cloud.counts, spec.speed)
+    faults, triggers = Faults(), FaultTriggers()
+    cloud = SimulatedCloud(plant, spec.cloud, faults, triggers, spec.speed)
+    inverter = InverterServer(plant, spec.inverter, faults, triggers)
+    admin = admin_routes(plant, faults, triggers, inverter, cloud.counts, spec.speed)
     with _listen(spec.api_port) as listener:
         modbus_port = await inverter.start(HOST, spec.modbus_port)
         api_url = f"http://{HOST}:{listener.getsockname()[1]}"
-        house = House(HOST, modbus_port, api_url, plant, faults, moments, cloud, inverter)
+        house = SimulatedHouse(HOST, modbus_port, api_url, plant, faults, triggers, cloud, inverter)
         server = _ApiServer(build_app([*cloud.routes(), *admin]))
         tasks = [asyncio.create_task(server.serve(sockets=[listener]), name="house API")]
         if spec.speed:
@@ -123,8 +123,8 @@ async def _started(spec: RunSpec) -> AsyncIterator[tuple[House, list[asyncio.Tas
 
 
 def _listen(port: int) -> socket.socket:
-    """A listening socket, bound before anything runs, so that a port in use is a plain OSError."""
-    # asyncio turns Nagle's algorithm off only where the protocol number is given.
+    """A listening socket, bound first, so that a port in use is a plain OSError."""
+    # asyncio turns Nagle's algorithm off only if the protocol number is given.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -136,8 +136,8 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-async def _keep_time(house: House, speed: int) -> None:
-    """Move the house on with the clock; more than a short pause is not caught up with."""
+async def _keep_time(house: SimulatedHouse, speed: int) -> None:
+    """Advance the house with the clock; only short pauses are caught up."""
     tick_s = min(_LONGEST_TICK_S, max(_SHORTEST_TICK_S, 1 / speed))
     began_s, passed = time.monotonic(), 0
     while True:
@@ -148,7 +148,7 @@ async def _keep_time(house: House, speed: int) -> None:
 
 
 class _ApiServer(uvicorn.Server):
-    """A uvicorn server as a guest in somebody else's event loop."""
+    """A uvicorn server in an existing event loop."""
 
     def __init__(self, app: Starlette) -> None:
         super().__init__(
@@ -158,17 +158,17 @@ class _ApiServer(uvicorn.Server):
                 ws="none",
                 log_config=None,
                 log_level="critical",
-                date_header=False,  # the cloud has a clock of its own
+                date_header=False,  # the simulated cloud has its own clock
             )
         )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the host."""
+        """Signals belong to the host."""
         yield
 
     async def stop(self) -> None:
-        """Drop everything at once: what is under way is cancelled, nobody is waited for."""
+        """Cancel pending requests and close all connections at once."""
         under_way = list(self.server_state.tasks)
         for task in under_way:
             task.cancel()

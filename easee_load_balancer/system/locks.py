@@ -1,4 +1,4 @@
-"""One writer per site: a file lock that ends with its holder, even if that is killed."""
+"""File locks that end with their holder, even if that is killed: one writer per site."""
 
 from __future__ import annotations
 
@@ -14,89 +14,97 @@ from pathlib import Path
 from easee_load_balancer.errors import ConfigurationError
 
 _POLL_S = 0.2
-_LONGEST_WORD = 200
+_LONGEST_RECORD = 200
+
+
+class FileLock:
+    """A lock on a file, created if needed; an existing one also works on a full or read-only disk.
+
+    Raises OSError where the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        flags = os.O_RDWR | (os.O_CREAT if create else 0)
+        try:
+            self.descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            self.descriptor = os.open(path, os.O_RDONLY)
+
+    def __enter__(self) -> FileLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def acquire(self) -> bool:
+        """Take the lock for this holder alone; False at once while another holds it."""
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def share(self) -> None:
+        """Hold the lock together with others, in place of holding it alone."""
+        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self.descriptor)
 
 
 class SiteBusy(Exception):
     """Another cycle of the site is running."""
 
 
-class Word:
-    """A line in the lock's file: what its holder is doing, for the next one if it is killed."""
+class PendingCommandRecord:
+    """A line in the site's lock file: the command its holder is sending, in case it is killed."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.left = os.pread(descriptor, _LONGEST_WORD, 0).decode(errors="replace")
-        """What the last holder left; empty when it came to its end."""
+        self.pending = os.pread(descriptor, _LONGEST_RECORD, 0).decode(errors="replace")
+        """What the previous holder was sending when it was killed; empty if it finished."""
 
-    def leave(self, word: str) -> None:
-        """Write it, or nothing where the file cannot be written to."""
+    def write(self, record: str) -> None:
+        """Replace the line; skipped where the file cannot be written."""
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, word.encode(), 0)
+            os.pwrite(self._descriptor, record.encode(), 0)
 
 
 @contextmanager
-def only_writer(folder: Path, site: str) -> Iterator[Word]:
-    """Hold the site's lock. Raises SiteBusy at once when another process or task holds it.
+def only_writer(folder: Path, site: str) -> Iterator[PendingCommandRecord]:
+    """Hold the site's lock. Raises SiteBusy at once while another process or task holds it.
 
-    A lock that is there also works on a disk that is full or read-only. Raises
-    ConfigurationError where it cannot be made.
+    Raises ConfigurationError where the lock file cannot be opened.
     """
     path = folder / f"site-{site}.lock"
     try:
-        descriptor = open_lock(path)
+        lock = FileLock(path)
     except OSError as error:
         raise ConfigurationError(
-            f"The lock {path} cannot be opened ({error.strerror}). Does the data folder belong to "
-            "the user who runs the worker, and may the site's name be a file's name?"
+            f"The lock {path} cannot be opened ({error.strerror}). Check that the user who runs "
+            "the worker owns the data folder and that the site's name is a valid file name."
         ) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SiteBusy(f"another cycle of '{site}' is still running") from None
-        yield Word(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def open_lock(path: Path) -> int:
-    """A descriptor to lock; the file is made if it has to be. Raises OSError."""
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        if error.errno != errno.EROFS:
-            raise
-        return os.open(path, os.O_RDONLY)
-
-
-def worker_runs(folder: Path, pool: str) -> bool:
-    """Whether a worker of the pool runs on this machine with this data folder."""
-    try:
-        descriptor = os.open(_pool_path(folder, pool), os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    with lock:
+        if not lock.acquire():
+            raise SiteBusy(f"another cycle of '{site}' is still running")
+        yield PendingCommandRecord(lock.descriptor)
 
 
 @contextmanager
 def no_cycle(folder: Path, site: str, within_s: float = 40.0) -> Iterator[None]:
-    """Hold the site's lock once the cycle that runs has ended; others are superseded meanwhile.
+    """Wait for the running cycle to end, then hold the site's lock; new cycles are superseded.
 
     Raises SiteBusy when it does not end in time, ConfigurationError as `only_writer` does.
     """
     deadline = time.monotonic() + within_s
-    with ExitStack() as until_left:
+    with ExitStack() as held:
         while True:
             try:
-                until_left.enter_context(only_writer(folder, site))
+                held.enter_context(only_writer(folder, site))
                 break
             except SiteBusy:
                 if time.monotonic() > deadline:
@@ -105,24 +113,29 @@ def no_cycle(folder: Path, site: str, within_s: float = 40.0) -> Iterator[None]:
         yield
 
 
+class PoolLock:
+    """Held by each worker of the pool on this machine while it runs."""
+
+    def __init__(self, folder: Path, pool: str) -> None:
+        self._lock = FileLock(_pool_path(folder, pool))
+        self.alone = self._lock.acquire()
+        """Whether no other worker of the pool was running when this one started."""
+        self._lock.share()
+
+    def release(self) -> None:
+        """The worker ends."""
+        self._lock.close()
+
+
+def worker_runs(folder: Path, pool: str) -> bool:
+    """Whether a worker of the pool runs on this machine with this data folder."""
+    try:
+        with FileLock(_pool_path(folder, pool), create=False) as lock:
+            return not lock.acquire()
+    except OSError:
+        return False
+
+
 def _pool_path(folder: Path, pool: str) -> Path:
     name = hashlib.sha256(pool.encode()).hexdigest()[:16]
     return folder / f"pool-{name}.lock"
-
-
-class PoolLock:
-    """Tells whether other workers of the pool run on this machine; ends with its holder."""
-
-    def __init__(self, folder: Path, pool: str) -> None:
-        self._descriptor = os.open(_pool_path(folder, pool), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.alone = True
-            """Whether no other worker of the pool was running when this one began."""
-        except BlockingIOError:
-            self.alone = False
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-
-    def release(self) -> None:
-        """Leave."""
-        os.close(self._descriptor)

@@ -43,7 +43,7 @@ from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.charger import CarSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
-from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.benchmarks.soak_tally import HINDRANCES, MIDNIGHT, Tally, rows
 from tests.support.paths import PROJECT
 
@@ -73,7 +73,7 @@ CUTS_OFF = ("cloud 4", "cloud 5", "commands lost", "cloud garbled")
 class Trouble:
     """Faults and events, by a seed."""
 
-    def __init__(self, house: House, tally: Tally, seed: int) -> None:
+    def __init__(self, house: SimulatedHouse, tally: Tally, seed: int) -> None:
         self._house, self._tally = house, tally
         self._rng, self._fate = random.Random(seed), random.Random(seed)
         self._until: dict[str, int] = {}
@@ -161,7 +161,9 @@ class Trouble:
 class Clock:
     """Moves the house and the process's clock together, a second at a time."""
 
-    def __init__(self, house: House, travel: time_machine.Traveller, trouble: Trouble) -> None:
+    def __init__(
+        self, house: SimulatedHouse, travel: time_machine.Traveller, trouble: Trouble
+    ) -> None:
         self._house, self._travel, self._trouble = house, travel, trouble
         self._stretch = 0
         self._kinds: set[str] = set()
@@ -223,7 +225,7 @@ class Clock:
                 await ticking
 
 
-def remember_site(house: House, cloud: CloudSpec, mode: str) -> None:
+def remember_site(house: SimulatedHouse, cloud: CloudSpec, mode: str) -> None:
     """The blocks, as if they had been loaded from the server."""
     credentials = EaseeCredentials(
         user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house.api_url
@@ -252,7 +254,7 @@ def footprint() -> tuple[float, int, int]:
 
 async def soak(
     hours: float, interval_s: int, seed: int, travel: time_machine.Traveller
-) -> tuple[Tally, House]:
+) -> tuple[Tally, SimulatedHouse]:
     """Let it run, a cycle every `interval_s`."""
     from balance import balance
 

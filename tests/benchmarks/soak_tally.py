@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.simulation.server import House
+from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.settings import Settings
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
@@ -42,7 +42,9 @@ class Tally:
     """ControllerState in MB, file handles and threads."""
 
 
-def rows(tally: Tally, house: House, hours: float, took_s: float) -> Iterator[tuple[str, str]]:
+def rows(
+    tally: Tally, house: SimulatedHouse, hours: float, took_s: float
+) -> Iterator[tuple[str, str]]:
     """The result as a table."""
     history = open_history(Settings().database_url)
     end = MIDNIGHT + timedelta(hours=hours + 1)

@@ -30,7 +30,7 @@ from easee_load_balancer.orchestration.blocks import (
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
-from easee_load_balancer.simulation.server import House
+from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.locks import PoolLock
 from easee_load_balancer.system.settings import Settings
 from tests.support.home import SITE, data_folder, prefect_server
@@ -61,7 +61,7 @@ def nothing_saved(prefect_server: None) -> None:
     asyncio.run(forget())
 
 
-def set_up(house: House, **changes: Any) -> str:
+def set_up(house: SimulatedHouse, **changes: Any) -> str:
     """What a setup says, on one line."""
     said = StringIO()
     ask_and_save(answers(house, **changes), Console(file=said, width=1000))

@@ -27,7 +27,7 @@ from easee_load_balancer.orchestration.blocks import (
     HuaweiInverter,
 )
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.simulation.server import House
+from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.processes import free_port
 from tests.support.setup_house import TWO, a_house_beside, answers
 
@@ -41,7 +41,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def two_chargers() -> Iterator[House]:
+def two_chargers() -> Iterator[SimulatedHouse]:
     """A house for all tests that leave it as it is."""
     with a_house_beside(cloud=TWO) as house:
         yield house
@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_is_a_sentence(name: str, two_chargers: House) -> None:
+def test_what_cannot_be_is_a_sentence(name: str, two_chargers: SimulatedHouse) -> None:
     changes, error, sentence = REFUSED[name]
     web = two_chargers.api_url.rpartition("/")[2]
     places = {"CLOSED": f"127.0.0.1:{free_port()}", "WEB": web}
@@ -84,7 +84,7 @@ def test_what_cannot_be_is_a_sentence(name: str, two_chargers: House) -> None:
         go_through(answers(two_chargers, **given), StringIO())
 
 
-def test_flags_answer_everything(two_chargers: House) -> None:
+def test_flags_answer_everything(two_chargers: SimulatedHouse) -> None:
     given = answers(two_chargers, charger="eh123457", fuse="20")
     charger, inverter, identity, policy = go_through(given, StringIO())
     assert (charger.id, charger.site.id, charger.circuit.id) == ("EH123457", 54321, 12345)
@@ -94,7 +94,7 @@ def test_flags_answer_everything(two_chargers: House) -> None:
     assert identity.meter == "three phases"
 
 
-def test_what_was_saved_answers_what_nobody_answers(two_chargers: House) -> None:
+def test_what_was_saved_answers_what_nobody_answers(two_chargers: SimulatedHouse) -> None:
     credentials = EaseeCredentials(user_name="somebody", password=SecretStr("else"))
     saved = Saved(
         None,
@@ -158,7 +158,7 @@ def typing(monkeypatch: pytest.MonkeyPatch, lines: Sequence[str]) -> Iterator[No
 
 
 def test_what_is_typed_wrong_is_asked_again(
-    monkeypatch: pytest.MonkeyPatch, two_chargers: House
+    monkeypatch: pytest.MonkeyPatch, two_chargers: SimulatedHouse
 ) -> None:
     address = f"127.0.0.1:{two_chargers.modbus_port}"
     typed = ["3", "2", "127.0.0.1:0", f"127.0.0.1:{free_port()}", address, "x", ""]

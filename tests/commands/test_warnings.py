@@ -13,7 +13,8 @@ from easee_load_balancer.commands import warnings as cautions
 from easee_load_balancer.commands.troubleshooting import usual_causes
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.discovery import FoundCharger
-from easee_load_balancer.devices.easee.models import Controls, Observation, Site, controls
+from easee_load_balancer.devices.easee.models import EaseeSite, Observation
+from easee_load_balancer.devices.easee.observations import Controls, controls
 from easee_load_balancer.devices.huawei.discovery import Finding
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.errors import (
@@ -37,7 +38,7 @@ NOBODY = Controls(True, False, False, scheduled=False, equalizer=False)
 
 def _charger(others: int = 0, equalizers: int = 0) -> FoundCharger:
     chargers = [{"id": f"EH{number}", "name": f"Box {number}"} for number in range(1 + others)]
-    site = Site.model_validate(
+    site = EaseeSite.model_validate(
         {
             "id": 1,
             "circuits": [{"id": 2, "siteId": 1, "chargers": chargers}],

@@ -13,7 +13,8 @@ from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState, after_push
-from easee_load_balancer.devices.easee.models import OBSERVATION_IDS, Observation, charger_state
+from easee_load_balancer.devices.easee.models import Observation
+from easee_load_balancer.devices.easee.observations import OBSERVATION_IDS, charger_state
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
 from tests.support.control_readings import NOW, charger, inverter, told, with_battery
 

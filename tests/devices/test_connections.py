@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from easee_load_balancer.devices.connections import Connections
-from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.huawei.client import InverterAddress
 from easee_load_balancer.errors import BadCredentials
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
-from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.support.easee_cloud import CHARGER, LOGIN, PASSWORD, account
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
+async def house() -> AsyncIterator[SimulatedHouse]:
     """A house whose inverter is quick to answer."""
     spec = RunSpec(
         speed=0,
@@ -31,7 +31,7 @@ async def house() -> AsyncIterator[House]:
         yield running
 
 
-def address(at: House | Relay, timeout_s: float = 1.0) -> InverterAddress:
+def address(at: SimulatedHouse | Relay, timeout_s: float = 1.0) -> InverterAddress:
     """Where the inverter is."""
     return InverterAddress(
         host="127.0.0.1", port=at.modbus_port, settle_time_s=0.02, timeout_s=timeout_s
@@ -41,7 +41,7 @@ def address(at: House | Relay, timeout_s: float = 1.0) -> InverterAddress:
 class Relay:
     """Stands before the house's inverter and knows how many connections are open."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: SimulatedHouse) -> None:
         self.modbus_port = 0
         self.open = 0
         self.idle = asyncio.Event()
@@ -63,7 +63,7 @@ class Relay:
 
 
 @pytest.fixture
-async def relay(house: House) -> AsyncIterator[Relay]:
+async def relay(house: SimulatedHouse) -> AsyncIterator[Relay]:
     """A relay before that house's inverter."""
     relay = Relay(house)
     server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
@@ -72,7 +72,7 @@ async def relay(house: House) -> AsyncIterator[Relay]:
         yield relay
 
 
-async def test_everybody_shares_one_connection(house: House, tmp_path: Path) -> None:
+async def test_everybody_shares_one_connection(house: SimulatedHouse, tmp_path: Path) -> None:
     links, owner = Connections(), account(house.api_url)
     async with links.held():
         inverter, easee = await links.inverter(address(house)), await links.easee(owner, tmp_path)
@@ -86,7 +86,7 @@ async def test_everybody_shares_one_connection(house: House, tmp_path: Path) -> 
     assert house.cloud.calls[LOGIN] == 1
 
 
-async def test_the_last_holder_closes(house: House, relay: Relay, tmp_path: Path) -> None:
+async def test_the_last_holder_closes(house: SimulatedHouse, relay: Relay, tmp_path: Path) -> None:
     links, owner = Connections(), account(house.api_url)
     async with links.held():
         inverter, easee = await links.inverter(address(relay)), await links.easee(owner, tmp_path)
@@ -103,7 +103,7 @@ async def test_the_last_holder_closes(house: House, relay: Relay, tmp_path: Path
     assert house.cloud.calls[LOGIN] == 1
 
 
-async def test_they_are_closed_after_an_error_too(house: House, tmp_path: Path) -> None:
+async def test_they_are_closed_after_an_error_too(house: SimulatedHouse, tmp_path: Path) -> None:
     links, owner = Connections(), account(house.api_url)
 
     async def fail() -> None:
@@ -111,7 +111,7 @@ async def test_they_are_closed_after_an_error_too(house: House, tmp_path: Path) 
             opened.append(await links.easee(owner, tmp_path))
             raise ValueError("wrong")
 
-    opened: list[Easee] = []
+    opened: list[EaseeClient] = []
     with pytest.raises(ValueError, match="wrong"):
         await fail()
     (easee,) = opened
@@ -133,7 +133,9 @@ async def test_a_changed_inverter_replaces_the_connection(relay: Relay) -> None:
         assert relay.open == 1
 
 
-async def test_a_changed_password_replaces_the_session(house: House, tmp_path: Path) -> None:
+async def test_a_changed_password_replaces_the_session(
+    house: SimulatedHouse, tmp_path: Path
+) -> None:
     links = Connections()
     async with links.held():
         right = await links.easee(account(house.api_url), tmp_path)
@@ -147,7 +149,7 @@ async def test_a_changed_password_replaces_the_session(house: House, tmp_path: P
         assert (await corrected.state(CHARGER)).online
 
 
-async def test_who_ask_at_the_same_time_get_the_same_connection(house: House) -> None:
+async def test_who_ask_at_the_same_time_get_the_same_connection(house: SimulatedHouse) -> None:
     links = Connections()
     async with links.held():
         before = await links.inverter(address(house))
@@ -160,7 +162,7 @@ async def test_who_ask_at_the_same_time_get_the_same_connection(house: House) ->
 
 
 async def test_who_comes_while_the_last_one_leaves_gets_a_connection(
-    house: House, tmp_path: Path
+    house: SimulatedHouse, tmp_path: Path
 ) -> None:
     links, owner = Connections(), account(house.api_url)
     holder = AsyncExitStack()

@@ -23,16 +23,13 @@ from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.easee.models import (
-    OBSERVATION_IDS,
-    Charger,
-    ChargerConfig,
+    AccountCharger,
+    EaseeSite,
     Observations,
-    Problem,
-    Site,
-    Token,
-    charger_state,
-    controls,
+    ProblemDetails,
+    TokenAnswer,
 )
+from easee_load_balancer.devices.easee.observations import OBSERVATION_IDS, charger_state, controls
 from easee_load_balancer.devices.huawei import registers as huawei_registers
 from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
 from easee_load_balancer.devices.sanitize import plain
@@ -41,7 +38,13 @@ from easee_load_balancer.measurements import ChargerState, InverterReading
 from tests.support.easee_cloud import CHARGER, a_client, a_scripted_cloud, http
 
 NOW = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
-MODELS: tuple[Any, ...] = (tuple[Charger, ...], ChargerConfig, Problem, Site, Token)
+MODELS: tuple[Any, ...] = (
+    tuple[AccountCharger, ...],
+    ChargerConfig,
+    ProblemDetails,
+    EaseeSite,
+    TokenAnswer,
+)
 ATTACK = "\x1b]0;owned\x07\u202e[red]![x](http://evil)<script>|`\n# " * 50
 
 registers = st.lists(st.integers(0, 0xFFFF), min_size=60, max_size=60)
@@ -134,7 +137,7 @@ def test_a_schedule_of_many_layers_is_none() -> None:
 
 
 async def test_names_from_the_cloud_are_cleaned_and_ids_checked(tmp_path: Path) -> None:
-    charger = Charger.model_validate({"id": "EH123456", "name": ATTACK})
+    charger = AccountCharger.model_validate({"id": "EH123456", "name": ATTACK})
     assert charger.name == plain(ATTACK)
     async with a_scripted_cloud() as cloud, a_client(cloud.url, tmp_path) as easee:
         for wrong in ("../../accounts", "EH123456/x", "..", "", "E" * 21, "EH12\n3456", "EH1234\n"):

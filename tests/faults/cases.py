@@ -279,11 +279,11 @@ async def _meet(scene: Scene, fault: Fault, moment: Moment) -> list[State[Any]]:
         await scene.settle()
         runs = [await scene.next_cycle(20)]
     else:
-        scene.home.house.moments.at(_IN_THE_HOUSE[moment], lambda: _now(fault.begin(scene)))
+        scene.home.house.triggers.on(_IN_THE_HOUSE[moment], lambda: _now(fault.begin(scene)))
         runs = [await scene.cycle(), await scene.next_cycle()]
         await act(scene, fault.end)
     await scene.settle()
-    scene.home.house.moments.forget()
+    scene.home.house.triggers.clear()
     return runs
 
 

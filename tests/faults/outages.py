@@ -32,10 +32,10 @@ from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.simulation.fault_triggers import Moment
+from easee_load_balancer.simulation.fault_triggers import Trigger
 from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
-from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.processes import Child
 from tests.faults.scene import BUSY_A, CALM_A, FAINT, OFFLINE_A, VOLTS
 from tests.faults.table import Row
@@ -52,7 +52,7 @@ _DOWN_S = 3
 class Plant:
     """A house in real time, and the machinery that runs its cycles."""
 
-    house: House
+    house: SimulatedHouse
     stack: PrefectStack
     highest_a: float = 0.0
 
@@ -142,7 +142,7 @@ async def a_plant(folder: Path) -> AsyncIterator[Plant]:
         await asyncio.to_thread(stack.__exit__, None, None, None)
 
 
-async def _save_blocks(house: House) -> None:
+async def _save_blocks(house: SimulatedHouse) -> None:
     cloud = CloudSpec()
     credentials = EaseeCredentials(
         user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house.api_url
@@ -215,7 +215,7 @@ async def server_gone(plant: Plant, seconds: int) -> Row:
     return row
 
 
-async def worker_killed(plant: Plant, moment: Moment | None, name: str) -> Row:
+async def worker_killed(plant: Plant, moment: Trigger | None, name: str) -> Row:
     """The worker is killed at a moment of the cycle that lowers the current, and started again."""
     await plant.calm()
     row = Row("worker killed", name, before_a=plant.held_a)
@@ -231,7 +231,7 @@ async def worker_killed(plant: Plant, moment: Moment | None, name: str) -> Row:
         await plant.good_cycle(began)
         kill()
     else:
-        plant.house.moments.at(moment, kill)
+        plant.house.triggers.on(moment, kill)
     async with asyncio.timeout(60):
         await killed.wait()
     at = datetime.now(UTC)
@@ -306,7 +306,7 @@ async def overload(plant: Plant) -> Row:
     return row
 
 
-KILLS: tuple[tuple[Moment | None, str], ...] = (
+KILLS: tuple[tuple[Trigger | None, str], ...] = (
     ("asked", "before the read"),
     ("read", "read to push"),
     ("taken", "in the push"),

@@ -86,7 +86,7 @@ class Scene:
 
     def clear_faults(self) -> None:
         """All faults end; clocks stay as they are."""
-        self.faults.become(Faults(api_clock_ahead_s=self.faults.api_clock_ahead_s))
+        self.faults.replace_with(Faults(api_clock_ahead_s=self.faults.api_clock_ahead_s))
 
     async def settle(self) -> None:
         """The simulated inverter looks at its faults every 50 ms."""

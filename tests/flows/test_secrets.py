@@ -20,9 +20,9 @@ from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from prefect.states import Failed
 from pydantic import SecretStr
 
-from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account
-from easee_load_balancer.devices.easee.token_store import SessionFile
+from easee_load_balancer.devices.easee.token_store import TokenStore
 from easee_load_balancer.errors import ChargerError
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import HuaweiInverter, Site
@@ -74,9 +74,9 @@ def _account(home: Home) -> Account:
 async def _told_of_itself(home: Home, folder: Path) -> tuple[list[str], str]:
     """The tokens in use, and all texts that the objects which hold secrets give of themselves."""
     site = await Site.load(SITE)
-    session = SessionFile(folder, _account(home)).load()
+    session = TokenStore(folder, _account(home)).load()
     assert session.tokens is not None
-    cloud = Easee(_account(home), folder)
+    cloud = EaseeClient(_account(home), folder)
     told = [str(session.model_dump_json())]
     for one in (site, site.charger, site.charger.credentials, session, session.tokens, cloud):
         told += [repr(one), str(one)]

@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
-from easee_load_balancer.devices.easee.token_store import Session, SessionFile
+from easee_load_balancer.devices.easee.token_store import SavedSession, TokenStore
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 
 CHARGER = ChargerAddress(charger_id="EH123456", site_id=54321, circuit_id=12345)
 PASSWORD = "pw-of-the-owner"
@@ -37,9 +37,9 @@ def account(url: str, password: str = PASSWORD) -> Account:
 @asynccontextmanager
 async def a_client(
     url: str, folder: Path, password: str = PASSWORD, budget_s: float = 5.0
-) -> AsyncIterator[Easee]:
+) -> AsyncIterator[EaseeClient]:
     """A client that is closed at the end."""
-    easee = Easee(account(url, password), folder, budget_s)
+    easee = EaseeClient(account(url, password), folder, budget_s)
     try:
         yield easee
     finally:
@@ -47,26 +47,28 @@ async def a_client(
 
 
 @asynccontextmanager
-async def a_house(token_lifetime_s: float = 3600.0, api_port: int = 0) -> AsyncIterator[House]:
+async def a_house(
+    token_lifetime_s: float = 3600.0, api_port: int = 0
+) -> AsyncIterator[SimulatedHouse]:
     """A house whose clock stands still and whose cloud knows at once what the charger does."""
     cloud = CloudSpec(password=PASSWORD, cloud_delay_s=0, token_lifetime_s=token_lifetime_s)
     async with running_house(RunSpec(speed=0, api_port=api_port, cloud=cloud)) as house:
         yield house
 
 
-def total_calls(house: House) -> int:
+def total_calls(house: SimulatedHouse) -> int:
     """How often the house's cloud was called."""
     return house.cloud.calls.total()
 
 
-def stored(url: str, folder: Path, password: str = PASSWORD) -> Session:
+def stored(url: str, folder: Path, password: str = PASSWORD) -> SavedSession:
     """The session on disk."""
-    return SessionFile(folder, account(url, password)).load()
+    return TokenStore(folder, account(url, password)).load()
 
 
-def store(url: str, folder: Path, session: Session) -> None:
+def store(url: str, folder: Path, session: SavedSession) -> None:
     """Replace the session on disk, for the next client to find."""
-    SessionFile(folder, account(url)).save(session)
+    TokenStore(folder, account(url)).save(session)
 
 
 def expire_tokens(url: str, folder: Path, **tokens: SecretStr) -> None:

@@ -28,7 +28,7 @@ from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
-from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.settings import Settings
 
 SITE = "home"
@@ -70,7 +70,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Home:
     """A house and the home that is balanced with it."""
 
-    house: House
+    house: SimulatedHouse
     cloud: CloudSpec
 
     async def cycle(self, **parameters: Any) -> State[Any]:

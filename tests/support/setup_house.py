@@ -13,7 +13,7 @@ from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import HouseSpec
-from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 
 SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
 TWO = CloudSpec(second_charger_id="EH123457", rate_limits=False)
@@ -23,7 +23,7 @@ TWO = CloudSpec(second_charger_id="EH123457", rate_limits=False)
 @contextmanager
 def a_house_beside(
     house: HouseSpec | None = None, cloud: CloudSpec | None = None, **spec: Any
-) -> Iterator[House]:
+) -> Iterator[SimulatedHouse]:
     """A house whose clock stands still, without battery unless told otherwise."""
     wanted = RunSpec(
         day=spec.pop("day", SUNNY),
@@ -52,7 +52,7 @@ def a_house_beside(
         thread.join()
 
 
-def answers(house: House, **changes: Any) -> Answers:
+def answers(house: SimulatedHouse, **changes: Any) -> Answers:
     """All that is asked, for that house."""
     given: dict[str, Any] = {
         "user_name": house.cloud.spec.user_name,

@@ -16,7 +16,8 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
-from easee_load_balancer.devices.easee.models import OBSERVATION_IDS, Observation, charger_state
+from easee_load_balancer.devices.easee.models import Observation
+from easee_load_balancer.devices.easee.observations import OBSERVATION_IDS, charger_state
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY,
     METER,

@@ -10,17 +10,17 @@ import httpx
 
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
-from easee_load_balancer.simulation.server import House, RunSpec, running_house
+from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 
 USER = {"userName": "owner@example.com", "password": "simulated"}
 CHARGER = "/api/chargers/EH123456"
 CIRCUIT = "/api/sites/54321/circuits/12345"
 OBSERVATIONS = "/state/EH123456/observations"
 
-Running = tuple[House, httpx.AsyncClient]
+Running = tuple[SimulatedHouse, httpx.AsyncClient]
 
 
-def client(house: House) -> httpx.AsyncClient:
+def client(house: SimulatedHouse) -> httpx.AsyncClient:
     """A client without certificates, which take longer to load than a house takes to start."""
     return httpx.AsyncClient(base_url=house.api_url, verify=False)
 

@@ -132,12 +132,12 @@ def test_a_cycle_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path) ->
 
 
 def test_a_word_is_left_for_who_comes_after_a_crash(tmp_path: Path) -> None:
-    with only_writer(tmp_path, "home") as word:
-        assert word.left == ""
-        word.leave("something long")
-        word.leave("short")
-    with only_writer(tmp_path, "home") as word:
-        assert word.left == "short"
-        word.leave("")
-    with only_writer(tmp_path, "home") as word:
-        assert word.left == ""
+    with only_writer(tmp_path, "home") as record:
+        assert record.pending == ""
+        record.write("something long")
+        record.write("short")
+    with only_writer(tmp_path, "home") as record:
+        assert record.pending == "short"
+        record.write("")
+    with only_writer(tmp_path, "home") as record:
+        assert record.pending == ""

@@ -1,4 +1,4 @@
-"""The Easee cloud API: one client with the session, the time-outs and the manners.
+"""The Easee cloud API: a client with login, timeouts and rate limits.
 
 Endpoints and error codes follow the vendor's public API documentation.
 """
@@ -23,18 +23,19 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from easee_load_balancer.devices.easee.models import (
     CHARGER_ID,
-    CONTROL_IDS,
-    OBSERVATION_IDS,
     Account,
-    Charger,
+    AccountCharger,
     ChargerAddress,
-    ChargerConfig,
-    Controls,
+    EaseeSite,
     Observation,
     Observations,
-    Problem,
-    Site,
-    Token,
+    ProblemDetails,
+    TokenAnswer,
+)
+from easee_load_balancer.devices.easee.observations import (
+    CONTROL_IDS,
+    OBSERVATION_IDS,
+    Controls,
     charger_state,
     controls,
 )
@@ -42,12 +43,12 @@ from easee_load_balancer.devices.easee.rate_limits import (
     Endpoint,
     clock_ahead,
     cloud_of,
-    note_refusal,
-    refrain,
+    is_throttled,
+    raise_if_throttled,
+    record_refusal,
     too_soon,
-    turned_away,
 )
-from easee_load_balancer.devices.easee.token_store import Session, SessionFile, Tokens
+from easee_load_balancer.devices.easee.token_store import SavedSession, Tokens, TokenStore
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.errors import (
     ChargerError,
@@ -66,10 +67,10 @@ _Method = Literal["GET", "POST"]
 _Model = TypeVar("_Model")
 
 
-class Easee:
-    """A logged-in client; its session survives in `folder` for the next process.
+class EaseeClient:
+    """A client of one account that logs in by itself; its session is saved in `folder`.
 
-    A call takes `budget_s` at most, with logging in and all.
+    A call takes at most `budget_s`, login included.
     Every method raises a ChargerError: ChargerUnreachable, ChargerUnknown, BadCredentials,
     RateLimited, Blocked or InvalidAnswer.
     """
@@ -77,12 +78,12 @@ class Easee:
     def __init__(self, account: Account, folder: Path, budget_s: float = 10.0) -> None:
         self.account = account
         self.calls: Counter[str] = Counter()
-        """How often the cloud was asked, successful or not; who stores that may subtract it."""
+        """Requests by endpoint, successful or not; subtract what has been stored."""
         self._last: dict[str, ChargerState] = {}
         self._folder = folder
         self._budget_s = budget_s
-        self._file = SessionFile(folder, account)
-        self._session = Session()
+        self._file = TokenStore(folder, account)
+        self._session = SavedSession()
         self._unsaved = False
         self._ahead = timedelta()
         """How far our clock is ahead of the cloud's."""
@@ -97,20 +98,15 @@ class Easee:
         """Close the connections; the session stays on disk."""
         await self._http.aclose()
 
-    async def chargers(self) -> tuple[Charger, ...]:
+    async def chargers(self) -> tuple[AccountCharger, ...]:
         """All chargers of the account (at most 2 calls a minute)."""
         answer = await self._call("GET", "/api/chargers", "chargers")
-        return self._parse(TypeAdapter(tuple[Charger, ...]), answer, "chargers")
+        return self._parse(TypeAdapter(tuple[AccountCharger, ...]), answer, "chargers")
 
-    async def site_of(self, charger_id: str) -> Site:
-        """The site with the circuits, one of which holds the charger."""
-        answer = await self._call("GET", f"/api/chargers/{_known(charger_id)}/site", "site")
-        return self._parse(TypeAdapter(Site), answer, "site")
-
-    async def config(self, charger_id: str) -> ChargerConfig:
-        """The charger's settings."""
-        answer = await self._call("GET", f"/api/chargers/{_known(charger_id)}/config", "config")
-        return self._parse(TypeAdapter(ChargerConfig), answer, "config")
+    async def site_of(self, charger_id: str) -> EaseeSite:
+        """The charger's site with its circuits."""
+        answer = await self._call("GET", f"/api/chargers/{_valid_id(charger_id)}/site", "site")
+        return self._parse(TypeAdapter(EaseeSite), answer, "site")
 
     async def state(self, charger: ChargerAddress) -> ChargerState:
         """The charger's state from one observations call, each value with its own time."""
@@ -118,12 +114,12 @@ class Easee:
         return charger_state(observed, datetime.now(UTC))
 
     async def state_and_controls(self, charger: ChargerAddress) -> tuple[ChargerState, Controls]:
-        """The charger's state, and who else decides over it, from one observations call."""
+        """The charger's state, and what else controls it, from one observations call."""
         observed = await self._observe(charger, (*OBSERVATION_IDS.values(), *CONTROL_IDS.values()))
         return charger_state(observed, datetime.now(UTC)), controls(observed)
 
     async def recent_state(self, charger: ChargerAddress) -> ChargerState:
-        """The charger's state, the last one again where it is too soon to ask the cloud."""
+        """The charger's state; the last one again while it is too soon for another call."""
         last = self._last.get(charger.charger_id)
         if last is None or not too_soon(last, datetime.now(UTC)):
             last = self._last[charger.charger_id] = await self.state(charger)
@@ -132,7 +128,10 @@ class Easee:
     async def set_circuit_current(
         self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
     ) -> None:
-        """Set the circuit's dynamic current (volatile: no flash wear); accepted is not yet done."""
+        """Set the circuit's dynamic current (volatile: no flash wear).
+
+        The call returns when the cloud has accepted it; observations show when it is done.
+        """
         l1, l2, l3 = setpoint.circuit_current_a
         answer = await self._call(
             "POST",
@@ -145,7 +144,7 @@ class Easee:
                 "timeToLive": max(1, round(time_to_live.total_seconds() / 60)),
             },
         )
-        if answer.strip():  # a page of something in between is no acceptance
+        if answer.strip():  # an HTML page from a proxy is no acceptance
             self._parse(TypeAdapter(Any), answer, "dynamicCurrent")
 
     async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
@@ -164,35 +163,31 @@ class Easee:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> bytes:
-        """One API call within the time budget, with one more try after a 401."""
+        """One API call within the time budget, with one more attempt after a 401."""
         try:
             async with asyncio.timeout(self._budget_s):
-                return await self._call_with_token(method, path, endpoint, params, body)
+                token: SecretStr | None = None
+                for _ in range(2):
+                    token = await self._token(refused=token)
+                    raise_if_throttled(self._session, endpoint, self.account)
+                    answer = await self._send(endpoint, method, path, token, params, body)
+                    if answer.status != httpx.codes.UNAUTHORIZED:
+                        break
+                await self._check(endpoint, answer)
+                return answer.content
         except TimeoutError as error:
             raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
 
-    async def _call_with_token(
-        self,
-        method: _Method,
-        path: str,
-        endpoint: Endpoint,
-        params: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
-    ) -> bytes:
-        token = await self._token()
-        refrain(self._session, endpoint, self.account)
-        answer = await self._send(endpoint, method, path, token, params, body)
-        if answer.status == httpx.codes.UNAUTHORIZED:
-            token = await self._token(refused=token)
-            answer = await self._send(endpoint, method, path, token, params, body)
+    async def _check(self, endpoint: Endpoint, answer: _Answer) -> None:
+        """Record a refusal and raise its error; a success ends growing waits."""
         if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT):
-            await self._remember_refusal(endpoint, answer)
+            async with self._change() as session:
+                record_refusal(session, endpoint, answer.status, answer.headers)
             raise self._error(endpoint, answer)
         if self._session.blocked_s or self._session.refused_s:
             async with self._change() as session:
                 session.blocked_s, session.blocked_until = 0.0, None
                 session.refused_s = 0.0
-        return answer.content
 
     async def _send(
         self,
@@ -213,46 +208,48 @@ class Easee:
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > _LARGEST_ANSWER:
-                        raise InvalidAnswer(f"{self._cloud} sent an endless answer to {path}.")
+                        raise InvalidAnswer(
+                            f"{self._cloud} sent an answer of more than 1 MB to {path}."
+                        )
         except httpx.TimeoutException as error:
             raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
         except httpx.DecodingError as error:
-            raise InvalidAnswer(f"{self._cloud} sent an answer that is garbled.") from error
+            raise InvalidAnswer(f"{self._cloud} sent a garbled answer.") from error
         except httpx.HTTPError as error:
             raise ChargerUnreachable(
-                f"{self._cloud} cannot be reached ({type(error).__name__}): is the internet "
-                "connection up?"
+                f"{self._cloud} cannot be reached ({type(error).__name__}). Check the internet "
+                "connection."
             ) from error
         self._ahead = clock_ahead(response.headers)
         return _Answer(response.status_code, response.headers, bytes(content))
 
     async def _token(self, refused: SecretStr | None = None) -> SecretStr:
-        """A valid access token, other than the refused one; one log-in or refresh at a time."""
+        """A valid access token other than the refused one; one login or refresh at a time."""
         token, fresh = self._session.usable(refused), self._session.tokens is None
         if token is not None:
             return token
         async with self._change() as session:
             token = session.usable(refused)  # another process may have been faster
             if token is None:
-                await self._forgive(session)
+                await self._retry_credentials(session)
                 if fresh:
                     self._check_room(session)
                 session.tokens = await self._refresh(session) or await self._log_in(session)
                 token = session.tokens.access
         return token
 
-    async def _forgive(self, session: Session) -> None:
-        """Whoever saves the credentials after they were refused wants them tried once more."""
+    async def _retry_credentials(self, session: SavedSession) -> None:
+        """Try rejected credentials once more after a person has saved them again."""
         if session.rejected_at is not None:
             saved_at = await self.account.saved_at()
             if saved_at is not None and saved_at > session.rejected_at:
                 session.rejected_at = None
 
-    async def _refresh(self, session: Session) -> Tokens | None:
-        """New tokens, or None when the refresh token is not accepted: it is single-use."""
+    async def _refresh(self, session: SavedSession) -> Tokens | None:
+        """New tokens, or None when the single-use refresh token is not accepted."""
         if session.tokens is None:
             return None
-        refrain(session, "refresh", self.account)
+        raise_if_throttled(session, "refresh", self.account)
         body = {
             "accessToken": session.tokens.access.get_secret_value(),
             "refreshToken": session.tokens.refresh.get_secret_value(),
@@ -260,13 +257,13 @@ class Easee:
         answer = await self._send("refresh", "POST", "/api/accounts/refresh_token", body=body)
         if answer.status == httpx.codes.OK:
             return self._tokens(answer.content, "refresh")
-        if turned_away(answer.status):
-            note_refusal(session, "refresh", answer.status, answer.headers)
+        if is_throttled(answer.status):
+            record_refusal(session, "refresh", answer.status, answer.headers)
             raise self._error("refresh", answer)
         return None
 
-    async def _log_in(self, session: Session) -> Tokens:
-        refrain(session, "login", self.account)
+    async def _log_in(self, session: SavedSession) -> Tokens:
+        raise_if_throttled(session, "login", self.account)
         body = {
             "userName": self.account.user_name,
             "password": self.account.password.get_secret_value(),
@@ -276,15 +273,15 @@ class Easee:
             return self._tokens(answer.content, "login")
         if answer.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
             session.rejected_at = datetime.now(UTC)
-            refrain(session, "login", self.account)
-        note_refusal(session, "login", answer.status, answer.headers)
+            raise_if_throttled(session, "login", self.account)
+        record_refusal(session, "login", answer.status, answer.headers)
         raise self._error("login", answer)
 
     @asynccontextmanager
-    async def _change(self) -> AsyncIterator[Session]:
-        """The stored session, saved with what is changed in it, also when that ends in an error.
+    async def _change(self) -> AsyncIterator[SavedSession]:
+        """The session, saved after changes, also when the block ends in an error.
 
-        Where it cannot be saved, this process goes on with what it has.
+        Where it cannot be saved, this process continues with its copy in memory.
         """
         try:
             async with self._file.locked():
@@ -300,37 +297,33 @@ class Easee:
         except OSError as error:
             raise ChargerError(
                 f"The Easee session in {self._folder} cannot be used ({error.strerror}). "
-                "Is the disk full, or the folder somebody else's?"
+                "Check disk space and folder ownership."
             ) from error
 
-    def _check_room(self, session: Session) -> None:
-        """Raise OSError where nothing can be saved: each process to come would log in as well."""
-        self._session = Session()
+    def _check_room(self, session: SavedSession) -> None:
+        """Raise OSError where nothing can be saved: every new process would log in again."""
+        self._session = SavedSession()
         self._file.save(session)
         self._session = session
 
-    def _save(self, session: Session) -> None:
+    def _save(self, session: SavedSession) -> None:
         try:
             self._file.save(session)
         except OSError as error:
             self._unsaved = True
             logger.warning(
-                "The Easee session in %s cannot be saved (%s): it ends with this process.",
+                "The Easee session in %s cannot be saved (%s); it is lost when this process ends.",
                 self._folder,
                 error.strerror,
             )
         else:
             self._unsaved = False
 
-    async def _remember_refusal(self, endpoint: Endpoint, answer: _Answer) -> None:
-        async with self._change() as session:
-            note_refusal(session, endpoint, answer.status, answer.headers)
-
     def _error(self, endpoint: Endpoint, answer: _Answer) -> ChargerError:
-        """The error for an answer that is not a success."""
-        if turned_away(answer.status):
+        """The error for an unsuccessful answer."""
+        if is_throttled(answer.status):
             try:
-                refrain(self._session, endpoint, self.account)
+                raise_if_throttled(self._session, endpoint, self.account)
             except ChargerError as error:
                 return error
         problem = _problem(answer.content)
@@ -338,15 +331,14 @@ class Easee:
         answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({said})."
         if answer.status == httpx.codes.NOT_FOUND:
             return ChargerUnknown(
-                f"{answers} It does not know this charger, site or circuit: check the block "
-                "'Easee charger'."
+                f"{answers} Unknown charger, site or circuit: check the block 'Easee charger'."
             )
         if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
             return ChargerUnreachable(f"{answers} This usually passes within minutes.")
-        return ChargerError(f"{answers} If this goes on, check the account in the Easee app.")
+        return ChargerError(f"{answers} If this persists, check the account in the Easee app.")
 
     def _tokens(self, content: bytes, endpoint: Endpoint) -> Tokens:
-        token, now = self._parse(TypeAdapter(Token), content, endpoint), datetime.now(UTC)
+        token, now = self._parse(TypeAdapter(TokenAnswer), content, endpoint), datetime.now(UTC)
         return Tokens(
             access=token.access_token,
             refresh=token.refresh_token,
@@ -361,8 +353,8 @@ class Easee:
             problem = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in problem["loc"]) or "the whole answer"
             raise InvalidAnswer(
-                f"{self._cloud} sent something unexpected to '{endpoint}' ({where}: "
-                f"{problem['msg']}). Tried again at the next cycle."
+                f"{self._cloud} sent an unexpected answer to '{endpoint}' ({where}: "
+                f"{problem['msg']}). The next cycle tries again."
             ) from None
 
     @property
@@ -370,10 +362,10 @@ class Easee:
         return cloud_of(self.account)
 
 
-def _known(charger_id: str) -> str:
-    """The id, as it is put into a path. Raises ChargerUnknown for what cannot be one."""
+def _valid_id(charger_id: str) -> str:
+    """The id, checked before it becomes part of a path. Raises ChargerUnknown."""
     if not re.fullmatch(CHARGER_ID, charger_id):
-        raise ChargerUnknown(f"'{plain(charger_id)}' cannot be the id of a charger.")
+        raise ChargerUnknown(f"'{plain(charger_id)}' is not a valid charger id.")
     return charger_id
 
 
@@ -390,8 +382,8 @@ class _Answer:
     content: bytes = field(repr=False)
 
 
-def _problem(content: bytes) -> Problem:
+def _problem(content: bytes) -> ProblemDetails:
     try:
-        return Problem.model_validate_json(content)
+        return ProblemDetails.model_validate_json(content)
     except ValidationError:
-        return Problem()
+        return ProblemDetails()

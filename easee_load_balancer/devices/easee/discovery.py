@@ -1,12 +1,17 @@
-"""The chargers of an Easee account, each with its site and circuit: nobody has to look up ids."""
+"""The chargers of an Easee account, each with its site and circuit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from easee_load_balancer.devices.easee.client import Easee
-from easee_load_balancer.devices.easee.models import Charger, ChargerAddress, Circuit, Site
+from easee_load_balancer.devices.easee.client import EaseeClient
+from easee_load_balancer.devices.easee.models import (
+    AccountCharger,
+    ChargerAddress,
+    Circuit,
+    EaseeSite,
+)
 from easee_load_balancer.errors import ChargerUnknown
 
 
@@ -16,16 +21,16 @@ class FoundCharger:
 
     id: str
     name: str
-    site: Site
+    site: EaseeSite
     circuit: Circuit
 
     @property
     def address(self) -> ChargerAddress:
-        """What the balancer needs of it."""
+        """The ids that the balancer needs."""
         return ChargerAddress(charger_id=self.id, site_id=self.site.id, circuit_id=self.circuit.id)
 
     @property
-    def others(self) -> tuple[Charger, ...]:
+    def others(self) -> tuple[AccountCharger, ...]:
         """The other chargers on its circuit, which get the same current."""
         return tuple(one for one in self.circuit.chargers if one.id != self.id)
 
@@ -33,10 +38,10 @@ class FoundCharger:
         return f"{self.name} ({self.id}) at {self.site.name or self.site.id}"
 
 
-async def find_chargers(easee: Easee) -> tuple[FoundCharger, ...]:
+async def find_chargers(easee: EaseeClient) -> tuple[FoundCharger, ...]:
     """All chargers of the account that are on a circuit. Raises a ChargerError."""
     found: list[FoundCharger] = []
-    sites: list[Site] = []
+    sites: list[EaseeSite] = []
     for charger in await easee.chargers():
         site = _site_with(charger.id, sites)
         if site is None:
@@ -51,28 +56,5 @@ async def find_chargers(easee: Easee) -> tuple[FoundCharger, ...]:
     return tuple(found)
 
 
-def _site_with(charger_id: str, sites: Sequence[Site]) -> Site | None:
+def _site_with(charger_id: str, sites: Sequence[EaseeSite]) -> EaseeSite | None:
     return next((site for site in sites if site.circuit_of(charger_id)), None)
-
-
-def chargers_page(chargers: Sequence[FoundCharger]) -> str:
-    """The chargers as a table in Markdown."""
-    if not chargers:
-        return "This account has no charger that is on a circuit."
-    rows = [
-        "| charger | charger id | site | site id | circuit id | circuit | others on the circuit |",
-        "|---|---|---|---:|---:|---:|---|",
-    ]
-    for one in chargers:
-        rated_a = one.circuit.rated_current
-        cells = (
-            one.name,
-            one.id,
-            one.site.name or "",
-            one.site.id,
-            one.circuit.id,
-            "" if rated_a is None else f"{rated_a:g} A",
-            ", ".join(f"{other.name} ({other.id})" for other in one.others),
-        )
-        rows.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""What the Easee cloud asks of its callers: how often it may be asked, and when not at all."""
+"""Rate limits of the Easee cloud: how often to call it, and when not to call it at all."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from typing import Literal
 import httpx
 
 from easee_load_balancer.devices.easee.models import Account
-from easee_load_balancer.devices.easee.token_store import Session
+from easee_load_balancer.devices.easee.token_store import SavedSession
 from easee_load_balancer.errors import BadCredentials, Blocked, RateLimited
 from easee_load_balancer.measurements import ChargerMode, ChargerState
 
-Endpoint = Literal[
-    "login", "refresh", "chargers", "site", "config", "observations", "dynamicCurrent"
-]
-"""All that is ever called."""
+Endpoint = Literal["login", "refresh", "chargers", "site", "observations", "dynamicCurrent"]
 
 _SLACK = timedelta(seconds=1)
-"""By which a scheduled cycle may be early."""
+"""A scheduled cycle may be this early."""
 _OBSERVE_EVERY = timedelta(seconds=10)
 _OBSERVE_NO_CAR_EVERY = timedelta(seconds=60)
 
@@ -39,16 +36,16 @@ def too_soon(last: ChargerState, now: datetime) -> bool:
     return timedelta(0) <= now - last.taken_at < every - _SLACK
 
 
-def turned_away(status: int) -> bool:
-    """Blocked (a block answers 403, or redirects to a black hole), or asked too often."""
+def is_throttled(status: int) -> bool:
+    """Blocked (403, or a redirect to a black hole) or called too often (429)."""
     codes = (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS)
     return status in codes or httpx.codes.is_redirect(status)
 
 
-def note_refusal(
-    session: Session, endpoint: Endpoint, status: int, headers: Mapping[str, str]
+def record_refusal(
+    session: SavedSession, endpoint: Endpoint, status: int, headers: Mapping[str, str]
 ) -> None:
-    """Write down for how long a refusal keeps us away."""
+    """Record until when a refused endpoint, or the whole cloud, must not be called."""
     now = datetime.now(UTC)
     if status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(status):
         session.blocked_s = min(2 * session.blocked_s or _FIRST_BLOCK_S, _LONGEST_BLOCK_S)
@@ -66,25 +63,24 @@ def note_refusal(
     session.noted_at[endpoint] = session.noted_at["all"] = now
 
 
-def refrain(session: Session, endpoint: Endpoint, account: Account) -> None:
-    """Raise instead of asking, as long as the cloud told us not to."""
+def raise_if_throttled(session: SavedSession, endpoint: Endpoint, account: Account) -> None:
+    """Raise BadCredentials, Blocked or RateLimited while the endpoint must not be called."""
     now, cloud = datetime.now(UTC), cloud_of(account)
     if session.rejected_at is not None:
         raise BadCredentials(
-            f"{cloud} refused the user name or password of {account.user_name}. Correct them in "
-            "the block 'Easee credentials' and save it; nothing is tried until then."
+            f"{cloud} rejected the user name or password of {account.user_name}. Correct them in "
+            "the block 'Easee credentials' and save it; no further attempt until then."
         )
     blocked_until, until = session.blocked_until, session.cool_down.get(endpoint)
-    if blocked_until is not None and session.keeps_away("all", blocked_until, now):
+    if blocked_until is not None and session.still_applies("all", blocked_until, now):
         raise Blocked(
-            f"{cloud} blocks this account or address (403). Nothing is sent before "
-            f"{_clock(blocked_until)}.",
+            f"{cloud} blocks this account or address (403); next request "
+            f"{_local_time(blocked_until, now)}.",
             blocked_until,
         )
-    if until is not None and session.keeps_away(endpoint, until, now):
+    if until is not None and session.still_applies(endpoint, until, now):
         raise RateLimited(
-            f"{cloud} is not to be asked for '{endpoint}' for now. Nothing is sent there before "
-            f"{_clock(until)}.",
+            f"{cloud}: '{endpoint}' is rate-limited; next request {_local_time(until, now)}.",
             until,
         )
 
@@ -119,5 +115,7 @@ def _retry_after(headers: Mapping[str, str], now: datetime, default_s: float) ->
     return timedelta(seconds=min(max(seconds, 1.0), _LOGIN_COOL_DOWN_S))
 
 
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+def _local_time(moment: datetime, now: datetime) -> str:
+    """Local time of day, with the date unless it is today."""
+    local = moment.astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == now.astimezone().date() else f"{local:%F %H:%M}"

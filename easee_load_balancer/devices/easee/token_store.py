@@ -1,14 +1,13 @@
-"""The Easee session on disk, between one process and the next: encrypted, and one writer at a time.
+"""The Easee session on disk, encrypted, shared by all processes: one writer at a time.
 
-The key is derived from the account's own password, so the file is of no use without it, and a
-changed password starts afresh.
+The key is derived from the account's password: without it the file is useless, and a changed
+password starts a new session.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from easee_load_balancer.devices.easee.models import Account
-from easee_load_balancer.system.locks import open_lock
+from easee_load_balancer.system.locks import FileLock
 
 _RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
 _SALT_BYTES = 16
@@ -42,26 +41,26 @@ class Tokens(BaseModel):
     expires_at: AwareDatetime
 
     def valid_at(self, now: datetime) -> bool:
-        """Whether the access token will still be good for the next calls."""
+        """Whether the access token will last for the next calls."""
         margin = min(_RENEW_BEFORE_EXPIRY, (self.expires_at - self.issued_at) / 4)
         return now < self.expires_at - margin
 
 
-class Session(BaseModel):
-    """Tokens, and what the cloud asked us to refrain from."""
+class SavedSession(BaseModel):
+    """Tokens, and the rate limits and blocks in force."""
 
     tokens: Tokens | None = None
     cool_down: dict[str, AwareDatetime] = Field(default_factory=dict)
-    """Endpoint -> when it may be asked again."""
+    """Endpoint -> when it may be called again."""
     noted_at: dict[str, AwareDatetime] = Field(default_factory=dict)
-    """Endpoint -> when its last refusal was noted; `all` for any endpoint."""
+    """Endpoint -> when its last refusal was recorded; `all` for any endpoint."""
     blocked_until: AwareDatetime | None = None
     blocked_s: float = 0.0
-    """How long the last block was waited for; the next wait is longer."""
+    """The last wait for a block; the next one is twice as long."""
     refused_s: float = 0.0
-    """The same, for new tokens that were refused."""
+    """The same, for refused new tokens."""
     rejected_at: AwareDatetime | None = None
-    """When user name or password were refused: never try these again."""
+    """When user name or password were rejected: never tried again."""
 
     def usable(self, refused: SecretStr | None = None) -> SecretStr | None:
         """The access token, unless it is about to expire or the refused one."""
@@ -70,10 +69,10 @@ class Session(BaseModel):
             return None
         return tokens.access
 
-    def keeps_away(self, endpoint: str, until: datetime, now: datetime) -> bool:
-        """Whether a refusal still holds.
+    def still_applies(self, endpoint: str, until: datetime, now: datetime) -> bool:
+        """Whether a refusal is still in force.
 
-        One from the future, or for more than a day, is what a wrong clock has left.
+        One recorded in the future, or for more than a day, comes from a wrong clock.
         """
         if self.noted_at.get(endpoint, now) > now:
             return False
@@ -88,8 +87,8 @@ class Session(BaseModel):
         return json.dumps(data)
 
 
-class SessionFile:
-    """One account's session in `folder`, readable with that account's password alone.
+class TokenStore:
+    """One account's session in `folder`, readable only with that account's password.
 
     Every method raises OSError where the folder cannot be used.
     """
@@ -102,20 +101,20 @@ class SessionFile:
         self._password = account.password
         self._salt = os.urandom(_SALT_BYTES)
 
-    def load(self) -> Session:
-        """The stored session; an empty one where none is readable with this password."""
+    def load(self) -> SavedSession:
+        """The saved session; an empty one where none is readable with this password."""
         try:
             stored = self._path.read_bytes()
         except FileNotFoundError:
-            return Session()
+            return SavedSession()
         salt, token = stored[:_SALT_BYTES], stored[_SALT_BYTES:]
         try:
-            return Session.model_validate_json(_cipher(self._password, salt).decrypt(token))
+            return SavedSession.model_validate_json(_cipher(self._password, salt).decrypt(token))
         except (InvalidToken, ValidationError):
-            return Session()
+            return SavedSession()
 
-    def save(self, session: Session) -> None:
-        """Replace the stored session in one step."""
+    def save(self, session: SavedSession) -> None:
+        """Replace the saved session atomically."""
         token = _cipher(self._password, self._salt).encrypt(session.to_json().encode())
         temporary = self._path.with_suffix(f".{os.getpid()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -127,22 +126,17 @@ class SessionFile:
     async def locked(self) -> AsyncIterator[None]:
         """Hold the account's lock, which ends with its holder even if that is killed."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = open_lock(self._lock_path)
-        try:
+        with FileLock(self._lock_path) as lock:
             while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if lock.acquire():
                     break
-                except BlockingIOError:
-                    await asyncio.sleep(_LOCK_POLL_S)
+                await asyncio.sleep(_LOCK_POLL_S)
             yield
-        finally:
-            os.close(descriptor)
 
 
 @lru_cache(maxsize=4)
 def _cipher(password: SecretStr, salt: bytes) -> Fernet:
-    """The cipher of a password; its key is expensive to derive, on purpose."""
+    """The cipher of a password; the key is expensive to derive on purpose."""
     key = Scrypt(salt=salt, length=32, n=2**14, r=8, p=1).derive(
         password.get_secret_value().encode()
     )

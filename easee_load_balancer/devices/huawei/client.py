@@ -1,4 +1,4 @@
-"""Huawei SUN2000 over Modbus TCP: the client, which holds the socket. Read with function 3."""
+"""Huawei SUN2000 over Modbus TCP: the client that holds the socket."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY,
-    BATTERY_POWER,
+    BATTERY_POWER_ONLY,
     BATTERY_UNIT_1,
     METER,
     POWER,
+    RATED_POWER,
     RATING,
-    Battery,
+    BatteryValues,
     Block,
-    Meter,
-    Power,
+    MeterValues,
+    PowerValues,
     decode_battery,
     decode_battery_unit_1,
     decode_meter,
     decode_power,
-    u32,
 )
 from easee_load_balancer.errors import (
     InverterBusy,
@@ -38,7 +38,7 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.measurements import InverterReading
 
-# It would print whatever a device sends, megabytes if need be; our errors say what is wrong.
+# It logs whatever a device sends, up to megabytes; our errors say what is wrong.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 _FIRST_PAUSE_S = 0.5
@@ -49,7 +49,7 @@ _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE, _DEVICE_BUSY = 2, 3, 4, 6
 
 
 class InverterAddress(BaseModel):
-    """Where the inverter listens and how patient to be."""
+    """Where the inverter listens, and timeouts."""
 
     host: str = Field(
         min_length=1,
@@ -83,16 +83,16 @@ class InverterAddress(BaseModel):
         default=5.0,
         ge=0.2,
         le=8,
-        title="Time-out (s)",
-        description="How long to wait for one answer; 5 s suits old and new dongles.",
+        title="Timeout (s)",
+        description="Longest wait for one answer; 5 s suits old and new dongles.",
     )
 
     @property
     def budget_s(self) -> float:
-        """For all attempts of one reading together (14.5 s).
+        """Time for all attempts of one reading together (14.5 s by default).
 
-        It suffices for a new connection to an old dongle with 3 s for each of four answers, or
-        for a second attempt after one lost answer.
+        Enough to connect to an old dongle and wait 3 s for each of four answers, or for a second
+        attempt after one lost answer.
         """
         return self.settle_time_s + 2.6 * self.timeout_s
 
@@ -103,7 +103,7 @@ class InverterAddress(BaseModel):
 class Inverter:
     """One connection to one inverter, kept open between readings; safe for concurrent callers.
 
-    The device serves a single client, so there must be one of these per inverter.
+    The device serves one client at a time, so keep one instance per inverter.
     """
 
     def __init__(self, address: InverterAddress) -> None:
@@ -111,14 +111,14 @@ class Inverter:
         self._client: AsyncModbusTcpClient | None = None
         self._lost: asyncio.Future[None] | None = None
         self._lock = asyncio.Lock()
-        self._rated_w = 0
+        self._rated_w = 0.0
         self._battery_seen = False
         self._battery_block = BATTERY
 
     async def read(self, *, night: bool = False) -> InverterReading:
-        """Power, battery and meter in three block reads, tried again within the time budget.
+        """Power, battery and meter in three requests, retried within the time budget.
 
-        With `night`, an inverter that does not answer is taken to be asleep. Raises
+        With `night`, an inverter that does not answer counts as asleep. Raises
         InverterUnreachable, InverterBusy, InverterUnsupported or InverterImplausible.
         """
         async with self._lock:
@@ -131,7 +131,7 @@ class Inverter:
                 raise
 
     async def read_blocks(self, *blocks: Block) -> list[Sequence[int] | None]:
-        """These registers, in one attempt; None for those that the device does not know.
+        """These blocks, in one attempt; None for those that the device does not know.
 
         Raises as `read` does.
         """
@@ -153,7 +153,7 @@ class Inverter:
                     self._disconnect()
 
     async def close(self) -> None:
-        """Let the next client in; the inverter serves one at a time."""
+        """Disconnect, so that another client can connect."""
         async with self._lock:
             self._disconnect()
 
@@ -177,7 +177,7 @@ class Inverter:
             except (InverterUnreachable, InverterBusy, InverterImplausible) as error:
                 failure = error
             finally:
-                if not good:  # also when cancelled: a late reply must not meet the next request
+                if not good:  # also when cancelled: a late reply must not answer the next request
                     self._disconnect()
             if loop.time() + pause_s >= deadline:
                 break
@@ -209,7 +209,6 @@ class Inverter:
             imported_kwh=meter.imported_kwh,
             charged_kwh=battery.charged_kwh if battery else None,
             discharged_kwh=battery.discharged_kwh if battery else None,
-            pv_today_kwh=power.today_kwh,
         )
 
     async def _connect(self) -> None:
@@ -236,11 +235,11 @@ class Inverter:
             )
         self._client = client
         await asyncio.sleep(self.address.settle_time_s)
-        rated_w = u32(await self._read_block(RATING), 2)
+        rated_w = RATING.decode(await self._read_block(RATING), RATED_POWER)
         if not rated_w or not 500 <= rated_w <= 500_000:
             raise InverterImplausible(
-                f"{self.address} says its rated power is {rated_w} W: not a SUN2000, or a wrong "
-                "answer. Check host, port and unit id."
+                f"The device at {self.address} reports a rated power of {rated_w} W, which cannot "
+                "be: not a SUN2000, or a wrong answer. Check host, port and unit id."
             )
         self._rated_w = rated_w
 
@@ -249,13 +248,13 @@ class Inverter:
             self._client.close()
             self._client = None
 
-    async def _read_battery(self) -> Battery | None:
+    async def _read_battery(self) -> BatteryValues | None:
         """The battery, or None for a plant without one.
 
-        Plants without one refuse the registers or answer zeros; some batteries are only known
-        as unit 1. What was once there does not vanish: then a refusal is an error.
+        Plants without one refuse the registers or answer zeros; some batteries only answer as
+        unit 1. A battery seen before does not vanish: after a refusal it is unknown.
         """
-        battery: Battery | None = None
+        battery: BatteryValues | None = None
         try:
             battery = decode_battery(await self._read_battery_block())
             if not battery.soc_pct and not battery.charge_w:
@@ -264,21 +263,21 @@ class Inverter:
             with contextlib.suppress(InverterUnsupported):
                 battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
         if battery is None and self._battery_seen:
-            return Battery(charge_w=None, soc_pct=None)
+            return BatteryValues(charge_w=None, soc_pct=None)
         return battery
 
     async def _read_battery_block(self) -> Sequence[int]:
-        """Power and counters in one request; where that was refused once, power alone."""
+        """Power and counters in one request; power alone once that was refused."""
         try:
             return await self._read_block(self._battery_block)
         except InverterUnsupported:
-            if self._battery_block is BATTERY_POWER:
+            if self._battery_block is BATTERY_POWER_ONLY:
                 raise
-            self._battery_block = BATTERY_POWER
+            self._battery_block = BATTERY_POWER_ONLY
             return await self._read_block(self._battery_block)
 
     async def _read_block(self, block: Block) -> Sequence[int]:
-        """One request, or the error that says what is wrong with its answer."""
+        """The answer to one request, checked for its length."""
         client, lost = self._client, self._lost
         if client is None or lost is None or lost.done():
             raise InverterUnreachable(f"The connection to the inverter at {self.address} was lost.")
@@ -308,7 +307,7 @@ class Inverter:
         if len(registers) != block.count:
             raise InverterImplausible(
                 f"The inverter at {self.address} sent {len(registers)} registers instead of "
-                f"{block.count} from {block.address} on; the answer is not used."
+                f"{block.count} from {block.address}; the answer is ignored."
             )
         return registers
 
@@ -318,7 +317,7 @@ class Inverter:
             return InverterBusy(f"{where} is busy. It usually answers again within seconds.")
         if code == _DEVICE_FAILURE:
             return InverterUnreachable(
-                f"{where} is asleep behind its dongle, or fails (Modbus exception 4)."
+                f"{where} is asleep behind its dongle or reports a failure (Modbus exception 4)."
             )
         if code in (_ILLEGAL_ADDRESS, _ILLEGAL_VALUE):
             return InverterUnsupported(
@@ -327,15 +326,14 @@ class Inverter:
             )
         return InverterUnsupported(f"{where} refuses to be read (Modbus exception {code}).")
 
-    def _check(self, power: Power, battery: Battery | None, meter: Meter) -> None:
-        """Raise InverterImplausible for values that another request's payload would give."""
+    def _check(self, power: PowerValues, battery: BatteryValues | None, meter: MeterValues) -> None:
+        """Raise InverterImplausible for values that a mixed-up answer would give."""
         highest_w = 2 * self._rated_w
         values = [("PV power", power.pv_w, highest_w), ("AC power", power.inverter_ac_w, highest_w)]
         values += [("grid power", meter.grid_export_w, max(highest_w, _HIGHEST_GRID_W))]
         if battery is not None:
             values += [("battery power", battery.charge_w, highest_w)]
             values += [("state of charge", battery.soc_pct, 100)]
-        values += [("phase voltage", volts, 300) for volts in meter.voltage_v]
         phase_w = max(highest_w, _HIGHEST_GRID_W)
         values += [("phase power", watts, phase_w) for watts in meter.grid_export_phase_w]
         values += [("phase current", amps, phase_w // 200) for amps in meter.current_a]
@@ -343,5 +341,5 @@ class Inverter:
             if value is not None and abs(value) > highest:
                 raise InverterImplausible(
                     f"The inverter at {self.address} reports a {name} of {value:g}, which cannot "
-                    "be; the reading is not used."
+                    "be; the reading is ignored."
                 )

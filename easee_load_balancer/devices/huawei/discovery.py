@@ -1,7 +1,4 @@
-"""Where the inverter listens: its ports and unit ids tried out, or the local network searched.
-
-The ports and unit ids are those that dongles and inverters are known to use.
-"""
+"""Finds the inverter: tries known ports and unit ids of a host, or searches the local network."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from easee_load_balancer.errors import (
 
 DONGLE_UNITS = (1, 0, 16)
 PORTS: Mapping[int, Sequence[int]] = {502: DONGLE_UNITS, 6607: (0, 1, 16)}
-"""Ports with the unit ids in the order in which they are tried."""
+"""Known ports of dongles and inverters, with the unit ids in the order to try."""
 
 _CONNECT_S = 3.0
 _SEARCH_CONNECT_S = 1.0
@@ -32,29 +29,29 @@ _SEARCH_AT_ONCE = 64
 _LISTEN_S = 1.0
 _BUSY_PAUSE_S = 1.0
 _BETWEEN_S = 0.5
-"""Between two connections: the device serves one client at a time."""
+"""Pause between two connections: the device serves one client at a time."""
 _OTHER_NETWORK = ("192.0.2.1", 9)
-"""An address that exists nowhere; nothing is sent there."""
+"""An address reserved for documentation; nothing is sent there."""
 
 Say = Callable[[str], None]
 
 
 class Finding(Enum):
-    """What is at an address that is no SUN2000 ready to be read; the most telling last."""
+    """What is at an address other than a readable SUN2000; the most informative last."""
 
     NO_HOST = "Nothing answers at {where}."
     UNKNOWN_HOST = "There is no host called {where}."
-    REFUSED = "{where} is there and refuses the connection: nothing listens on that port."
-    OTHER_SERVICE = "Something listens at {where}, but it does not speak Modbus."
+    REFUSED = "{where} refuses the connection: nothing listens on that port."
+    OTHER_SERVICE = "A program listens at {where}, but it does not speak Modbus."
     WEB_SERVER = "A web server listens at {where}, not Modbus."
-    SILENT = "{where} takes the connection and answers nothing."
-    BUSY = "{where} answers that it is busy."
+    SILENT = "{where} accepts the connection and does not answer."
+    BUSY = "{where} reports that it is busy."
     OTHER_DEVICE = "A Modbus device answers at {where}, but it is not a SUN2000."
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a device may take; old dongles need all of it."""
+class ProbeTimeouts:
+    """Timeouts for one probe, long enough for old dongles."""
 
     settle_time_s: float = 1.5
     timeout_s: float = 4.0
@@ -68,34 +65,34 @@ class Found:
     identity: Identity
 
 
-PATIENCE = Patience()
+PROBE_TIMEOUTS = ProbeTimeouts()
 
 
 class NotFound(InverterNotFound):
-    """Nothing at the address is a SUN2000 that answers."""
+    """No SUN2000 answers at the address."""
 
     def __init__(self, finding: Finding, where: str, port: int | None) -> None:
         super().__init__(finding.value.format(where=where))
         self.finding = finding
         self.port = port
-        """Where something takes connections and stays silent, as an inverter asleep does."""
+        """The port that accepts connections silently, as a sleeping inverter does."""
 
 
 async def find_inverter(
     host: str,
     ports: Mapping[int, Sequence[int]] = PORTS,
     say: Say = lambda _: None,
-    patience: Patience = PATIENCE,
+    timeouts: ProbeTimeouts = PROBE_TIMEOUTS,
 ) -> Found:
-    """Try the ports of a host, and on those that are open the unit ids. Raises NotFound."""
+    """Try the ports of a host, and the unit ids on each open one. Raises NotFound."""
     failures: list[tuple[Finding, str, int]] = []
     for port, unit_ids in ports.items():
         finding = await reach(host, port)
         if finding is None:
-            result = await _ask(host, port, unit_ids, say, patience)
+            result = await _ask(host, port, unit_ids, say, timeouts)
             if isinstance(result, Found):
                 return result
-            finding = result if result is not Finding.SILENT else await look(host, port)
+            finding = result if result is not Finding.SILENT else await identify_service(host, port)
         where = host if finding in (Finding.UNKNOWN_HOST, Finding.NO_HOST) else f"{host}:{port}"
         failures.append((finding, where, port))
         if finding is Finding.UNKNOWN_HOST:
@@ -106,7 +103,7 @@ async def find_inverter(
 
 
 async def _ask(
-    host: str, port: int, unit_ids: Iterable[int], say: Say, patience: Patience
+    host: str, port: int, unit_ids: Iterable[int], say: Say, timeouts: ProbeTimeouts
 ) -> Found | Finding:
     finding = Finding.SILENT
     for unit_id in unit_ids:
@@ -116,8 +113,8 @@ async def _ask(
             host=host,
             port=port,
             unit_id=unit_id,
-            settle_time_s=patience.settle_time_s,
-            timeout_s=patience.timeout_s,
+            settle_time_s=timeouts.settle_time_s,
+            timeout_s=timeouts.timeout_s,
         )
         try:
             identity = await _identify(address)
@@ -145,7 +142,7 @@ async def _identify(address: InverterAddress) -> Identity:
 
 
 async def reach(host: str, port: int, within_s: float = _CONNECT_S) -> Finding | None:
-    """Whether a connection can be had: None, or why not."""
+    """Try to connect: None if possible, otherwise why not."""
     try:
         async with asyncio.timeout(within_s):
             _, writer = await asyncio.open_connection(host, port)
@@ -159,31 +156,31 @@ async def reach(host: str, port: int, within_s: float = _CONNECT_S) -> Finding |
     return None
 
 
-async def look(host: str, port: int) -> Finding:
-    """What else it may be that takes connections there and does not answer Modbus."""
+async def identify_service(host: str, port: int) -> Finding:
+    """What accepts connections there and does not answer Modbus."""
     finding = await reach(host, port)
     if finding is not None:
         return finding
-    said = b""
+    answer = b""
     try:
         async with asyncio.timeout(_LISTEN_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(b"GET / HTTP/1.0\r\n\r\n")
-                said = await reader.read(16)
+                answer = await reader.read(16)
             finally:
                 writer.close()
     except (OSError, TimeoutError):
         return Finding.SILENT
-    if not said:
+    if not answer:
         return Finding.SILENT
-    encrypted = said.startswith((b"\x15\x03", b"\x16\x03"))
-    web = encrypted or said.startswith(b"HTTP/") or said.lstrip().startswith(b"<")
+    encrypted = answer.startswith((b"\x15\x03", b"\x16\x03"))
+    web = encrypted or answer.startswith(b"HTTP/") or answer.lstrip().startswith(b"<")
     return Finding.WEB_SERVER if web else Finding.OTHER_SERVICE
 
 
 def own_network() -> IPv4Network | None:
-    """The /24 around this machine's address, where that is a private one."""
+    """The /24 around this machine's address; None unless that is private."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unconnected:
         try:
             unconnected.connect(_OTHER_NETWORK)
@@ -199,27 +196,29 @@ async def search(
     network: IPv4Network,
     ports: Mapping[int, Sequence[int]] = PORTS,
     say: Say = lambda _: None,
-    patience: Patience = PATIENCE,
+    timeouts: ProbeTimeouts = PROBE_TIMEOUTS,
 ) -> list[Found]:
-    """All inverters in a private network that answer. Raises InverterNotFound if there are none."""
+    """All inverters that answer in a private network. Raises InverterNotFound if none does."""
     if not network.is_private:
-        raise InverterNotFound(f"{network} is not a private network; only those are searched.")
+        raise InverterNotFound(
+            f"{network} is not a private network; only private networks are searched."
+        )
     at_once = asyncio.Semaphore(_SEARCH_AT_ONCE)
 
     async def is_open(host: str, port: int) -> bool:
         async with at_once:
             return await reach(host, port, _SEARCH_CONNECT_S) is None
 
-    doors = [(str(host), port) for host in network.hosts() for port in ports]
+    endpoints = [(str(host), port) for host in network.hosts() for port in ports]
     say(f"Looking for open Modbus ports in {network} ...")
-    opened = await asyncio.gather(*(is_open(host, port) for host, port in doors))
+    opened = await asyncio.gather(*(is_open(host, port) for host, port in endpoints))
     found: list[Found] = []
-    for (host, port), is_there in zip(doors, opened, strict=True):
+    for (host, port), is_there in zip(endpoints, opened, strict=True):
         if is_there and not any(one.address.host == host for one in found):
             try:
-                found.append(await find_inverter(host, {port: ports[port]}, say, patience))
-            except NotFound as nothing:
-                say(str(nothing))
+                found.append(await find_inverter(host, {port: ports[port]}, say, timeouts))
+            except NotFound as error:
+                say(str(error))
     if not found:
         raise InverterNotFound(f"No SUN2000 answers in {network}.")
     return found

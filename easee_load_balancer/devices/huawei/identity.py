@@ -8,19 +8,19 @@ from typing import Literal
 
 from easee_load_balancer.devices.huawei.client import Inverter
 from easee_load_balancer.devices.huawei.registers import (
+    BATTERY_CAPACITY,
+    BATTERY_RATING,
     BATTERY_UNIT_1,
     METER,
+    NAMEPLATE,
+    RATED_POWER,
     RATING,
-    Block,
+    UNIT_1_STATUS,
     decode_meter,
-    u16,
-    u32,
 )
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.errors import InverterUnsupported
 
-NAMEPLATE = Block(30000, 25)
-BATTERY_RATING = Block(37758, 2)
 _MODEL_WORDS = 15
 
 
@@ -57,7 +57,7 @@ class Identity:
 
 
 async def identify(inverter: Inverter) -> Identity:
-    """Ask an inverter who it is, in one attempt.
+    """Ask an inverter for its model and equipment, in one attempt.
 
     Raises InverterUnsupported for a device that is no SUN2000, else as `Inverter.read` does.
     """
@@ -68,27 +68,16 @@ async def identify(inverter: Inverter) -> Identity:
         raise InverterUnsupported(
             f"The device at {inverter.address} has no name or no meter registers. Is it a SUN2000?"
         )
-    return decode_identity(names, rating, unit_1, capacity, meter)
-
-
-def decode_identity(
-    names: Sequence[int],
-    rating: Sequence[int],
-    battery_unit_1: Sequence[int] | None,
-    battery_rating: Sequence[int] | None,
-    meter: Sequence[int],
-) -> Identity:
-    """Registers from 30000, 30071, 37000, 37758 and 37100 on; None where they are unknown."""
-    status = u16(battery_unit_1, 0) or 0 if battery_unit_1 else 0
-    capacity_wh = u32(battery_rating, 0) or None if battery_rating else None
+    status = BATTERY_UNIT_1.decode(unit_1 or (), UNIT_1_STATUS)
+    capacity_wh = BATTERY_RATING.decode(capacity or (), BATTERY_CAPACITY)
     seen = decode_meter(meter)
     return Identity(
         model=_text(names[:_MODEL_WORDS]),
         serial_number=_text(names[_MODEL_WORDS:]),
-        rated_w=u32(rating, 2) or 0,
+        rated_w=int(RATING.decode(rating, RATED_POWER) or 0),
         has_battery=bool(capacity_wh or status),
-        battery_online=status != 0,
-        battery_wh=capacity_wh,
+        battery_online=bool(status),
+        battery_wh=int(capacity_wh) if capacity_wh else None,
         meter_online=seen.online,
         meter_phases=seen.phases,
     )

@@ -1,16 +1,44 @@
-"""The SUN2000's register map: what is read in one request, and pure decoders of the answers.
+"""The SUN2000's register map, and pure decoders of the blocks that are read in one request.
 
 Addresses, types, gains and signs follow Huawei's "Solar Inverter Modbus Interface Definitions".
-Registers are big-endian, high word first.
+Registers are big-endian, high word first; they hold `value * gain`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
-from easee_load_balancer.measurements import UNKNOWN_PHASES, PhaseValues
+from easee_load_balancer.measurements import UNKNOWN_PHASES, PhaseValues, plausible_voltage_v
+
+
+class Kind(Enum):
+    """Register types: number of words, signed, raw values that mean "not available"."""
+
+    U16 = (1, False, (0xFFFF,))
+    U32 = (2, False, (0xFFFFFFFF,))
+    I32 = (2, True, (0x7FFFFFFF, 0x80000000))  # 0xFFFFFFFF is a legal -1
+
+    def decode(self, words: Sequence[int]) -> int | None:
+        """The raw value; None where it is not available."""
+        count, signed, not_available = self.value
+        raw = int.from_bytes(b"".join(word.to_bytes(2, "big") for word in words[:count]), "big")
+        if raw in not_available:
+            return None
+        return raw - (1 << 16 * count) if signed and raw >> (16 * count - 1) else raw
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A value in the device's memory."""
+
+    address: int
+    kind: Kind
+    gain: int
+    unit: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,131 +48,137 @@ class Block:
     address: int
     count: int
 
+    def decode(self, words: Sequence[int], register: Register) -> float | None:
+        """The register's value in its unit; None where not available or not in these words."""
+        at = register.address - self.address
+        if at + register.kind.value[0] > len(words):
+            return None
+        raw = register.kind.decode(words[at:])
+        return raw if raw is None or register.gain == 1 else raw / register.gain
 
+
+U16, U32, I32 = Kind.U16, Kind.U32, Kind.I32
+
+NAMEPLATE = Block(30000, 25)  # text: model (15 words), serial number (10 words)
 RATING = Block(30071, 4)
-POWER = Block(32064, 52)
-BATTERY = Block(37760, 24)
-BATTERY_POWER = Block(37760, 7)
-"""The same without the counters, for a firmware that refuses them."""
+RATED_POWER = Register(30073, U32, 1, "W", "rated power")
+
+POWER = Block(32064, 18)
+PV_POWER = Register(32064, I32, 1, "W", "DC input power of the strings")
+AC_POWER = Register(32080, I32, 1, "W", "AC active power, battery discharge included")
+
 BATTERY_UNIT_1 = Block(37000, 5)
+UNIT_1_STATUS = Register(37000, U16, 1, "", "unit 1: 0 offline, 1 standby, 2 running, 3 fault")
+UNIT_1_POWER = Register(37001, I32, 1, "W", "unit 1: power, + = charging")
+UNIT_1_SOC = Register(37004, U16, 10, "%", "unit 1: state of charge")
+
+BATTERY_RATING = Block(37758, 2)
+BATTERY_CAPACITY = Register(37758, U32, 1, "Wh", "all units: rated capacity")
+
+BATTERY = Block(37760, 24)
+BATTERY_POWER_ONLY = Block(37760, 7)
+"""The same without the counters, for a firmware that refuses them."""
+BATTERY_SOC = Register(37760, U16, 10, "%", "all units: state of charge")
+BATTERY_POWER = Register(37765, I32, 1, "W", "all units: power, + = charging")
+BATTERY_CHARGED = Register(37780, U32, 100, "kWh", "all units: charged since installation")
+BATTERY_DISCHARGED = Register(37782, U32, 100, "kWh", "all units: discharged since installation")
+
 METER = Block(37100, 38)
-
-
-def u16(registers: Sequence[int], index: int) -> int | None:
-    """Unsigned 16 bit; 0xFFFF is "not available"."""
-    value = registers[index]
-    return None if value == 0xFFFF else value
-
-
-def u32(registers: Sequence[int], index: int) -> int | None:
-    """Unsigned 32 bit, high word first; 0xFFFFFFFF is "not available"."""
-    value = registers[index] << 16 | registers[index + 1]
-    return None if value == 0xFFFFFFFF else value
-
-
-def i32(registers: Sequence[int], index: int) -> int | None:
-    """Signed 32 bit, high word first; both extremes are "not available", 0xFFFFFFFF is -1."""
-    value = registers[index] << 16 | registers[index + 1]
-    if value in (0x7FFFFFFF, 0x80000000):
-        return None
-    return value - (1 << 32) if value & 0x80000000 else value
+METER_STATUS = Register(37100, U16, 1, "", "0 offline, 1 normal")
+METER_VOLTAGES = tuple(Register(37101 + 2 * n, I32, 10, "V", f"L{n + 1} voltage") for n in range(3))
+METER_CURRENTS = tuple(
+    Register(37107 + 2 * n, I32, 100, "A", f"L{n + 1} current, + = export") for n in range(3)
+)
+METER_POWER = Register(37113, I32, 1, "W", "grid power, + = export")
+METER_EXPORTED = Register(37119, I32, 100, "kWh", "exported energy, negative on some sites")
+METER_IMPORTED = Register(37121, I32, 100, "kWh", "imported energy")
+METER_TYPE = Register(37125, U16, 1, "", "0 one phase, 1 three phases")
+METER_POWERS = tuple(
+    Register(37132 + 2 * n, I32, 1, "W", f"L{n + 1} power, + = export") for n in range(3)
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
-    """PV and AC side of the inverter; `status` as in the register list (0x0200 = on grid)."""
+class PowerValues:
+    """PV and AC side of the inverter, in W."""
 
     pv_w: float | None
     inverter_ac_w: float | None
-    status: int | None
-    total_kwh: float | None
-    today_kwh: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Battery:
+class BatteryValues:
     """All battery units together; `charge_w` > 0 while charging."""
 
     charge_w: float | None
     soc_pct: float | None
     charged_kwh: float | None = None
-    """Ever, as the battery counts it."""
+    """Since installation, as the battery counts it."""
     discharged_kwh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
+class MeterValues:
     """The grid meter; powers and currents > 0 while exporting."""
 
     online: bool
     phases: Literal[1, 3]
-    grid_export_w: float | None
-    grid_export_phase_w: PhaseValues
-    current_a: PhaseValues
-    voltage_v: PhaseValues
-    exported_kwh: float | None
-    imported_kwh: float | None
+    grid_export_w: float | None = None
+    grid_export_phase_w: PhaseValues = UNKNOWN_PHASES
+    current_a: PhaseValues = UNKNOWN_PHASES
+    voltage_v: PhaseValues = UNKNOWN_PHASES
+    exported_kwh: float | None = None
+    imported_kwh: float | None = None
 
 
-def decode_power(registers: Sequence[int]) -> Power:
-    """Registers from 32064 on: DC input, AC power, status, yields."""
-    return Power(
-        pv_w=i32(registers, 0),
-        inverter_ac_w=i32(registers, 16),
-        status=u16(registers, 25),
-        total_kwh=_scaled(u32(registers, 42), 100),
-        today_kwh=_scaled(u32(registers, 50), 100),
+def decode_power(words: Sequence[int]) -> PowerValues:
+    """The words of POWER."""
+    return PowerValues(POWER.decode(words, PV_POWER), POWER.decode(words, AC_POWER))
+
+
+def decode_battery(words: Sequence[int]) -> BatteryValues:
+    """The words of BATTERY, or of BATTERY_POWER_ONLY: then the counters are unknown."""
+    return BatteryValues(
+        charge_w=BATTERY.decode(words, BATTERY_POWER),
+        soc_pct=BATTERY.decode(words, BATTERY_SOC),
+        charged_kwh=BATTERY.decode(words, BATTERY_CHARGED),
+        discharged_kwh=BATTERY.decode(words, BATTERY_DISCHARGED),
     )
 
 
-def decode_battery(registers: Sequence[int]) -> Battery:
-    """Registers from 37760 on: state of charge, power and counters of all units together."""
-    counters = len(registers) >= BATTERY.count
-    return Battery(
-        charge_w=i32(registers, 5),
-        soc_pct=_scaled(u16(registers, 0), 10),
-        charged_kwh=_scaled(u32(registers, 20), 100) if counters else None,
-        discharged_kwh=_scaled(u32(registers, 22), 100) if counters else None,
-    )
-
-
-def decode_battery_unit_1(registers: Sequence[int]) -> Battery | None:
-    """Registers from 37000 on: unit 1; None where no battery is installed.
+def decode_battery_unit_1(words: Sequence[int]) -> BatteryValues | None:
+    """The words of BATTERY_UNIT_1; None where no battery is installed.
 
     A plant without battery may answer zeros: status 0 (offline) and no charge. A battery that is
     offline is unknown, not empty.
     """
-    status, charge_w, soc_pct = u16(registers, 0), i32(registers, 1), _scaled(u16(registers, 4), 10)
-    if status in (0, None):
-        return Battery(charge_w=None, soc_pct=None) if soc_pct else None
-    return Battery(charge_w=charge_w, soc_pct=soc_pct)
+    soc_pct = BATTERY_UNIT_1.decode(words, UNIT_1_SOC)
+    if not BATTERY_UNIT_1.decode(words, UNIT_1_STATUS):
+        return BatteryValues(charge_w=None, soc_pct=None) if soc_pct else None
+    return BatteryValues(BATTERY_UNIT_1.decode(words, UNIT_1_POWER), soc_pct)
 
 
-def decode_meter(registers: Sequence[int]) -> Meter:
-    """Registers from 37100 on: status, voltages, currents, powers, energies, type."""
-    online = registers[0] == 1
-    phases: Literal[1, 3] = 1 if registers[25] == 0 else 3
-    exported = _scaled(i32(registers, 19), 100)
-    if not online:
-        return Meter(False, phases, None, *(UNKNOWN_PHASES,) * 3, None, None)
-    return Meter(
+def decode_meter(words: Sequence[int]) -> MeterValues:
+    """The words of METER. A voltage that is not plausible is unknown."""
+    phases: Literal[1, 3] = 1 if METER.decode(words, METER_TYPE) == 0 else 3
+    if METER.decode(words, METER_STATUS) != 1:
+        return MeterValues(False, phases)
+    exported_kwh = METER.decode(words, METER_EXPORTED)
+    l1_v, l2_v, l3_v = _per_phase(words, METER_VOLTAGES, phases)
+    return MeterValues(
         online=True,
         phases=phases,
-        grid_export_w=i32(registers, 13),
-        grid_export_phase_w=_phase_values(registers, 32, 1, phases),
-        current_a=_phase_values(registers, 7, 100, phases),
-        voltage_v=_phase_values(registers, 1, 10, phases),
-        exported_kwh=abs(exported) if exported is not None else None,
-        imported_kwh=_scaled(i32(registers, 21), 100),
+        grid_export_w=METER.decode(words, METER_POWER),
+        grid_export_phase_w=_per_phase(words, METER_POWERS, phases),
+        current_a=_per_phase(words, METER_CURRENTS, phases),
+        voltage_v=(plausible_voltage_v(l1_v), plausible_voltage_v(l2_v), plausible_voltage_v(l3_v)),
+        exported_kwh=None if exported_kwh is None else abs(exported_kwh),
+        imported_kwh=METER.decode(words, METER_IMPORTED),
     )
 
 
-def _scaled(value: int | None, gain: int) -> float | None:
-    return None if value is None else value / gain
-
-
-def _phase_values(
-    registers: Sequence[int], start: int, gain: int, phases: Literal[1, 3]
+def _per_phase(
+    words: Sequence[int], registers: Sequence[Register], phases: Literal[1, 3]
 ) -> PhaseValues:
-    l1, l2, l3 = (_scaled(i32(registers, start + offset), gain) for offset in (0, 2, 4))
+    l1, l2, l3 = (METER.decode(words, register) for register in registers)
     return (l1, None, None) if phases == 1 else (l1, l2, l3)

@@ -1,4 +1,4 @@
-"""The Easee cloud as a simulated house sees it: the REST API for one account with one site."""
+"""The simulated Easee cloud: the REST API for one account with one site."""
 
 from __future__ import annotations
 
@@ -20,36 +20,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from easee_load_balancer.simulation.easee import documents as documents
+from easee_load_balancer.simulation.easee import documents
 from easee_load_balancer.simulation.easee.auth import (
     Credentials,
     Limit,
     RateLimiter,
+    TokenIssuer,
     TokenPair,
-    Tokens,
 )
 from easee_load_balancer.simulation.easee.commands import (
-    SET_DYNAMIC_CHARGER_CURRENT,
     ChargerCurrent,
-    ChargerSettings,
     CircuitCurrent,
-    Command,
-    Ticket,
-    Tickets,
-    named_command,
-    settings_commands,
+    commanded_current_a,
+    ticket,
 )
-from easee_load_balancer.simulation.easee.corrupt_responses import notice, spoilt
-from easee_load_balancer.simulation.easee.documents import CloudSpec, Session
+from easee_load_balancer.simulation.easee.corrupt_responses import corrupted, interposed_page
+from easee_load_balancer.simulation.easee.documents import ChargingSession, CloudSpec
 from easee_load_balancer.simulation.easee.observations import (
     KNOWN_IDS,
-    ObservationStore,
     Value,
+    as_json,
+    cloud_copy,
     observe,
     without_car,
 )
 from easee_load_balancer.simulation.easee.problems import Problem, invalid
-from easee_load_balancer.simulation.fault_triggers import Moments
+from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.plant.plant import Plant
 
@@ -71,60 +67,55 @@ _LIMITS = {
     _READ: Limit(60),
     f"GET {_CHARGER}/sessions/ongoing": Limit(10, 3600.0),
     f"GET {_CHARGER}/sessions/latest": Limit(10, 3600.0),
-    f"POST {_CHARGER}/settings": Limit(20),
 }
 
 
-class Cloud:
-    """The API's state. `observe()` is called whenever the plant has moved on.
+class SimulatedCloud:
+    """The API's state. Call `observe()` after the plant has moved on.
 
-    Minutes in commands are real minutes, of which each is `speed` minutes in the plant.
+    Minutes in commands are real minutes; each is `speed` minutes in the plant.
     """
 
     def __init__(
-        self, plant: Plant, spec: CloudSpec, faults: Faults, moments: Moments, speed: int = 1
+        self, plant: Plant, spec: CloudSpec, faults: Faults, triggers: FaultTriggers, speed: int = 1
     ) -> None:
         self.spec = spec
         self.calls: Counter[str] = Counter()
         """Calls by method and route, e.g. `GET /api/chargers/{charger}/site`."""
-        self.tokens = Tokens(
+        self.tokens = TokenIssuer(
             (spec.user_name, spec.password), spec.token_lifetime_s, blocks=spec.rate_limits
         )
         self.writes = 0
-        """Accepted commands and settings, with or without effect."""
-        self.flash_writes = 0
-        """Changed settings that wear the charger's flash."""
+        """Accepted commands, with or without effect."""
         self._plant = plant
         self._faults = faults
-        self._moments = moments
+        self._triggers = triggers
         self._speed = speed or 1
-        self._store = ObservationStore(spec.cloud_delay_s)
+        self._copy = cloud_copy(plant, spec.cloud_delay_s, self._now(), spec.equalizer_id)
         self._limiter = RateLimiter()
-        self._tickets = Tickets()
-        self._session: Session | None = None
+        self._session: ChargingSession | None = None
         self.observe()
 
     def observe(self) -> None:
-        """Let the charger report what has changed."""
+        """Let the charger report changes."""
         if self._faults.observations_stopped:
             return
         now, plant = self._now(), self._plant
         seen = observe(plant, self.spec.equalizer_id)
-        self._store.update(seen, plant.clock_s, now)
+        self._copy.update(seen, plant.clock_s, now)
         self._follow_session(now)
 
     def counts(self) -> dict[str, Any]:
-        """What was called how often."""
+        """Calls, logins, refreshes and writes so far."""
         return {
             "calls": dict(self.calls),
             "logins": self.tokens.logins,
             "refreshes": self.tokens.refreshes,
             "writes": self.writes,
-            "flash_writes": self.flash_writes,
         }
 
     def routes(self) -> list[Route]:
-        """The API's routes; charger and site state exist no more, and say so."""
+        """The API's routes; charger state and site state were switched off and answer 404."""
         gone = self._gone
         table: list[tuple[str, str, Handler]] = [
             ("POST", "/api/accounts/login", self._login),
@@ -138,15 +129,12 @@ class Cloud:
             ("GET", f"{_CHARGER}/state", gone),
             ("GET", f"{_CHARGER}/sessions/ongoing", self._ongoing_session),
             ("GET", f"{_CHARGER}/sessions/latest", self._latest_session),
-            ("POST", f"{_CHARGER}/settings", self._change_settings),
             ("POST", f"{_CHARGER}/commands/set_dynamic_charger_current", self._charger_current),
             ("POST", f"{_CHARGER}/commands/{{command}}", self._command),
-            ("GET", "/api/commands/{device}/{command:int}/{ticks:int}", self._ticket),
             ("GET", "/api/sites", self._sites),
             ("GET", "/api/sites/{site}", self._site),
             ("GET", "/api/sites/{site}/state", gone),
             ("GET", f"{_CIRCUIT}/settings", self._circuit_settings),
-            ("GET", f"{_CIRCUIT}/dynamicCurrent", self._circuit_current),
             ("POST", f"{_CIRCUIT}/dynamicCurrent", self._set_circuit_current),
             ("GET", _OBSERVATIONS, self._observations),
         ]
@@ -156,24 +144,24 @@ class Cloud:
         ]
 
     def _guarded(self, endpoint: str, handler: Handler) -> Handler:
-        """The handler behind everything that all calls share: counts, faults, token, limit."""
+        """The handler behind what all calls share: counts, faults, token, rate limit."""
 
         async def answer(request: Request) -> Response:
             self.calls[endpoint] += 1
             if endpoint == _READ:
-                self._moments.reached("asked")
+                self._triggers.fire("asked")
             try:
-                response = await self._suffer(endpoint)
+                response = await self._apply_faults(endpoint)
                 if response is None and endpoint not in (_LOGIN, _REFRESH):
                     self._admit(endpoint, request)
                 response = response or await handler(request)
-                if endpoint == _PUSH and self._moments.reached("taken"):
-                    response = await self._suffer(endpoint) or response
+                if endpoint == _PUSH and self._triggers.fire("taken"):
+                    response = await self._apply_faults(endpoint) or response
             except ValidationError as error:
                 response = invalid(error).response()
             except Problem as problem:
                 response = problem.response()
-            response = spoilt(response, self._faults.api_body)
+            response = corrupted(response, self._faults.api_body)
             response.headers["date"] = format_datetime(self._now(), usegmt=True)
             response.background = BackgroundTask(self._note_sent, endpoint)
             return response
@@ -181,20 +169,20 @@ class Cloud:
         return answer
 
     async def _note_sent(self, endpoint: str) -> None:
-        """An answer has been sent; a coroutine, for else it would run in a thread, and later."""
+        """An answer has been sent. A plain function would run in a thread, and later."""
         if endpoint == _PUSH:
-            self._moments.reached("pushed")
+            self._triggers.fire("pushed")
         elif endpoint == _READ:
-            self._moments.was_read("observations")
+            self._triggers.note_read("observations")
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._faults.api_clock_ahead_s)
 
-    async def _suffer(self, endpoint: str) -> Response | None:
-        """Wait and fail as the faults say; an answer in place of the API's own, if any."""
+    async def _apply_faults(self, endpoint: str) -> Response | None:
+        """Delay or fail as the faults say; returns an answer that replaces the API's own."""
         await asyncio.sleep(self._faults.api_delay_s)
         if self._faults.api_body == "html":
-            return notice()
+            return interposed_page()
         status = self._faults.api_status
         if status is None or (endpoint == _LOGIN and status not in (403, 429)):
             return None
@@ -202,7 +190,7 @@ class Cloud:
         raise Problem(status, "A fault of the simulation.", retry_after_s=wait_s)
 
     def _admit(self, endpoint: str, request: Request) -> None:
-        """Check token, rate limit and whose charger, site and circuit are asked for."""
+        """Check token, rate limit, and the ids of charger, site and circuit."""
         now_s = time.monotonic()
         token = self.tokens.check(request.headers.get("authorization"), now_s)
         limit = _LIMITS.get(endpoint)
@@ -219,29 +207,16 @@ class Cloud:
 
     def _seen(self) -> dict[int, Value]:
         """What the charger has reported, by observation id."""
-        known = self._store.visible(self._now())
-        return {id_: observation.value for id_, observation in known.items()}
+        return {id_: seen.value for id_, seen in self._copy.shown(self._now()).items()}
 
     def _follow_session(self, now: datetime) -> None:
-        car, visit = self._plant.car, self._session
-        if car.plugged_in and (visit is None or visit.ended_at is not None):
-            number = visit.id + 1 if visit else 1
-            self._session = visit = Session(number, now, None, 0.0)
-        if visit is not None and visit.ended_at is None:
-            visit.energy_kwh = car.energy_kwh
-            visit.ended_at = None if car.plugged_in else now
-
-    def _execute(self, commands: Iterable[Command]) -> list[Ticket]:
-        """Give a ticket for each command, and let it happen unless commands are ignored."""
-        self.writes += 1
-        ignored, plant = self._faults.commands_ignored, self._plant
-        done_s = None if ignored else plant.clock_s + plant.charger.spec.command_delay_s[1]
-        tickets = []
-        for command in commands:
-            tickets.append(self._tickets.give(self.spec.charger_id, command.id, done_s))
-            if not ignored:
-                command.happen()
-        return tickets
+        car, session = self._plant.car, self._session
+        if car.plugged_in and (session is None or session.ended_at is not None):
+            number = session.id + 1 if session else 1
+            self._session = session = ChargingSession(number, now, None, 0.0)
+        if session is not None and session.ended_at is None:
+            session.energy_kwh = car.energy_kwh
+            session.ended_at = None if car.plugged_in else now
 
     def _plant_seconds(self, minutes: int) -> int | None:
         return minutes * 60 * self._speed if minutes else None
@@ -273,10 +248,10 @@ class Cloud:
         return JSONResponse(documents.charger_config(self._seen()))
 
     async def _ongoing_session(self, request: Request) -> Response:
-        visit = self._session
-        if visit is None or visit.ended_at is not None:
+        session = self._session
+        if session is None or session.ended_at is not None:
             raise Problem(404, "There is no ongoing session.")
-        return JSONResponse(documents.session(self.spec, visit, self._now()))
+        return JSONResponse(documents.session(self.spec, session, self._now()))
 
     async def _latest_session(self, request: Request) -> Response:
         if self._session is None:
@@ -293,12 +268,8 @@ class Cloud:
     async def _circuit_settings(self, request: Request) -> Response:
         return JSONResponse(documents.circuit_settings(self._seen()))
 
-    async def _circuit_current(self, request: Request) -> Response:
-        seen = self._seen()
-        return JSONResponse({"phase1": seen[111], "phase2": seen[112], "phase3": seen[113]})
-
     async def _set_circuit_current(self, request: Request) -> Response:
-        """Answered with 200 and nothing: this write has no ticket."""
+        """Answers 200 with an empty body: this write has no ticket."""
         wanted = await _body(request, CircuitCurrent)
         self.writes += 1
         if not self._faults.commands_ignored:
@@ -309,38 +280,26 @@ class Cloud:
 
     async def _charger_current(self, request: Request) -> Response:
         wanted = await _body(request, ChargerCurrent)
-        plant, ttl_s = self._plant, self._plant_seconds(wanted.minutes)
-
-        def happen() -> None:
-            plant.charger.command_charger(plant.clock_s, wanted.amps, ttl_s)
-
-        (ticket,) = self._execute([Command(SET_DYNAMIC_CHARGER_CURRENT, happen)])
-        return JSONResponse(ticket.as_json(), 202)
+        return self._command_charger(wanted.amps, self._plant_seconds(wanted.minutes))
 
     async def _command(self, request: Request) -> Response:
-        (ticket,) = self._execute([named_command(self._plant, request.path_params["command"])])
-        return JSONResponse(ticket.as_json(), 202)
+        amps = commanded_current_a(self._plant, request.path_params["command"])
+        return self._command_charger(amps, None)
 
-    async def _change_settings(self, request: Request) -> Response:
-        """Answered with a list of tickets, empty when everything is as wanted already."""
-        commands = settings_commands(self._plant, await _body(request, ChargerSettings))
-        self.flash_writes += len(commands)
-        tickets = self._execute(commands)
-        return JSONResponse([ticket.as_json() for ticket in tickets], 202)
-
-    async def _ticket(self, request: Request) -> Response:
-        asked = request.path_params
-        ticket = self._tickets.find(asked["device"], asked["command"], asked["ticks"])
-        return JSONResponse(ticket.state(self._plant.clock_s))
+    def _command_charger(self, amps: float, ttl_s: int | None) -> Response:
+        self.writes += 1
+        if not self._faults.commands_ignored:
+            self._plant.charger.command_charger(self._plant.clock_s, amps, ttl_s)
+        return JSONResponse(ticket(self.spec.charger_id), 202)
 
     async def _observations(self, request: Request) -> Response:
-        known = self._store.visible(self._now())
+        known = self._copy.shown(self._now())
         asked = _observation_ids(request.query_params.get("ids", ""))
         if request.path_params["charger"] != self.spec.charger_id:
             known = without_car(known)
-        chosen = [seen for id_, seen in known.items() if not asked or id_ in asked]
+        chosen = [as_json(id_, seen) for id_, seen in known.items() if not asked or id_ in asked]
         random.Random(len(chosen)).shuffle(chosen)
-        return JSONResponse({"observations": [seen.as_json() for seen in chosen]})
+        return JSONResponse({"observations": chosen})
 
     async def _gone(self, request: Request) -> Response:
         raise Problem(404, "This endpoint was switched off.")

@@ -1,4 +1,4 @@
-"""Who may call the API, and how often: expiring tokens, single-use refresh tokens, rate limits."""
+"""Authentication and rate limits: expiring tokens, single-use refresh tokens."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class TokenPair(BaseModel):
     refresh_token: str = Field(alias="refreshToken")
 
 
-class Tokens:
-    """Tokens of the one account. Times are monotonic seconds that the caller passes in."""
+class TokenIssuer:
+    """Issues and checks the account's tokens. Callers pass times in monotonic seconds."""
 
     def __init__(self, account: tuple[str, str], lifetime_s: float, blocks: bool) -> None:
         self.logins = 0
@@ -100,7 +100,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many calls within so many seconds."""
+    """At most `calls` within `within_s` seconds."""
 
     calls: int
     within_s: float = 60.0

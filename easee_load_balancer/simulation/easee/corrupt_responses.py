@@ -1,4 +1,4 @@
-"""Answers that are not what an API promises: cut, or with other content."""
+"""Corrupt responses: cut off, or with other content."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _KEPT = ("id", "timestamp")
 _SHORTEST_PROMISE = 16
 
 
-def spoilt(response: Response, fault: BodyFault | None) -> Response:
-    """The response as the fault leaves it."""
+def corrupted(response: Response, fault: BodyFault | None) -> Response:
+    """The response with the fault applied."""
     body, status = bytes(response.body), response.status_code
     media_type = response.headers.get("content-type")
     if fault == "truncated":
@@ -23,18 +23,18 @@ def spoilt(response: Response, fault: BodyFault | None) -> Response:
         return _Cut(body, status, media_type=media_type)
     if fault in ("nulls", "new fields") and body:
         document = json.loads(body)
-        changed = _without_values(document) if fault == "nulls" else _with_news(document)
+        changed = _without_values(document) if fault == "nulls" else _with_new_fields(document)
         return Response(json.dumps(changed), status, media_type=media_type)
     return response
 
 
-def notice() -> Response:
-    """The page of something between client and API that answers in its place."""
+def interposed_page() -> Response:
+    """The HTML page of a proxy that answers in place of the API."""
     return HTMLResponse("<!DOCTYPE html><html><body><h1>Back soon</h1></body></html>")
 
 
 class _Cut(Response):
-    """Promises more than it sends; the server then ends the connection."""
+    """Announces more than it sends; the server then ends the connection."""
 
     def init_headers(self, headers: Any = None) -> None:
         super().init_headers(headers)
@@ -52,8 +52,8 @@ def _without_values(document: Any) -> Any:
     return [_without_values(one) for one in document] if isinstance(document, list) else None
 
 
-def _with_news(document: Any) -> Any:
+def _with_new_fields(document: Any) -> Any:
     if isinstance(document, dict):
-        known = {key: _with_news(value) for key, value in document.items()}
+        known = {key: _with_new_fields(value) for key, value in document.items()}
         return {"newObject": {"a": [1, None]}, **known, "newText": "new"}
-    return [_with_news(one) for one in document] if isinstance(document, list) else document
+    return [_with_new_fields(one) for one in document] if isinstance(document, list) else document

@@ -19,7 +19,7 @@ _BACK_PLATE = {"id": "ABCD1234567890", "masterBackPlateId": "ABCD1234567890"}
 
 @dataclass(frozen=True, slots=True)
 class CloudSpec:
-    """The account, its one site, circuit and charger, and the habits of the API."""
+    """The account, its one site, circuit and charger, and how the API behaves."""
 
     user_name: str = "owner@example.com"
     password: str = "simulated"
@@ -28,18 +28,18 @@ class CloudSpec:
     site_id: int = 54321
     circuit_id: int = 12345
     second_charger_id: str | None = None
-    """Another charger on the same circuit, where nobody ever parks."""
+    """Another charger on the same circuit, always without a car."""
     equalizer_id: str | None = None
-    """A load balancer of the vendor's own at the same site."""
+    """The vendor's load balancer at the same site."""
     token_lifetime_s: float = 3600.0
     cloud_delay_s: float = 2.0
-    """From the charger's observation to the API's answer, in real seconds."""
+    """Real seconds from an observation until the API shows it."""
     rate_limits: bool = True
 
 
 @dataclass(slots=True)
-class Session:
-    """A car's visit, from plugging in to leaving."""
+class ChargingSession:
+    """From plugging in to unplugging."""
 
     id: int
     started_at: datetime
@@ -48,7 +48,7 @@ class Session:
 
 
 def chargers(spec: CloudSpec) -> list[Document]:
-    """/api/chargers: the one with the car first."""
+    """/api/chargers: the charger with the car first."""
     second = spec.second_charger_id
     return [charger(spec, id_) for id_ in (spec.charger_id, second) if id_ is not None]
 
@@ -186,14 +186,14 @@ def circuit_settings(seen: Mapping[int, Value]) -> Document:
     return {**currents, "enableIdleCurrent": seen[37]}
 
 
-def session(spec: CloudSpec, visit: Session, now: datetime) -> Document:
+def session(spec: CloudSpec, charging: ChargingSession, now: datetime) -> Document:
     """/api/chargers/{id}/sessions/ongoing and latest."""
-    until = visit.ended_at or now
+    until = charging.ended_at or now
     return {
         "chargerId": spec.charger_id,
-        "sessionEnergy": visit.energy_kwh,
-        "sessionStart": f"{visit.started_at:%Y-%m-%dT%H:%M:%SZ}",
-        "sessionEnd": f"{visit.ended_at:%Y-%m-%dT%H:%M:%SZ}" if visit.ended_at else None,
-        "sessionId": visit.id,
-        "chargeDurationInSeconds": int((until - visit.started_at).total_seconds()),
+        "sessionEnergy": charging.energy_kwh,
+        "sessionStart": f"{charging.started_at:%Y-%m-%dT%H:%M:%SZ}",
+        "sessionEnd": f"{charging.ended_at:%Y-%m-%dT%H:%M:%SZ}" if charging.ended_at else None,
+        "sessionId": charging.id,
+        "chargeDurationInSeconds": int((until - charging.started_at).total_seconds()),
     }

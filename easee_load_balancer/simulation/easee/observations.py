@@ -1,16 +1,22 @@
-"""What the charger tells its cloud: observations by id, sent on change, each with its own time."""
+"""What the charger reports to its cloud: observations by id."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from easee_load_balancer.simulation.plant.charger import OpMode
+from easee_load_balancer.simulation.plant.cloud_lag import (
+    CAR_POWER_KW,
+    VOLTAGE_V,
+    CloudLag,
+    DeadBand,
+    Reported,
+)
 from easee_load_balancer.simulation.plant.plant import Plant
 
 Value = bool | int | float | str
@@ -28,7 +34,7 @@ _ID_RANGES = (
     *((202, 206), (210, 212), (219, 223), (230, 232), (240, 241), (250, 251)),
 )
 KNOWN_IDS = frozenset(i for first, last in _ID_RANGES for i in range(first, last + 1))
-"""Ids the API knows; most are never reported by a charger of this kind."""
+"""Ids that the API knows; this charger never reports most of them."""
 
 _NO_CAR: dict[int, Value] = {
     **dict.fromkeys((76, 77, 110), 0),
@@ -38,93 +44,45 @@ _NO_CAR: dict[int, Value] = {
     103: False,
     109: int(OpMode.DISCONNECTED),
 }
-"""What a charger without a car says."""
+"""What a charger without a car reports."""
 
 _CONFIGURED_LONG_AGO = frozenset(
     (21, 22, 23, 24, 30, 31, 37, 38, 40, 42, 43, 44, 45, 47, 50, 51, 52, 62, 65, 80, 146)
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One value and the moment (UTC) at which the charger observed it."""
-
-    id: int
-    value: Value
-    observed_at: datetime
-
-    def as_json(self) -> dict[str, Any]:
-        """The API's form: whole numbers carry no decimals even where the type is double."""
-        value = self.value
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        return {
-            "id": self.id,
-            "timestamp": f"{self.observed_at:%Y-%m-%dT%H:%M:%SZ}",
-            "dataType": _DATA_TYPES[type(self.value)],
-            "value": value,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Band:
-    """How far a value moves, and how many simulated seconds pass, before it is sent again."""
-
-    absolute: float
-    relative: float = math.inf
-    every_s: int = 0
-
-    def left(self, before: Value, now: Value, elapsed_s: int) -> bool:
-        """Whether to send the value again; to zero and from zero it always goes at once."""
-        if isinstance(before, str) or isinstance(now, str) or not before or not now:
-            return before != now
-        change = abs(now - before)
-        moved = change >= self.absolute or change >= self.relative * abs(before)
-        return change > 0 and moved and elapsed_s >= self.every_s
-
-
-_ANY_CHANGE = _Band(0.0)
-_CURRENT = _Band(0.5, relative=0.05)
-_VOLTAGE = _Band(2.0)
-_BANDS: dict[int, _Band] = {
-    120: _Band(0.1, relative=0.05),
-    121: _Band(0.01, every_s=300),
-    124: _Band(0.01, every_s=3600),
-    **dict.fromkeys(range(182, 186), _CURRENT),
-    **dict.fromkeys(range(190, 200), _VOLTAGE),
+_BANDS = {
+    120: CAR_POWER_KW,
+    121: DeadBand(0.01, every_s=300),
+    124: DeadBand(0.01, every_s=3600),
+    194: VOLTAGE_V,
 }
+_TOGETHER = {120: (182, 183, 184, 185), 194: (190, 191, 192, 193, 195, 196, 197, 198, 199)}
 
 
-class ObservationStore:
-    """The cloud's copy: newest value per id, each visible `delay_s` after it was observed."""
+def as_json(id_: int, seen: Reported) -> dict[str, Any]:
+    """The API's form: whole numbers have no decimals, even where the type is double."""
+    value = seen.value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return {
+        "id": id_,
+        "timestamp": f"{seen.observed_at:%Y-%m-%dT%H:%M:%SZ}",
+        "dataType": _DATA_TYPES[type(seen.value)],
+        "value": value,
+    }
 
-    def __init__(self, delay_s: float) -> None:
-        self._delay = timedelta(seconds=delay_s)
-        self._sent: dict[int, tuple[Value, int]] = {}
-        self._visible: dict[int, Observation] = {}
-        self._under_way: deque[Observation] = deque()
 
-    def update(self, values: Mapping[int, Value], clock_s: int, now: datetime) -> None:
-        """Take what changed since it was last sent; the first values of all are there at once."""
-        first = not self._sent
-        for id_, value in values.items():
-            if id_ in self._sent:
-                before, sent_s = self._sent[id_]
-                if not _BANDS.get(id_, _ANY_CHANGE).left(before, value, clock_s - sent_s):
-                    continue
-            self._sent[id_] = (value, clock_s)
-            if first:
-                age = timedelta(days=30 if id_ in _CONFIGURED_LONG_AGO else 0)
-                self._visible[id_] = Observation(id_, value, now - age)
-            else:
-                self._under_way.append(Observation(id_, value, now))
-
-    def visible(self, now: datetime) -> dict[int, Observation]:
-        """What the cloud knows at that moment."""
-        while self._under_way and self._under_way[0].observed_at + self._delay <= now:
-            arrived = self._under_way.popleft()
-            self._visible[arrived.id] = arrived
-        return self._visible
+def cloud_copy(
+    plant: Plant, delay_s: float, now: datetime, equalizer_id: str | None = None
+) -> CloudLag[int]:
+    """The observations in the cloud when the simulation starts; settings are a month old."""
+    copy = CloudLag[int](delay_s, _BANDS, _TOGETHER)
+    first = observe(plant, equalizer_id)
+    settings = {id_: first[id_] for id_ in _CONFIGURED_LONG_AGO & first.keys()}
+    copy.update(settings, plant.clock_s, now - timedelta(days=30))
+    copy.update(first, plant.clock_s, now)
+    return copy
 
 
 def observe(plant: Plant, equalizer_id: str | None = None) -> dict[int, Value]:
@@ -134,8 +92,8 @@ def observe(plant: Plant, equalizer_id: str | None = None) -> dict[int, Value]:
     return seen | paired
 
 
-def without_car(known: Mapping[int, Observation]) -> dict[int, Observation]:
-    """What another charger on the same circuit reports while nobody parks there."""
+def without_car(known: Mapping[int, Reported]) -> dict[int, Reported]:
+    """What another charger on the same circuit reports without a car."""
     return {id_: replace(one, value=_NO_CAR.get(id_, one.value)) for id_, one in known.items()}
 
 

@@ -23,7 +23,7 @@ _TITLES = {
 
 
 class Problem(Exception):
-    """A call that ends with an error status."""
+    """An error answer of the API."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""The house's inverter on the network: a Modbus TCP server that behaves like a SUN2000's dongle.
+"""The simulated inverter on the network: a Modbus TCP server that behaves like a SUN2000's dongle.
 
-One client at a time, nothing in the first moments of a connection, one request after the other,
-nothing at all at night without a battery; and the faults of `Faults.modbus` on demand.
+It serves one client at a time and one request after another, ignores requests right after
+connecting, is silent at night without a battery, and shows the faults of `Faults.modbus`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from easee_load_balancer.simulation.fault_triggers import Moments
+from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
 from easee_load_balancer.simulation.huawei import registers
 from easee_load_balancer.simulation.huawei.registers import Today, Words
 from easee_load_balancer.simulation.plant.plant import Plant
 
 INVERTER_REFRESH_S = 3
-"""Plant seconds between two measurements of the inverter; the meter has its own rhythm."""
+"""Plant seconds between two measurements of the inverter; the meter has its own interval."""
 
 _READ_HOLDING_REGISTERS = 3
 _METER = struct.pack(">H", 37100)
@@ -46,18 +46,18 @@ _OTHER_PAYLOAD = struct.unpack(">8H", b"SUN2000-10KTL-M1")
 
 @dataclass(frozen=True, slots=True)
 class InverterSpec:
-    """How the dongle answers."""
+    """Behaviour of the dongle."""
 
     unit_id: int = 1
-    """Unit 0 is answered as well, any other is not."""
+    """Requests to this unit and to 0 are answered, others are ignored."""
     settle_s: float = 1.0
-    """Requests in this time after connecting are swallowed."""
+    """Requests within this time after connecting are ignored."""
     latency_s: float = 0.03
     """How long each request takes."""
 
 
 class _NotModbusError(Exception):
-    """The client sent bytes that are no Modbus TCP frame."""
+    """The client sent bytes that are not a Modbus TCP frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Client:
     task: asyncio.Task[None]
 
     def reset(self) -> None:
-        """Throw the client out with a TCP reset."""
+        """Disconnect the client with a TCP reset."""
         _reset(self.writer)
         self.task.cancel()
 
@@ -86,7 +86,11 @@ class InverterServer:
     """The inverter of `plant` as a Modbus TCP server; `faults` may be changed at any time."""
 
     def __init__(
-        self, plant: Plant, spec: InverterSpec, faults: Faults, moments: Moments | None = None
+        self,
+        plant: Plant,
+        spec: InverterSpec,
+        faults: Faults,
+        triggers: FaultTriggers | None = None,
     ) -> None:
         self.connections = 0
         """Connections since the start."""
@@ -95,7 +99,7 @@ class InverterServer:
         self._plant = plant
         self._spec = spec
         self._faults = faults
-        self._moments = moments or Moments()
+        self._triggers = triggers or FaultTriggers()
         self._fixed = registers.fixed(plant.spec)
         self._today = Today.begin(plant, int(time.time()) // _DAY_S * _DAY_S)
         self._measured: Words = {}
@@ -107,12 +111,12 @@ class InverterServer:
         self._server: asyncio.Server | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._rival: asyncio.StreamWriter | None = None
-        """The other client of the fault, as long as it has the connection."""
+        """The competing client of that fault, while it is connected."""
 
     async def start(self, host: str, port: int) -> int:
         """Listen at `host` and `port` (0 = a free one) and return the port.
 
-        Raises OSError when the address cannot be had.
+        Raises OSError when the address is not available.
         """
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -126,7 +130,7 @@ class InverterServer:
         return bound
 
     async def stop(self) -> None:
-        """Stop listening and reset the client that is connected."""
+        """Stop listening and reset the connected client."""
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
@@ -139,7 +143,7 @@ class InverterServer:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._throw_out()
+        self._reset_client()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -150,14 +154,14 @@ class InverterServer:
         await self._server.start_serving()
 
     async def _watch(self) -> None:
-        """Follow what changes without a request: the plant, the night and the faults."""
+        """Follow the plant, nightfall and the faults between requests."""
         asleep = self._plant.asleep
         while True:
             self._measure()
             fell_asleep, asleep = self._plant.asleep and not asleep, self._plant.asleep
             refusing = self._faults.modbus == "refuse"
             if refusing or fell_asleep:
-                self._throw_out()
+                self._reset_client()
             if refusing:
                 self._refuse()
             elif self._server is None and self._socket is not None:
@@ -166,7 +170,7 @@ class InverterServer:
             await asyncio.sleep(_WATCH_S)
 
     async def _compete(self, wanted: bool) -> None:
-        """Let the rival take the connection again when it has lost it, or leave."""
+        """Reconnect the rival when it has lost the connection, or disconnect it."""
         rival = self._rival
         if rival is not None and (rival.is_closing() or not wanted):
             rival.close()
@@ -178,7 +182,7 @@ class InverterServer:
             waiting.add_done_callback(self._tasks.discard)
 
     def _refuse(self) -> None:
-        """Stop listening; a socket that is bound and does not listen keeps the port for later."""
+        """Stop listening; a bound socket keeps the port reserved."""
         if self._server is None or self._socket is None:
             return
         family, address = self._socket.family, self._socket.getsockname()
@@ -186,17 +190,17 @@ class InverterServer:
         self._server = None
         self._socket = _bind(family, address)
 
-    def _throw_out(self) -> None:
+    def _reset_client(self) -> None:
         if self._client is not None:
             self._client.reset()
             self._client = None
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A new connection takes the place of the one before."""
+        """A new connection replaces the previous one."""
         if self._faults.modbus == "refuse":
             _reset(writer)
             return
-        self._throw_out()
+        self._reset_client()
         self.connections += 1
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
@@ -233,10 +237,10 @@ class InverterServer:
             writer.write(_NO_MODBUS if fault == "garbage" else request.frame(answer))
             await writer.drain()
             if request.pdu[1:3] == _METER:
-                self._moments.was_read("meter")
+                self._triggers.note_read("meter")
 
     def _listens_to(self, request: _Request) -> bool:
-        """Whether a request gets an answer at all."""
+        """Whether the request is answered."""
         if request.unit_id not in (0, self._spec.unit_id) or self._plant.asleep:
             return False
         dropping = self._faults.modbus == "drop"
@@ -268,7 +272,7 @@ class InverterServer:
         return struct.pack(f">BB{len(values)}H", function, 2 * len(values), *values)
 
     def _registers(self) -> Words:
-        """All registers as they stand now."""
+        """All registers now."""
         self._measure()
         spec = self._plant.spec
         phases = spec.phases if spec.meter_phases is None else spec.meter_phases
@@ -277,7 +281,7 @@ class InverterServer:
         return self._fixed | self._measured | registers.meter(sample, phases)
 
     def _measure(self) -> None:
-        """Renew the inverter's own values when they are due; the meter's come from the plant."""
+        """Refresh the inverter's own values when due; the meter's come from the plant."""
         plant = self._plant
         self._today = self._today.at(plant)
         due = self._measured_at_s is None or (
@@ -310,7 +314,7 @@ async def _read_request(reader: asyncio.StreamReader) -> _Request:
 
 
 def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
-    """A TCP socket bound to an address that does not listen yet."""
+    """A TCP socket, bound but not listening."""
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -323,7 +327,7 @@ def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection with a TCP reset instead of an orderly end."""
+    """Close a connection with a TCP reset."""
     if not writer.is_closing():
         connection: socket.socket = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

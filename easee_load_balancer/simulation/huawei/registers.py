@@ -1,4 +1,4 @@
-"""The house as the holding registers of a SUN2000: pure encoding, nothing is read or awaited.
+"""The house as the holding registers of a SUN2000: pure encoding.
 
 Addresses are as on the wire; 32-bit values have their high word first. Registers hold
 `value * gain`; an unknown value (None) is encoded as the register type's "not available".
@@ -25,14 +25,14 @@ Words = dict[int, int]
 PhaseValues = tuple[float | None, float | None, float | None]
 
 DARK_W = 10.0
-"""Below this the strings give nothing and the status is "no irradiation"."""
+"""Below this the strings yield nothing and the status is "no irradiation"."""
 
 YIELD_BEFORE_KWH = 12_480.0
 EXPORTED_BEFORE_KWH = 7_350.0
 IMPORTED_BEFORE_KWH = 4_120.0
 CHARGED_BEFORE_KWH = 3_260.0
 DISCHARGED_BEFORE_KWH = 3_090.0
-"""What the counters of the plant read when the simulation began."""
+"""Readings of the plant's counters when the simulation started."""
 
 STATUS_ON_GRID = 0x0200
 STATUS_NO_IRRADIATION = 0xA000
@@ -56,7 +56,7 @@ class _Kind(Enum):
     I32 = (2, True)
 
     def words(self, value: float | None, gain: float) -> tuple[int, ...]:
-        """The value's registers; what does not fit saturates."""
+        """The value's registers; values out of range saturate."""
         count, signed = self.value
         bits = 16 * count - signed
         unavailable = (1 << bits) - 1
@@ -71,10 +71,14 @@ class _Kind(Enum):
 U16, I16, U32, I32 = _Kind.U16, _Kind.I16, _Kind.U32, _Kind.I32
 
 
-def _encode(*rows: tuple[int, _Kind, float, float | None]) -> Words:
-    """Registers of rows of address, type, gain and value."""
+_Row = tuple[int, _Kind, float, str, str, float | None]
+"""Address, type, gain, unit, name and present value of a register."""
+
+
+def _encode(*rows: _Row) -> Words:
+    """The registers of these rows."""
     words: Words = {}
-    for address, kind, gain, value in rows:
+    for address, kind, gain, _unit, _name, value in rows:
         words.update(enumerate(kind.words(value, gain), start=address))
     return words
 
@@ -126,7 +130,7 @@ _BATTERY_BLOCKS = (
 def select(
     words: Mapping[int, int], address: int, count: int, has_battery: bool
 ) -> list[int] | None:
-    """The registers asked for, or None when they are not all in one documented block."""
+    """The requested registers; None unless all are in one documented block."""
     wanted = range(address, address + count)
     for block in _BLOCKS + (_BATTERY_BLOCKS if has_battery else ()):
         if wanted.start in block and wanted[-1] in block:
@@ -136,25 +140,25 @@ def select(
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """What the inverter remembers of the running day."""
+    """What the inverter remembers of the current day."""
 
     first_day_s: int
-    """The midnight on which the simulation began, as the device's clock shows it (epoch)."""
+    """Midnight of the first simulated day by the device's clock (epoch)."""
     number: int
     midnight: Counters
-    """The plant's counters as they stood at midnight."""
+    """The plant's counters at midnight."""
     peak_w: float = 0.0
 
     @classmethod
     def begin(cls, plant: Plant, first_day_s: int) -> Today:
-        """Today, as if the morning before the simulation's start had been like the day's."""
+        """Today, assuming the morning before the simulation's start followed the day's profile."""
         number, second = divmod(plant.clock_s, _DAY_S)
         morning_kwh = sum(plant.day.pv_at(60 * at) for at in range(second // 60)) / 60_000
         midnight = replace(plant.counters, pv_kwh=plant.counters.pv_kwh - morning_kwh)
         return cls(first_day_s, number, midnight, max(0.0, plant.inverter_ac_w))
 
     def at(self, plant: Plant) -> Today:
-        """Today as of now; a new day begins at midnight."""
+        """Today now; a new day starts at midnight."""
         number = plant.clock_s // _DAY_S
         if number != self.number:
             return Today(self.first_day_s, number, replace(plant.counters), plant.inverter_ac_w)
@@ -162,7 +166,7 @@ class Today:
 
 
 def fixed(spec: HouseSpec) -> Words:
-    """Identity, ratings and settings: what never changes."""
+    """Identity, ratings and settings, which never change."""
     rated = spec.rated_w
     model = f"SUN2000-{rated / 1000:g}KTL-{'M1' if spec.phases == 3 else 'L1'}"
     words = _encode_text(
@@ -176,37 +180,37 @@ def fixed(spec: HouseSpec) -> Words:
         (31025, 15, "V100R001C00SPC141"),
     )
     words |= _encode(
-        (30068, U32, 1, 0x0003_0000),
-        (30071, U16, 1, _STRINGS),
-        (30072, U16, 1, _STRINGS),
-        (30073, U32, 1, rated),
-        (30075, U32, 1, rated * 1.1),
-        (30077, U32, 1, rated * 1.1),
-        (30079, I32, 1, rated * 0.6),
-        (30081, I32, 1, rated * -0.6),
-        (30083, U32, 1, rated * 1.1),
-        (30085, U32, 1, rated * 1.1),
-        (43006, I16, 1, _TIME_ZONE_MIN),
+        (30068, U32, 1, "", "protocol version", 0x0003_0000),
+        (30071, U16, 1, "", "PV strings", _STRINGS),
+        (30072, U16, 1, "", "MPP trackers", _STRINGS),
+        (30073, U32, 1, "W", "rated power", rated),
+        (30075, U32, 1, "W", "maximum active power", rated * 1.1),
+        (30077, U32, 1, "VA", "maximum apparent power", rated * 1.1),
+        (30079, I32, 1, "var", "maximum reactive power, fed", rated * 0.6),
+        (30081, I32, 1, "var", "maximum reactive power, drawn", rated * -0.6),
+        (30083, U32, 1, "W", "maximum active power, real", rated * 1.1),
+        (30085, U32, 1, "VA", "maximum apparent power, real", rated * 1.1),
+        (43006, I16, 1, "min", "time zone", _TIME_ZONE_MIN),
     )
     return words | _battery_settings(spec.battery) if spec.battery else words
 
 
 def _battery_settings(spec: BatterySpec) -> Words:
-    """The battery's ratings, its settings and who made it."""
+    """The battery's ratings, settings and model."""
     words = _encode(
-        (37007, U32, 1, spec.max_power_w),
-        (37009, U32, 1, spec.max_power_w),
-        (37046, U32, 1, spec.max_power_w),
-        (37048, U32, 1, spec.max_power_w),
-        (37758, U32, 1, spec.capacity_wh),
-        *((address, U32, 1, spec.max_power_w) for address in (37767, 37769, 37771, 37773)),
-        (47000, U16, 1, 2),
-        (47075, U32, 1, spec.max_power_w),
-        (47077, U32, 1, spec.max_power_w),
-        (47081, U16, 10, 100.0),
-        (47082, U16, 10, spec.lowest_soc_pct),
-        (47086, U16, 1, 2),
-        (47107, U16, 1, 1),
+        (37007, U32, 1, "W", "unit 1: rated charge power", spec.max_power_w),
+        (37009, U32, 1, "W", "unit 1: rated discharge power", spec.max_power_w),
+        (37046, U32, 1, "W", "maximum charge power", spec.max_power_w),
+        (37048, U32, 1, "W", "maximum discharge power", spec.max_power_w),
+        (37758, U32, 1, "Wh", "rated capacity", spec.capacity_wh),
+        *((at, U32, 1, "W", "power limit", spec.max_power_w) for at in range(37767, 37774, 2)),
+        (47000, U16, 1, "", "unit 1: model (2 = LUNA2000)", 2),
+        (47075, U32, 1, "W", "charge limit", spec.max_power_w),
+        (47077, U32, 1, "W", "discharge limit", spec.max_power_w),
+        (47081, U16, 10, "%", "charge until", 100.0),
+        (47082, U16, 10, "%", "discharge until", spec.lowest_soc_pct),
+        (47086, U16, 1, "", "working mode (2 = self-consumption)", 2),
+        (47107, U16, 1, "", "unit 1: number", 1),
     )
     words |= _encode_text(
         (37026, 10, "V100R002C00SPC127"),
@@ -219,7 +223,7 @@ def _battery_settings(spec: BatterySpec) -> Words:
         words |= _encode_text(
             (start, 10, f"HV21400600{pack + 1:02d}"), (start + 10, 15, "V100R002C00SPC127")
         )
-        words |= _encode((47750 + pack, U16, 1, pack + 1))
+        words |= _encode((47750 + pack, U16, 1, "", "pack number", pack + 1))
     return words
 
 
@@ -228,7 +232,7 @@ def _packs(spec: BatterySpec) -> int:
 
 
 def inverter(plant: Plant, today: Today) -> Words:
-    """What the inverter measures of itself; energies include those before the simulation."""
+    """The inverter's own measurements; energies include those before the simulation."""
     dark = plant.pv_w < DARK_W
     pv_w = 0.0 if dark else plant.inverter_ac_w + plant.battery_charge_w
     ac_w, total_kwh = plant.inverter_ac_w, YIELD_BEFORE_KWH + plant.counters.pv_kwh
@@ -236,35 +240,35 @@ def inverter(plant: Plant, today: Today) -> Words:
     string_a = pv_w / _STRINGS / _STRING_V
     string_v = 0.0 if dark else _STRING_V
     words = _encode(
-        (32000, U16, 1, 0x0001 if dark else 0x0006),
-        (32002, U16, 1, 0x0005 if dark else 0x0007),
-        *((32016 + 2 * string, I16, 10, string_v) for string in range(_STRINGS)),
-        *((32017 + 2 * string, I16, 100, string_a) for string in range(_STRINGS)),
-        (32064, I32, 1, pv_w),
-        (32078, I32, 1, today.peak_w),
-        (32080, I32, 1, ac_w),
-        (32082, I32, 1, 0),
-        (32084, I16, 1000, 1.0),
-        (32085, U16, 100, _FREQUENCY_HZ),
-        (32086, U16, 100, 0.0 if dark else 98.4),
-        (32087, I16, 10, 24.0 + 20.0 * ac_w / plant.spec.rated_w),
-        (32088, U16, 1000, 3.0),
-        (32089, U16, 1, STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID),
-        (32090, U16, 1, 0),
-        (32091, U32, 1, _start_up_s(plant, now_s)),
-        (32093, U32, 1, None),
-        (32095, I32, 1, ac_w),
-        (32106, U32, 100, total_kwh),
-        (32108, U32, 100, total_kwh * 1.016),
-        (32110, U32, 1, now_s),
-        (32114, U32, 100, plant.counters.pv_kwh - today.midnight.pv_kwh),
-        (40000, U32, 1, now_s),
+        (32000, U16, 1, "", "state 1", 0x0001 if dark else 0x0006),
+        (32002, U16, 1, "", "state 2", 0x0005 if dark else 0x0007),
+        *((32016 + 2 * at, I16, 10, "V", "string voltage", string_v) for at in range(_STRINGS)),
+        *((32017 + 2 * at, I16, 100, "A", "string current", string_a) for at in range(_STRINGS)),
+        (32064, I32, 1, "W", "DC input power", pv_w),
+        (32078, I32, 1, "W", "peak of the day", today.peak_w),
+        (32080, I32, 1, "W", "active power", ac_w),
+        (32082, I32, 1, "var", "reactive power", 0),
+        (32084, I16, 1000, "", "power factor", 1.0),
+        (32085, U16, 100, "Hz", "frequency", _FREQUENCY_HZ),
+        (32086, U16, 100, "%", "efficiency", 0.0 if dark else 98.4),
+        (32087, I16, 10, "°C", "temperature", 24.0 + 20.0 * ac_w / plant.spec.rated_w),
+        (32088, U16, 1000, "MOhm", "insulation", 3.0),
+        (32089, U16, 1, "", "device status", STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID),
+        (32090, U16, 1, "", "fault code", 0),
+        (32091, U32, 1, "s", "start-up time", _start_up_s(plant, now_s)),
+        (32093, U32, 1, "s", "shutdown time", None),
+        (32095, I32, 1, "W", "active power, fast", ac_w),
+        (32106, U32, 100, "kWh", "total yield", total_kwh),
+        (32108, U32, 100, "kWh", "total DC energy", total_kwh * 1.016),
+        (32110, U32, 1, "s", "time of the statistics", now_s),
+        (32114, U32, 100, "kWh", "yield of the day", plant.counters.pv_kwh - today.midnight.pv_kwh),
+        (40000, U32, 1, "s", "system time", now_s),
     )
     return words | _inverter_output(plant)
 
 
 def _start_up_s(plant: Plant, now_s: int) -> int | None:
-    """When the sun last woke the inverter (device's clock); None on a day without sun."""
+    """When irradiation last started the inverter (device's clock); None on a dark day."""
     wakes_min = next((at for at in range(1440) if plant.day.pv_at(60 * at) >= DARK_W), None)
     if wakes_min is None:
         return None
@@ -285,13 +289,13 @@ def _inverter_output(plant: Plant) -> Words:
     else:
         volts = (*_line_voltages(l1, l2, l3), l1, l2, l3)
     return _encode(
-        *((32066 + at, U16, 10, value) for at, value in enumerate(volts)),
-        *((32072 + 2 * at, I32, 1000, value) for at, value in enumerate(amps)),
+        *((32066 + at, U16, 10, "V", "AC voltage", value) for at, value in enumerate(volts)),
+        *((32072 + 2 * at, I32, 1000, "A", "AC current", value) for at, value in enumerate(amps)),
     )
 
 
 def battery(plant: Plant, today: Today) -> Words:
-    """What the battery shows, as unit 1, as the sum of all units and per pack; none, no words."""
+    """The battery as unit 1, as all units together and per pack; empty without a battery."""
     if plant.battery is None:
         return {}
     charge_w, soc_pct = plant.battery_charge_w, plant.battery.soc_pct
@@ -301,54 +305,54 @@ def battery(plant: Plant, today: Today) -> Words:
     charged_today = plant.counters.charged_kwh - today.midnight.charged_kwh
     discharged_today = plant.counters.discharged_kwh - today.midnight.discharged_kwh
     words = _encode(
-        (37000, U16, 1, running),
-        (37001, I32, 1, charge_w),
-        (37003, U16, 10, _BUS_V),
-        (37004, U16, 10, soc_pct),
-        (37006, U16, 1, 4),
-        (37015, U32, 100, charged_today),
-        (37017, U32, 100, discharged_today),
-        (37021, I16, 10, charge_w / _BUS_V),
-        (37022, I16, 10, 24.5),
-        (37066, U32, 100, charged),
-        (37068, U32, 100, discharged),
-        (37760, U16, 10, soc_pct),
-        (37762, U16, 1, running),
-        (37763, U16, 10, _BUS_V),
-        (37764, I16, 10, charge_w / _BUS_V),
-        (37765, I32, 1, charge_w),
-        (37780, U32, 100, charged),
-        (37782, U32, 100, discharged),
-        (37784, U32, 100, charged_today),
-        (37786, U32, 100, discharged_today),
+        (37000, U16, 1, "", "unit 1: status", running),
+        (37001, I32, 1, "W", "unit 1: power", charge_w),
+        (37003, U16, 10, "V", "unit 1: bus voltage", _BUS_V),
+        (37004, U16, 10, "%", "unit 1: state of charge", soc_pct),
+        (37006, U16, 1, "", "unit 1: working mode", 4),
+        (37015, U32, 100, "kWh", "unit 1: charged today", charged_today),
+        (37017, U32, 100, "kWh", "unit 1: discharged today", discharged_today),
+        (37021, I16, 10, "A", "unit 1: bus current", charge_w / _BUS_V),
+        (37022, I16, 10, "°C", "unit 1: temperature", 24.5),
+        (37066, U32, 100, "kWh", "unit 1: charged", charged),
+        (37068, U32, 100, "kWh", "unit 1: discharged", discharged),
+        (37760, U16, 10, "%", "state of charge", soc_pct),
+        (37762, U16, 1, "", "status", running),
+        (37763, U16, 10, "V", "bus voltage", _BUS_V),
+        (37764, I16, 10, "A", "bus current", charge_w / _BUS_V),
+        (37765, I32, 1, "W", "power", charge_w),
+        (37780, U32, 100, "kWh", "charged", charged),
+        (37782, U32, 100, "kWh", "discharged", discharged),
+        (37784, U32, 100, "kWh", "charged today", charged_today),
+        (37786, U32, 100, "kWh", "discharged today", discharged_today),
     )
     packs = _packs(plant.battery.spec)
     for pack in range(packs):
         start = 38200 + 42 * pack
         words |= _encode(
-            (start + 28, U16, 1, running),
-            (start + 29, U16, 10, soc_pct),
-            (start + 33, I32, 1, charge_w / packs),
-            (start + 35, U16, 10, _BUS_V),
-            (start + 36, I16, 10, charge_w / packs / _BUS_V),
-            (start + 38, U32, 100, charged / packs),
-            (start + 40, U32, 100, discharged / packs),
-            (38452 + 2 * pack, I16, 10, 25.5),
-            (38453 + 2 * pack, I16, 10, 23.5),
+            (start + 28, U16, 1, "", "pack: status", running),
+            (start + 29, U16, 10, "%", "pack: state of charge", soc_pct),
+            (start + 33, I32, 1, "W", "pack: power", charge_w / packs),
+            (start + 35, U16, 10, "V", "pack: voltage", _BUS_V),
+            (start + 36, I16, 10, "A", "pack: current", charge_w / packs / _BUS_V),
+            (start + 38, U32, 100, "kWh", "pack: charged", charged / packs),
+            (start + 40, U32, 100, "kWh", "pack: discharged", discharged / packs),
+            (38452 + 2 * pack, I16, 10, "°C", "pack: highest temperature", 25.5),
+            (38453 + 2 * pack, I16, 10, "°C", "pack: lowest temperature", 23.5),
         )
     return words
 
 
 def meter(sample: MeterSample | None, phases: int) -> Words:
-    """What the grid meter shows; None = offline. Powers and currents: + = export."""
-    kind = (37125, U16, 1.0, 1 if phases == 3 else 0)
+    """The grid meter's values; None = offline. Powers and currents: + = export."""
+    kind = (37125, U16, 1.0, "", "meter type", 1 if phases == 3 else 0)
     if sample is None:
         unknown = range(37101, 37117, 2), range(37119, 37125, 2), range(37126, 37138, 2)
         return _encode(
-            (37100, U16, 1, 0),
-            *((address, I32, 1, None) for block in unknown for address in block),
-            (37117, I16, 1, None),
-            (37118, I16, 1, None),
+            (37100, U16, 1, "", "meter status", 0),
+            *((address, I32, 1, "", "unknown", None) for block in unknown for address in block),
+            (37117, I16, 1, "", "power factor", None),
+            (37118, I16, 1, "Hz", "frequency", None),
             kind,
         )
     power_w, voltage_v = sample.grid_export_w, sample.voltage_v
@@ -356,28 +360,32 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
     current_a = tuple(watts / volts for watts, volts in zip(power_w, voltage_v, strict=True))
     line_v: PhaseValues = _line_voltages(*voltage_v) if phases == 3 else (None, None, None)
     columns = (
-        (37101, 10, _per_phase(phases, voltage_v)),
-        (37107, 100, _per_phase(phases, current_a)),
-        (37126, 10, line_v),
-        (37132, 1, _per_phase(phases, power_w)),
+        (37101, 10, "V", "voltage", _per_phase(phases, voltage_v)),
+        (37107, 100, "A", "current", _per_phase(phases, current_a)),
+        (37126, 10, "V", "line voltage", line_v),
+        (37132, 1, "W", "power", _per_phase(phases, power_w)),
     )
     return _encode(
-        (37100, U16, 1, 1),
-        *((start + 2 * at, I32, gain, v) for start, gain, vs in columns for at, v in enumerate(vs)),
-        (37113, I32, 1, total_w),
-        (37115, I32, 1, _REACTIVE_VAR),
-        (37117, I16, 1000, total_w / math.hypot(total_w, _REACTIVE_VAR)),
-        (37118, I16, 100, _FREQUENCY_HZ),
-        (37119, I32, 100, EXPORTED_BEFORE_KWH + sample.exported_kwh),
-        (37121, I32, 100, IMPORTED_BEFORE_KWH + sample.imported_kwh),
-        (37123, I32, 100, 0),
+        (37100, U16, 1, "", "meter status", 1),
+        *(
+            (start + 2 * at, I32, gain, unit, f"{name}, phase {at + 1}", value)
+            for start, gain, unit, name, values in columns
+            for at, value in enumerate(values)
+        ),
+        (37113, I32, 1, "W", "grid power", total_w),
+        (37115, I32, 1, "var", "reactive power", _REACTIVE_VAR),
+        (37117, I16, 1000, "", "power factor", total_w / math.hypot(total_w, _REACTIVE_VAR)),
+        (37118, I16, 100, "Hz", "frequency", _FREQUENCY_HZ),
+        (37119, I32, 100, "kWh", "exported", EXPORTED_BEFORE_KWH + sample.exported_kwh),
+        (37121, I32, 100, "kWh", "imported", IMPORTED_BEFORE_KWH + sample.imported_kwh),
+        (37123, I32, 100, "kvarh", "reactive energy", 0),
         kind,
-        (37138, U16, 1, 1),
+        (37138, U16, 1, "", "detection result", 1),
     )
 
 
 def _per_phase(phases: int, values: tuple[float, ...]) -> PhaseValues:
-    """The values of the phases that there are, None for the others."""
+    """The values of existing phases, None for the others."""
     l1, l2, l3 = values
     return (l1, l2, l3) if phases == 3 else (l1, None, None)
 

@@ -9,7 +9,7 @@ from enum import IntEnum
 Phases = tuple[float, float, float]
 
 MIN_CURRENT_A = 6.0
-"""Below this the standard (IEC 61851) does not let a car charge."""
+"""Below this a car cannot charge (IEC 61851)."""
 
 _NO_LIMIT_A = 40.0
 _WAIT_AT_MINIMUM_S = 300
@@ -28,7 +28,7 @@ class OpMode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CarSpec:
-    """A car: phases of its on-board charger, its own maximum, and the energy that fills it."""
+    """A car: phases and maximum of its on-board charger, and the energy until it is full."""
 
     phases: int = 3
     max_current_a: float = 16.0
@@ -37,12 +37,12 @@ class CarSpec:
     ramp_a_per_s: float = 1.0
     gap_a: float = 0.3
     step_a: float = 0.0
-    """Cars with a coarse on-board charger only draw multiples of this; 0 = any current."""
+    """Cars with a coarse on-board charger draw multiples of this; 0 = any current."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChargerSpec:
-    """Fixed limits and habits of the charger and its circuit; currents in A."""
+    """Fixed limits and behaviour of the charger and its circuit; currents in A."""
 
     max_current_a: float = 32.0
     circuit_max_current_a: Phases = (16.0, 16.0, 16.0)
@@ -54,15 +54,15 @@ class ChargerSpec:
     """1 TN three-phase, 3 TN one-phase, 4 IT three-phase, 5 IT one-phase."""
     authorization_required: bool = False
     schedule: tuple[int, int] | None = None
-    """Minutes of the day between which the charger's own schedule lets it charge."""
+    """The charger's own schedule: charging allowed between these minutes of the day."""
     waits_at_minimum: bool = False
-    """Newer firmware waits five minutes when a charge starts at 6 A."""
+    """Newer firmware waits five minutes when charging starts at 6 A."""
     command_delay_s: tuple[int, int] = (1, 3)
     phase_change_s: tuple[int, int] = (8, 40)
 
 
 class Car:
-    """What the car draws of the current it is offered."""
+    """The car, which draws part of the offered current."""
 
     def __init__(self, spec: CarSpec, rng: random.Random) -> None:
         self.spec = spec
@@ -106,7 +106,7 @@ class _Command:
 
 
 class Charger:
-    """Takes the lowest of all limits per phase and signals it to the car, with its delays."""
+    """Signals the lowest of all limits per phase to the car, with delays."""
 
     def __init__(self, spec: ChargerSpec, car: Car, rng: random.Random) -> None:
         self.spec = spec
@@ -116,7 +116,7 @@ class Charger:
         self.authorized = not spec.authorization_required
         self.smart_charging = False
         self.equalizer_a: float | None = None
-        """What the vendor's own load balancer allows."""
+        """Limit of the vendor's own load balancer."""
         self.dynamic_circuit_current_a: Phases = (_NO_LIMIT_A,) * 3
         self.dynamic_charger_current_a = spec.max_current_a
         self.output_current_a = 0.0
@@ -134,22 +134,22 @@ class Charger:
         self._phases_before = 0
 
     def command_circuit(self, clock_s: int, current_a: Phases, ttl_s: int | None) -> None:
-        """Set the dynamic circuit current per phase; `ttl_s` None = for ever."""
+        """Set the dynamic circuit current per phase; `ttl_s` None = no end."""
         p1, p2, p3 = (float(int(amps)) for amps in current_a)
         self._queue(clock_s, (p1, p2, p3), None, ttl_s)
 
     def command_charger(self, clock_s: int, current_a: float, ttl_s: int | None) -> None:
-        """Set the dynamic charger current; `ttl_s` None = for ever."""
+        """Set the dynamic charger current; `ttl_s` None = no end."""
         self._queue(clock_s, None, float(int(current_a)), ttl_s)
 
     def plug_in(self) -> None:
-        """A car arrives: the dynamic charger current goes back to the maximum."""
+        """A car arrives: the dynamic charger current returns to the maximum."""
         self.car.plug_in()
         self.authorized = not self.spec.authorization_required
         self.dynamic_charger_current_a, self._charger_expires_s = self.spec.max_current_a, None
 
     def reboot(self) -> None:
-        """Everything volatile is forgotten, as after a power cut."""
+        """Reset everything volatile, as after a power cut."""
         self._commands.clear()
         self.dynamic_circuit_current_a, self._circuit_expires_s = (_NO_LIMIT_A,) * 3, None
         self.dynamic_charger_current_a, self._charger_expires_s = self.spec.max_current_a, None
@@ -166,7 +166,7 @@ class Charger:
         self._report(clock_s)
 
     def within_schedule(self, clock_s: int) -> bool:
-        """Whether the charger's own schedule, if it has one, lets it charge now."""
+        """Whether the charger's own schedule, if any, allows charging now."""
         if self.spec.schedule is None:
             return True
         begin, end = self.spec.schedule

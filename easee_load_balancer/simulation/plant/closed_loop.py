@@ -1,15 +1,14 @@
-"""A law against the simulated house in simulated time, with what lags behind in between.
+"""A control law in a closed loop with the simulated house, in simulated time.
 
-A day takes seconds: this is what benchmarks and backtests run on.
+A day takes seconds; benchmarks and backtests use it.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 from easee_load_balancer.measurements import (
     CAR_CURRENTS_OBSERVED,
@@ -19,6 +18,7 @@ from easee_load_balancer.measurements import (
     Setpoint,
 )
 from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.cloud_lag import CAR_POWER_W, VOLTAGE_V, CloudLag
 from easee_load_balancer.simulation.plant.day import Weather
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 
@@ -28,7 +28,7 @@ PAUSED = Setpoint(0)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How late the law sees the house, in s."""
+    """How late the control law sees the house, in s."""
 
     name: str
     meter_delay_s: int
@@ -41,7 +41,7 @@ SLOW = Link("slow", meter_delay_s=5, read_s=3, cloud_delay_s=20)
 
 
 class Law(Protocol):
-    """Anything that tells the charger what to do."""
+    """Anything that controls the charger."""
 
     interval_s: int
     time_to_live_s: int | None
@@ -52,74 +52,58 @@ class Law(Protocol):
         """The setpoint to send now, None to send nothing."""
 
 
-class Cloud:
-    """The charger's values as its cloud shows them: sent on a change, and late."""
+class ReportedCharger:
+    """The charger as its cloud shows it: sent on changes, and late."""
+
+    _BANDS: ClassVar = {"car_w": CAR_POWER_W, "voltage_l1_v": VOLTAGE_V}
+    _TOGETHER: ClassVar = {
+        "car_w": CAR_CURRENTS_OBSERVED,
+        "voltage_l1_v": ("voltage_l2_v", "voltage_l3_v"),
+    }
 
     def __init__(self, plant: Plant, delay_s: int, start: datetime) -> None:
-        self.delay_s = delay_s
         self._start = start
-        self._sent: dict[str, Any] = {}
-        self._shown: dict[str, Any] = {}
-        self._observed_at: dict[str, datetime] = {}
-        self._on_the_way: deque[tuple[int, datetime, dict[str, Any]]] = deque()
-        self._car_w = -1000.0
-        self._status: tuple[Any, ...] = ()
-        self._volts = 0.0
+        self._lag = CloudLag[str](delay_s, self._BANDS, self._TOGETHER)
         self.step(plant)
-        self._arrive(plant.clock_s + delay_s)
 
     def step(self, plant: Plant) -> None:
         """Send what has changed by more than its dead band."""
-        charger, car_w = plant.charger, plant.car_w
-        changed: dict[str, Any] = {}
-        status = (
-            charger.op_mode,
-            charger.output_current_a,
-            charger.output_phases,
-            charger.dynamic_circuit_current_a,
-        )
-        if status != self._status:
-            self._status = status
-            changed["mode"] = ChargerMode(charger.op_mode)
-            changed["output_current_a"], changed["output_phases"] = status[1], status[2]
-            changed["circuit_current_a"] = status[3]
-            changed = {key: value for key, value in changed.items() if self._sent.get(key) != value}
-        if abs(car_w - self._car_w) > max(100.0, 0.05 * self._car_w):
-            self._car_w = car_w
-            changed["car_w"] = car_w
-            changed["car_current_a"] = charger.car_phase_current_a()
-        if abs(plant.voltage_v[0] - self._volts) > 2.0:
-            self._volts = plant.voltage_v[0]
-            changed["voltage_v"] = plant.voltage_v
-        if changed:
-            self._sent |= changed
-            due_s = plant.clock_s + self.delay_s
-            self._on_the_way.append((due_s, self._at(plant.clock_s), changed))
-        if self._on_the_way and self._on_the_way[0][0] <= plant.clock_s:
-            self._arrive(plant.clock_s)
-
-    def _arrive(self, clock_s: int) -> None:
-        while self._on_the_way and self._on_the_way[0][0] <= clock_s:
-            _, observed_at, changed = self._on_the_way.popleft()
-            self._shown |= changed
-            self._observed_at |= dict.fromkeys(changed, observed_at)
-            if "car_current_a" in changed:
-                self._observed_at |= dict.fromkeys(CAR_CURRENTS_OBSERVED, observed_at)
+        charger = plant.charger
+        values = {
+            "mode": charger.op_mode,
+            "output_current_a": charger.output_current_a,
+            "output_phases": charger.output_phases,
+            "circuit_current_a": charger.dynamic_circuit_current_a,
+            "car_w": plant.car_w,
+        }
+        l1, l2, l3 = CAR_CURRENTS_OBSERVED
+        values[l1], values[l2], values[l3] = charger.car_phase_current_a()
+        values["voltage_l1_v"], values["voltage_l2_v"], values["voltage_l3_v"] = plant.voltage_v
+        self._lag.update(values, plant.clock_s, self._at(plant.clock_s))
 
     def state(self, plant: Plant) -> ChargerState:
         """What a client reads now."""
-        spec = plant.charger.spec
+        spec, now = plant.charger.spec, self._at(plant.clock_s)
+        shown = self._lag.shown(now)
+        value = {name: reported.value for name, reported in shown.items()}
+        l1, l2, l3 = CAR_CURRENTS_OBSERVED
         return ChargerState(
-            taken_at=self._at(plant.clock_s),
+            taken_at=now,
             online=True,
+            mode=ChargerMode(value["mode"]),
+            car_w=value["car_w"],
+            output_current_a=value["output_current_a"],
+            output_phases=value["output_phases"],
+            car_current_a=(value[l1], value[l2], value[l3]),
+            voltage_v=(value["voltage_l1_v"], value["voltage_l2_v"], value["voltage_l3_v"]),
+            circuit_current_a=value["circuit_current_a"],
             circuit_max_current_a=spec.circuit_max_current_a,
             offline_current_a=spec.offline_max_current_a,
             charger_current_a=plant.charger.dynamic_charger_current_a,
             charger_max_current_a=spec.max_current_a,
             phase_mode=spec.phase_mode,
             grid_type=spec.grid_type,
-            observed_at=dict(self._observed_at),
-            **self._shown,
+            observed_at={name: reported.observed_at for name, reported in shown.items()},
         )
 
     def _at(self, clock_s: int) -> datetime:
@@ -128,7 +112,7 @@ class Cloud:
 
 @dataclass(slots=True)
 class Trace:
-    """What happened, a sample every 30 s, for the picture."""
+    """A sample every 30 s, for the chart."""
 
     minute: list[float] = field(default_factory=list)
     surplus_w: list[float] = field(default_factory=list)
@@ -166,14 +150,14 @@ def run_day(
     held: Setpoint = PAUSED,
     each_second: Callable[[Plant], None] | None = None,
 ) -> Outcome:
-    """Let a law charge a car, from midnight on; without a `spec` the car never gets full.
+    """Run a law from midnight; without a `spec` the car is never full.
 
-    `held` is what the charger has been told the evening before.
+    `held` is the setpoint of the evening before.
     """
     spec = spec or HouseSpec(car=CarSpec(energy_needed_kwh=1000.0))
     plant = Plant(day, replace(spec, battery=battery, meter_delay_s=link.meter_delay_s))
     plant.charger.dynamic_circuit_current_a = held.circuit_current_a
-    cloud = Cloud(plant, link.cloud_delay_s, start)
+    cloud = ReportedCharger(plant, link.cloud_delay_s, start)
     trace = Trace()
     writes, highest_soc_pct = 0, 0.0
     reading: InverterReading | None = None

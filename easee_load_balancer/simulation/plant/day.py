@@ -19,11 +19,11 @@ _SUNRISE_MIN, _SUNSET_MIN = 330, 1260
 
 
 class Weather(Protocol):
-    """What sun and household do, whatever the car does."""
+    """PV production and household load, independent of the car."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name of the day."""
 
     def pv_at(self, second: int) -> float:
         """PV power in W at a second since midnight."""
@@ -86,7 +86,7 @@ def load_day(source: str) -> Day:
 
 
 def generate_day(kind: BuiltInDay) -> Day:
-    """A made-up day of that kind, the same at every call."""
+    """A generated day of that kind, the same at every call."""
     rng = random.Random(f"{_SEED} {kind}")
     clear = [_clear_sky_w(minute) for minute in range(MINUTES_PER_DAY)]
     sky = {"clear": _no_clouds, "variable": _passing_clouds, "overcast": _grey_sky}[kind](rng)

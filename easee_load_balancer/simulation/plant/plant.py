@@ -19,19 +19,19 @@ _DARK_W = 10.0
 
 @dataclass(frozen=True, slots=True)
 class BatterySpec:
-    """A battery behind the inverter, run in self-consumption mode."""
+    """A battery behind the inverter in self-consumption mode."""
 
     capacity_wh: float = 10_000.0
     max_power_w: float = 5_000.0
     start_soc_pct: float = 50.0
     lowest_soc_pct: float = 5.0
     offline: bool = False
-    """It is installed, and does not talk to the inverter."""
+    """Installed, without communication to the inverter."""
 
 
 @dataclass(frozen=True, slots=True)
 class HouseSpec:
-    """What stands in the house; `battery` None = none."""
+    """Equipment of the house; `battery` None = none."""
 
     battery: BatterySpec | None = field(default_factory=BatterySpec)
     car: CarSpec = field(default_factory=CarSpec)
@@ -41,21 +41,21 @@ class HouseSpec:
     phases: int = 3
     """1 = one-phase house and inverter: everything is on L1."""
     meter_phases: int | None = None
-    """Phases that the meter measures, L1 first; None = those of the house, 0 = no meter.
+    """Phases that the meter measures, L1 first; None = all of the house, 0 = no meter.
 
-    Its energy counters are those of the whole house in any case.
+    Its energy counters always cover the whole house.
     """
     main_fuse_a: float = 25.0
     meter_refresh_s: int = 1
     """How often the meter takes a new sample."""
     meter_delay_s: int = 2
-    """How old a sample is when the inverter shows it."""
+    """Age of a sample when the inverter shows it."""
     seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class MeterSample:
-    """What the grid meter shows; per phase, export positive."""
+    """Values of the grid meter; per phase, export positive."""
 
     grid_export_w: Phases
     voltage_v: Phases
@@ -65,9 +65,9 @@ class MeterSample:
 
 @dataclass(slots=True)
 class Counters:
-    """Energy since the start in kWh, and seconds above the main fuse; the truth for tests.
+    """Energy since the start in kWh, and seconds above the main fuse: the true values for tests.
 
-    In each second the car takes what is imported, then what the battery gives, then sun.
+    The car's energy counts as grid import first, then as battery discharge, then as PV.
     """
 
     pv_kwh: float = 0.0
@@ -84,7 +84,7 @@ class Counters:
 
 @dataclass(slots=True)
 class Battery:
-    """A battery that covers what the roof does not, and takes what nobody else uses."""
+    """A battery that discharges to cover a deficit and charges from the surplus."""
 
     spec: BatterySpec
     charge_w: float = 0.0
@@ -112,13 +112,14 @@ class Battery:
 
 
 class Plant:
-    """The house. `step()` advances it by one second; attributes are the present truth.
+    """The house. `step()` advances it by one second; attributes are the true present values.
 
-    With `speed` seconds in a real one, its energy meters count real time, as whoever reads them.
+    At `speed` simulated seconds per real second, its energy counters count real time, like the
+    clients that read them.
     """
 
     LOAD_SHARE: Phases = (0.45, 0.30, 0.25)
-    """How the household's load spreads over the phases of a three-phase house."""
+    """Distribution of the household's load over three phases."""
 
     def __init__(
         self, day: Weather, spec: HouseSpec | None = None, start_s: int = 0, speed: int = 1
@@ -128,14 +129,14 @@ class Plant:
         self.spec = spec = spec or HouseSpec()
         rng = random.Random(spec.seed)
         self.clock_s = start_s
-        """Seconds since the midnight on which the simulation began; goes on after 86 400."""
+        """Seconds since midnight of the first day; continues after 86 400."""
         works = spec.battery is not None and not spec.battery.offline
         self.battery = Battery(spec.battery) if spec.battery and works else None
         self.car = Car(spec.car, rng)
         self.charger = Charger(spec.charger, self.car, rng)
         self.counters = Counters()
         self.extra_load_w: Phases = (0.0, 0.0, 0.0)
-        """A load added per phase from outside, for tests of the main fuse."""
+        """An additional load per phase, for tests of the main fuse."""
         self.pv_w = day.pv_at(start_s)
         self.load_w = day.load_at(start_s)
         self.car_w = 0.0
@@ -155,7 +156,7 @@ class Plant:
 
     @property
     def meter(self) -> MeterSample:
-        """What the meter shows now: a sample from `meter_delay_s` ago."""
+        """The sample from `meter_delay_s` ago, which the meter shows now."""
         return self._samples[0]
 
     @property

@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from easee_load_balancer.devices.easee.models import (
-    OBSERVATION_IDS,
-    STALE_AFTER,
     Account,
-    Charger,
+    AccountCharger,
     ChargerAddress,
-    ChargerConfig,
+    EaseeSite,
     Observation,
     Observations,
-    Site,
-    Token,
+    TokenAnswer,
+)
+from easee_load_balancer.devices.easee.observations import (
+    OBSERVATION_IDS,
+    STALE_AFTER,
     charger_state,
 )
 from easee_load_balancer.measurements import ChargerMode, ChargerState
@@ -79,12 +80,12 @@ def state_of(values: dict[int, Any], at: datetime = NOW) -> ChargerState:
 
 def test_recorded_chargers(shared_data: Path) -> None:
     recorded = (shared_data / "easee" / "chargers.json").read_bytes()
-    (charger,) = TypeAdapter(tuple[Charger, ...]).validate_json(recorded)
+    (charger,) = TypeAdapter(tuple[AccountCharger, ...]).validate_json(recorded)
     assert (charger.id, charger.name) == ("EH12345", "Easee Home 12345")
 
 
 def test_recorded_site(shared_data: Path) -> None:
-    site = Site.model_validate_json((shared_data / "easee" / "site.json").read_bytes())
+    site = EaseeSite.model_validate_json((shared_data / "easee" / "site.json").read_bytes())
     assert (site.id, site.name, site.rated_current) == (55555, "Site name", 20)
     circuit = site.circuit_of("ES12345")
     assert circuit is not None
@@ -93,7 +94,7 @@ def test_recorded_site(shared_data: Path) -> None:
 
 
 def test_recorded_token(shared_data: Path) -> None:
-    token = Token.model_validate_json((shared_data / "easee" / "token.json").read_bytes())
+    token = TokenAnswer.model_validate_json((shared_data / "easee" / "token.json").read_bytes())
     assert token.expires_in == 86400
     assert token.access_token.get_secret_value() == "sometoken1234"
     assert token.refresh_token.get_secret_value() == "arefreshtoken1234"
@@ -124,9 +125,9 @@ def test_recorded_config(shared_data: Path) -> None:
 
 
 def test_missing_and_null_lists_are_empty() -> None:
-    site = Site.model_validate_json('{"id": 1, "circuits": null, "name": null}')
+    site = EaseeSite.model_validate_json('{"id": 1, "circuits": null, "name": null}')
     assert site.circuits == ()
-    site = Site.model_validate_json(
+    site = EaseeSite.model_validate_json(
         '{"id": 1, "circuits": [{"id": 2, "siteId": 1, "chargers": null}]}'
     )
     assert site.circuit_of("EH123456") is None

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
-from easee_load_balancer.devices.easee.client import Easee
+from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account
-from easee_load_balancer.devices.easee.rate_limits import refrain, too_soon
-from easee_load_balancer.devices.easee.token_store import Session
+from easee_load_balancer.devices.easee.rate_limits import raise_if_throttled, too_soon
+from easee_load_balancer.devices.easee.token_store import SavedSession
 from easee_load_balancer.errors import (
     BadCredentials,
     ChargerError,
@@ -100,7 +100,7 @@ async def test_the_same_password_saved_again_is_tried_once_more(tmp_path: Path) 
         credentials = Saved(
             user_name="owner", password=SecretStr(PASSWORD), base_url=cloud.url, at=NOW
         )
-        easee = Easee(credentials, tmp_path)
+        easee = EaseeClient(credentials, tmp_path)
         for logins in (1, 1, 2, 2, 3):
             if logins > cloud.requests.count(LOGIN) > 0:
                 credentials.at = datetime.now(UTC)
@@ -134,8 +134,8 @@ async def test_new_tokens_that_are_refused_are_asked_for_ever_less_often(tmp_pat
 
 def test_a_wait_that_a_wrong_clock_has_left_is_not_waited_for() -> None:
     far = datetime.now(UTC) + timedelta(days=300)
-    session = Session(cool_down={"config": far}, blocked_until=far)
-    refrain(session, "config", account("https://api.easee.com"))
+    session = SavedSession(cool_down={"config": far}, blocked_until=far)
+    raise_if_throttled(session, "config", account("https://api.easee.com"))
 
 
 async def test_a_cloud_without_a_trusted_certificate_is_told_nothing(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 import time_machine
 from pydantic import SecretStr
 
-from easee_load_balancer.devices.easee.client import Easee
-from easee_load_balancer.devices.easee.token_store import Session, SessionFile, Tokens
+from easee_load_balancer.devices.easee.client import EaseeClient
+from easee_load_balancer.devices.easee.token_store import SavedSession, Tokens, TokenStore
 from easee_load_balancer.errors import (
     BadCredentials,
     Blocked,
@@ -139,7 +139,7 @@ async def test_a_token_refused_early_is_replaced_and_the_call_repeated(tmp_path:
         session = stored(house.api_url, tmp_path)
         assert session.tokens is not None
         unknown = session.tokens.model_copy(update={"access": SecretStr("withdrawn")})
-        store(house.api_url, tmp_path, Session(tokens=unknown))
+        store(house.api_url, tmp_path, SavedSession(tokens=unknown))
         async with a_client(house.api_url, tmp_path) as easee:
             states = await asyncio.gather(easee.state(CHARGER), easee.state(CHARGER))
         assert all(state.online for state in states)
@@ -215,7 +215,7 @@ async def test_after_the_wait_it_is_asked_again(tmp_path: Path) -> None:
         wait = limited.value.until - datetime.now(UTC)
         assert timedelta(seconds=190) < wait <= timedelta(seconds=200)
         house.faults.api_status = None
-        store(house.api_url, tmp_path, Session(cool_down={"login": in_past()}))
+        store(house.api_url, tmp_path, SavedSession(cool_down={"login": in_past()}))
         async with a_client(house.api_url, tmp_path) as easee:
             assert (await easee.state(CHARGER)).online
 
@@ -291,7 +291,7 @@ async def test_blocked_means_silence_and_ever_longer_waits(
         assert total_calls(house) == calls + 2
 
 
-async def assert_silent(easee: Easee) -> None:
+async def assert_silent(easee: EaseeClient) -> None:
     """Every call ends as Blocked."""
     calls: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: easee.state(CHARGER),
@@ -308,7 +308,7 @@ async def test_a_block_is_no_longer_than_a_day_and_forgotten_after_a_success(
 ) -> None:
     async with a_house() as house:
         house.faults.api_status = 403
-        store_in = Session(blocked_s=80_000, blocked_until=in_past())
+        store_in = SavedSession(blocked_s=80_000, blocked_until=in_past())
         store(house.api_url, tmp_path, store_in)
         async with a_client(house.api_url, tmp_path) as easee:
             with pytest.raises(Blocked) as blocked:
@@ -361,7 +361,7 @@ async def test_secrets_are_nowhere_to_be_read(
             except ChargerError as error:
                 errors.append(error)
             await easee.close()
-            easee = Easee(account(house.api_url), tmp_path, 0.5)
+            easee = EaseeClient(account(house.api_url), tmp_path, 0.5)
         await easee.close()
     assert len(errors) == 7
     shown += [line for error in errors for line in traceback.format_exception(error)]
@@ -418,10 +418,10 @@ async def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_sessions_are_kept_apart_by_account_and_password(tmp_path: Path) -> None:
-    SessionFile(tmp_path, account(URL)).save(Session(rejected_at=datetime.now(UTC)))
-    assert SessionFile(tmp_path, account(URL)).load().rejected_at
-    assert SessionFile(tmp_path, account(URL, "another")).load() == Session()
-    assert SessionFile(tmp_path, account("https://other.example.com")).load() == Session()
+    TokenStore(tmp_path, account(URL)).save(SavedSession(rejected_at=datetime.now(UTC)))
+    assert TokenStore(tmp_path, account(URL)).load().rejected_at
+    assert TokenStore(tmp_path, account(URL, "another")).load() == SavedSession()
+    assert TokenStore(tmp_path, account("https://other.example.com")).load() == SavedSession()
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ import pytest
 from easee_load_balancer.devices.huawei.discovery import (
     Finding,
     NotFound,
-    Patience,
+    ProbeTimeouts,
     find_inverter,
-    look,
     reach,
     search,
 )
@@ -23,17 +22,17 @@ from easee_load_balancer.errors import InverterNotFound
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
-from easee_load_balancer.simulation.server import HOST, House, RunSpec, running_house
+from easee_load_balancer.simulation.server import HOST, RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.processes import free_port
 
-QUICK = Patience(settle_time_s=0.1, timeout_s=0.4)
+QUICK = ProbeTimeouts(settle_time_s=0.1, timeout_s=0.4)
 BATTERY = BatterySpec()
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def a_house(spec: HouseSpec | None = None, unit_id: int = 1) -> AsyncIterator[House]:
+async def a_house(spec: HouseSpec | None = None, unit_id: int = 1) -> AsyncIterator[SimulatedHouse]:
     inverter = InverterSpec(unit_id=unit_id, settle_s=0.05, latency_s=0.001)
     house = spec or HouseSpec(battery=BATTERY)
     day = generate_day("clear")
@@ -110,7 +109,7 @@ async def test_what_is_no_inverter_is_named(name: str) -> None:
     handler, finding = STRANGERS[name]
     async with serving(handler) as port:
         with pytest.raises(NotFound) as caught:
-            await find_inverter(HOST, {port: (1,)}, patience=QUICK)
+            await find_inverter(HOST, {port: (1,)}, timeouts=QUICK)
     assert caught.value.finding is finding
     assert f"{HOST}:{port}" in str(caught.value)
     assert caught.value.port == (port if finding is Finding.SILENT else None)
@@ -118,7 +117,7 @@ async def test_what_is_no_inverter_is_named(name: str) -> None:
 
 async def test_a_closed_port_and_a_host_that_cannot_be() -> None:
     assert await reach(HOST, free_port()) is Finding.REFUSED
-    assert await look(HOST, free_port()) is Finding.REFUSED
+    assert await identify_service(HOST, free_port()) is Finding.REFUSED
     with pytest.raises(NotFound, match="no host called a\\.\\.b"):
         await find_inverter("a..b")
 
@@ -126,8 +125,8 @@ async def test_a_closed_port_and_a_host_that_cannot_be() -> None:
 async def test_the_second_port_and_the_third_unit_are_found() -> None:
     async with a_house(unit_id=16) as house:
         asked: list[str] = []
-        doors = {free_port(): (1, 16), house.modbus_port: (2, 16)}
-        found = await find_inverter(HOST, doors, asked.append, QUICK)
+        endpoints = {free_port(): (1, 16), house.modbus_port: (2, 16)}
+        found = await find_inverter(HOST, endpoints, asked.append, QUICK)
     assert (found.address.port, found.address.unit_id) == (house.modbus_port, 16)
     assert found.address.timeout_s == 5.0
     assert [line.rpartition(", ")[2] for line in asked] == ["unit 2 ...", "unit 16 ..."]
@@ -161,7 +160,7 @@ IDENTITIES = {
 async def test_who_it_is(name: str) -> None:
     spec, meter, battery, model = IDENTITIES[name]
     async with a_house(spec) as house:
-        found = await find_inverter(HOST, {house.modbus_port: (1,)}, patience=QUICK)
+        found = await find_inverter(HOST, {house.modbus_port: (1,)}, timeouts=QUICK)
     identity = found.identity
     assert (identity.meter, identity.battery, identity.model) == (meter, battery, model)
     assert identity.serial_number == "HV2140012345"
@@ -172,7 +171,7 @@ async def test_busy_is_no_other_device() -> None:
     async with a_house() as house:
         house.faults.modbus = "busy"
         with pytest.raises(NotFound) as caught:
-            await find_inverter(HOST, {house.modbus_port: (1,)}, patience=QUICK)
+            await find_inverter(HOST, {house.modbus_port: (1,)}, timeouts=QUICK)
     assert caught.value.finding is Finding.BUSY
 
 
@@ -180,12 +179,12 @@ async def test_a_network_is_searched() -> None:
     async with a_house() as house:
         said: list[str] = []
         network = IPv4Network("127.0.0.0/29")
-        doors = {house.modbus_port: (1,), free_port(): (1,)}
-        (found,) = await search(network, doors, said.append, QUICK)
+        endpoints = {house.modbus_port: (1,), free_port(): (1,)}
+        (found,) = await search(network, endpoints, said.append, QUICK)
         assert found.address.host == HOST
         assert found.address.port == house.modbus_port
     with pytest.raises(InverterNotFound, match="No SUN2000 answers in 127"):
-        await search(network, doors, said.append, QUICK)
+        await search(network, endpoints, said.append, QUICK)
 
 
 async def test_only_private_networks_are_searched() -> None:
