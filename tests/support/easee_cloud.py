@@ -1,4 +1,4 @@
-"""Clients of an Easee cloud: of a simulated one, and of one that answers what a test wants."""
+"""Easee clients on a simulated cloud, and on one with scripted answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from easee_load_balancer.devices.easee.client import EaseeClient
@@ -25,7 +26,6 @@ LOGIN = "POST /api/accounts/login"
 REFRESH = "POST /api/accounts/refresh_token"
 OBSERVATIONS = "GET /state/{charger}/observations"
 CHARGERS = "GET /api/chargers"
-CONFIG = "GET /api/chargers/{charger}/config"
 """Endpoints as the simulated cloud counts them."""
 
 
@@ -38,7 +38,7 @@ def account(url: str, password: str = PASSWORD) -> Account:
 async def a_client(
     url: str, folder: Path, password: str = PASSWORD, budget_s: float = 5.0
 ) -> AsyncIterator[EaseeClient]:
-    """A client that is closed at the end."""
+    """A client, closed at the end."""
     easee = EaseeClient(account(url, password), folder, budget_s)
     try:
         yield easee
@@ -50,29 +50,29 @@ async def a_client(
 async def a_house(
     token_lifetime_s: float = 3600.0, api_port: int = 0
 ) -> AsyncIterator[SimulatedHouse]:
-    """A house whose clock stands still and whose cloud knows at once what the charger does."""
+    """A house with a stopped clock, whose cloud shows changes at once."""
     cloud = CloudSpec(password=PASSWORD, cloud_delay_s=0, token_lifetime_s=token_lifetime_s)
     async with running_house(RunSpec(speed=0, api_port=api_port, cloud=cloud)) as house:
         yield house
 
 
 def total_calls(house: SimulatedHouse) -> int:
-    """How often the house's cloud was called."""
+    """Calls to the house's cloud so far."""
     return house.cloud.calls.total()
 
 
 def stored(url: str, folder: Path, password: str = PASSWORD) -> SavedSession:
-    """The session on disk."""
+    """The saved session."""
     return TokenStore(folder, account(url, password)).load()
 
 
 def store(url: str, folder: Path, session: SavedSession) -> None:
-    """Replace the session on disk, for the next client to find."""
+    """Replace the saved session before the next client loads it."""
     TokenStore(folder, account(url)).save(session)
 
 
 def expire_tokens(url: str, folder: Path, **tokens: SecretStr) -> None:
-    """Let the stored access token be about to expire, and change it otherwise."""
+    """Make the saved access token expire soon, and change it otherwise."""
     session, now = stored(url, folder), datetime.now(UTC)
     assert session.tokens is not None
     times = {"issued_at": now - timedelta(hours=1), "expires_at": now + timedelta(seconds=30)}
@@ -81,7 +81,7 @@ def expire_tokens(url: str, folder: Path, **tokens: SecretStr) -> None:
 
 
 def http(status: int, body: bytes = b"", *headers: str) -> tuple[bytes]:
-    """An HTTP answer with the right length."""
+    """An HTTP answer with a matching length."""
     lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body)}", "Connection: close"]
     return ("\r\n".join([*lines, *headers, "", ""]).encode() + body,)
 
@@ -96,18 +96,18 @@ STATE = http_json(200, {"observations": []})
 
 
 class ScriptedCloud:
-    """Logs everybody in and answers all else with `answer`; the connection ends after each."""
+    """Accepts every login and answers everything else with `answer`, then closes the connection."""
 
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[str] = []
         self.answers: dict[str, Iterable[bytes]] = {"/api/accounts/login": TOKEN}
-        """By path; the pieces are sent one by one."""
+        """By path, in pieces."""
         self.answer: Iterable[bytes] = STATE
         self.pause_s = 0.0
-        """Between two pieces."""
+        """Pause between two pieces."""
         self.sent = 0
-        """Bytes, of all answers together."""
+        """Bytes of all answers."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -128,9 +128,37 @@ class ScriptedCloud:
 
 @asynccontextmanager
 async def a_scripted_cloud() -> AsyncIterator[ScriptedCloud]:
-    """A cloud that answers what a test wants."""
+    """A cloud with scripted answers."""
     cloud = ScriptedCloud()
     server = await asyncio.start_server(cloud.serve, "127.0.0.1", 0)
     cloud.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield cloud
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[SimulatedHouse]:
+    """A simulated house with a stopped clock."""
+    async with a_house() as running:
+        yield running
+
+
+@pytest.fixture
+async def easee(house: SimulatedHouse, tmp_path: Path) -> AsyncIterator[EaseeClient]:
+    """A client of that house's cloud."""
+    async with a_client(house.api_url, tmp_path) as client:
+        yield client
+
+
+@pytest.fixture
+async def cloud() -> AsyncIterator[ScriptedCloud]:
+    """A cloud with scripted answers."""
+    async with a_scripted_cloud() as running:
+        yield running
+
+
+@pytest.fixture
+async def client(cloud: ScriptedCloud, tmp_path: Path) -> AsyncIterator[EaseeClient]:
+    """A client of that cloud."""
+    async with a_client(cloud.url, tmp_path) as one:
+        yield one

@@ -58,18 +58,21 @@ class CloudLag(Generic[Key]):
         self._delay = timedelta(seconds=delay_s)
         self._bands = bands
         self._together = together
-        self._followers = {key for keys in together.values() for key in keys}
+        self._leading: list[Key] = []
         self._sent: dict[Key, tuple[Any, int]] = {}
         self._shown: dict[Key, Reported] = {}
         self._under_way: deque[tuple[Key, Reported]] = deque()
 
     def update(self, values: Mapping[Key, Any], clock_s: int, now: datetime) -> None:
         """Send what has changed, at a simulated second and the charger's time."""
-        for key, value in values.items():
-            if key not in self._sent:
-                self._sent[key] = value, clock_s
-                self._shown[key] = Reported(value, now)
-            elif key not in self._followers and self._has_left(key, value, clock_s):
+        if len(self._sent) < len(values):
+            self._send_first(values, clock_s, now)
+        for key in self._leading:
+            before, sent_s = self._sent[key]
+            if values[key] == before:
+                continue
+            band = self._bands.get(key)
+            if band is None or band.left(before, values[key], clock_s - sent_s):
                 for each in (key, *self._together.get(key, ())):
                     self._sent[each] = values[each], clock_s
                     self._under_way.append((each, Reported(values[each], now)))
@@ -81,9 +84,10 @@ class CloudLag(Generic[Key]):
             self._shown[key] = arrived
         return self._shown
 
-    def _has_left(self, key: Key, value: Any, clock_s: int) -> bool:
-        before, sent_s = self._sent[key]
-        if value == before:
-            return False
-        band = self._bands.get(key)
-        return band is None or band.left(before, value, clock_s - sent_s)
+    def _send_first(self, values: Mapping[Key, Any], clock_s: int, now: datetime) -> None:
+        for key, value in values.items():
+            if key not in self._sent:
+                self._sent[key] = value, clock_s
+                self._shown[key] = Reported(value, now)
+        followers = {key for keys in self._together.values() for key in keys}
+        self._leading = [key for key in self._sent if key not in followers]

@@ -1,4 +1,4 @@
-"""What the Easee API sends: recorded answers, and the step from observations to a state."""
+"""Documents of the Easee API, and the step from observations to a charger state."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ CHARGING = {
 
 
 def observed(values: dict[int, Any], at: datetime = NOW) -> tuple[Observation, ...]:
-    """The API's answer with these values, all observed at that moment."""
+    """The API's answer with these values, all observed at that time."""
     answer = {
         "observations": [
             {"id": id_, "timestamp": at.isoformat(), "dataType": 3, "value": value}
@@ -74,66 +74,41 @@ def observed(values: dict[int, Any], at: datetime = NOW) -> tuple[Observation, .
 
 
 def state_of(values: dict[int, Any], at: datetime = NOW) -> ChargerState:
-    """The state at NOW from values observed at that moment."""
+    """The state at NOW from values observed at that time."""
     return charger_state(observed(values, at), NOW)
 
 
-def test_recorded_chargers(shared_data: Path) -> None:
-    recorded = (shared_data / "easee" / "chargers.json").read_bytes()
-    (charger,) = TypeAdapter(tuple[AccountCharger, ...]).validate_json(recorded)
+def test_recorded_documents_are_understood(shared_data: Path) -> None:
+    recorded = {
+        name: (shared_data / "easee" / f"{name}.json").read_bytes()
+        for name in ("chargers", "site", "token")
+    }
+    (charger,) = TypeAdapter(tuple[AccountCharger, ...]).validate_json(recorded["chargers"])
     assert (charger.id, charger.name) == ("EH12345", "Easee Home 12345")
-
-
-def test_recorded_site(shared_data: Path) -> None:
-    site = EaseeSite.model_validate_json((shared_data / "easee" / "site.json").read_bytes())
+    site = EaseeSite.model_validate_json(recorded["site"])
     assert (site.id, site.name, site.rated_current) == (55555, "Site name", 20)
     circuit = site.circuit_of("ES12345")
     assert circuit is not None
     assert (circuit.id, circuit.site_id, circuit.rated_current) == (12345, 54321, 16)
     assert site.circuit_of("EH000000") is None
-
-
-def test_recorded_token(shared_data: Path) -> None:
-    token = TokenAnswer.model_validate_json((shared_data / "easee" / "token.json").read_bytes())
+    token = TokenAnswer.model_validate_json(recorded["token"])
     assert token.expires_in == 86400
     assert token.access_token.get_secret_value() == "sometoken1234"
     assert token.refresh_token.get_secret_value() == "arefreshtoken1234"
 
 
-def test_recorded_config(shared_data: Path) -> None:
-    recorded = json.loads((shared_data / "easee" / "site-state.json").read_bytes())
-    config = ChargerConfig.model_validate(
-        recorded["circuitStates"][0]["chargerStates"][0]["chargerConfig"]
-    )
-    assert config == ChargerConfig.model_validate(
-        {
-            "isEnabled": True,
-            "authorizationRequired": False,
-            "phaseMode": 2,
-            "detectedPowerGridType": 1,
-            "maxChargerCurrent": 32,
-            "circuitMaxCurrentP1": 16,
-            "circuitMaxCurrentP2": 16,
-            "circuitMaxCurrentP3": 16,
-        }
-    )
-    assert config.phase_mode == 2
-    assert config.detected_power_grid_type == 1
-    assert config.max_charger_current == 32
-    assert config.circuit_max_current_p3 == 16
-    assert (config.is_enabled, config.authorization_required) == (True, False)
+@pytest.mark.parametrize(
+    "site",
+    [
+        '{"id": 1, "circuits": null, "name": null}',
+        '{"id": 1, "circuits": [{"id": 2, "siteId": 1, "chargers": null}]}',
+    ],
+)
+def test_null_lists_are_empty(site: str) -> None:
+    assert EaseeSite.model_validate_json(site).circuit_of("EH123456") is None
 
 
-def test_missing_and_null_lists_are_empty() -> None:
-    site = EaseeSite.model_validate_json('{"id": 1, "circuits": null, "name": null}')
-    assert site.circuits == ()
-    site = EaseeSite.model_validate_json(
-        '{"id": 1, "circuits": [{"id": 2, "siteId": 1, "chargers": null}]}'
-    )
-    assert site.circuit_of("EH123456") is None
-
-
-def test_every_value_has_its_field_and_unit() -> None:
+def test_every_observation_fills_its_field_in_its_unit() -> None:
     state = state_of(CHARGING)
     assert state.taken_at == NOW
     assert state.online
@@ -153,13 +128,13 @@ def test_every_value_has_its_field_and_unit() -> None:
     assert set(state.observed_at) == set(OBSERVATION_IDS) - signs_of_life
 
 
-def test_a_sign_of_life_is_enough_to_be_online() -> None:
-    """At night nothing else moves for hours."""
+def test_wifi_signal_alone_shows_that_the_charger_is_online() -> None:
+    """At night nothing else changes for hours."""
     signal = Observation(id=132, timestamp=NOW - timedelta(minutes=5), value=-60)
     assert charger_state([signal], NOW).online
 
 
-def test_what_was_not_sent_is_unknown() -> None:
+def test_missing_values_are_unknown() -> None:
     assert charger_state((), NOW) == ChargerState.unknown(NOW)
     state = state_of({120: 0.0, 112: 6})
     assert state.car_w == 0
@@ -173,18 +148,25 @@ def test_what_was_not_sent_is_unknown() -> None:
     [(0, 0), *((one, 1) for one in range(10, 16)), (20, 2), (21, 2), (22, 2), (30, 3)]
     + [(unknown, None) for unknown in (-10, 1, 9, 16, 23, 31, 40, 10.5, "three", None)],
 )
-def test_output_phases(value: Any, phases: int | None) -> None:
+def test_output_phases_are_counted_from_the_enumeration(value: Any, phases: int | None) -> None:
     assert state_of({110: value}).output_phases == phases
 
 
-@pytest.mark.parametrize("mode", list(ChargerMode))
-def test_modes(mode: ChargerMode) -> None:
-    assert state_of({109: int(mode)}).mode is mode
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [(int(mode), mode) for mode in ChargerMode]
+    + [(unknown, None) for unknown in (-1, 9, 2.5, "charging", None, True)],
+)
+def test_modes_are_known_or_none(value: Any, mode: ChargerMode | None) -> None:
+    assert state_of({109: value}).mode is mode
 
 
-@pytest.mark.parametrize("value", [-1, 9, 2.5, "charging", None, True])
-def test_unknown_modes(value: Any) -> None:
-    assert state_of({109: value}).mode is None
+@pytest.mark.parametrize(
+    ("volts", "known"),
+    [(2e-308, None), (0.0, None), (79.9, None), (80, 80), (300, 300), (300.1, None), (-230, None)],
+)
+def test_voltage_that_cannot_be_is_unknown(volts: float, known: float | None) -> None:
+    assert state_of({194: volts, 195: 230}).voltage_v == (known, 230, None)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +175,15 @@ def test_unknown_modes(value: Any) -> None:
     + [(wrong, None) for wrong in (None, "", "n/a", True, "nan", "inf", "-Infinity")]
     + [pytest.param(10**400, None, id="huge")],
 )
-def test_numbers_in_other_types(value: Any, power_w: float | None) -> None:
+def test_numbers_may_be_text_and_impossible_ones_are_unknown(
+    value: Any, power_w: float | None
+) -> None:
     assert state_of({120: value}).car_w == power_w
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("id_", [109, 110, 38, 120, 250])
-def test_numbers_that_are_none(literal: str, id_: int) -> None:
+def test_nan_and_infinity_are_unknown(literal: str, id_: int) -> None:
     answer = (
         f'{{"observations": [{{"id": {id_}, "timestamp": "2026-08-14T10:00:00Z", '
         f'"dataType": 3, "value": {literal}}}]}}'
@@ -214,14 +198,14 @@ def test_numbers_that_are_none(literal: str, id_: int) -> None:
     [
         ((True, "true", "True", "1", 1, 1.0), True),
         ((False, "false", "False", "0", 0, 0.0), False),
-        pytest.param((None, "", "perhaps", 7), True, id="unknown is no reason for offline"),
+        pytest.param((None, "", "perhaps", 7), True, id="unknown counts as connected"),
     ],
 )
-def test_connected_to_cloud(values: tuple[Any, ...], online: bool) -> None:
+def test_charger_is_offline_only_when_it_says_so(values: tuple[Any, ...], online: bool) -> None:
     assert {state_of({109: 3, 250: value}).online for value in values} == {online}
 
 
-def test_the_newest_value_of_all_tells_whether_the_charger_is_in_touch() -> None:
+def test_charger_is_online_while_its_newest_value_is_at_most_20_minutes_old() -> None:
     old = observed(CHARGING, NOW - timedelta(days=30))
     assert not charger_state(old, NOW).online
     for age, online in ((STALE_AFTER, True), (STALE_AFTER + timedelta(seconds=1), False)):
@@ -239,13 +223,13 @@ def test_each_value_has_its_own_time() -> None:
     assert state.observed_at == {"car_w": before, "mode": NOW}
 
 
-def test_times_without_zone_are_utc() -> None:
+def test_times_without_a_zone_are_utc() -> None:
     naive = observed({120: 1.0}, NOW.replace(tzinfo=None))
     elsewhere = observed({109: 3}, NOW.astimezone(timezone(timedelta(hours=2))))
     assert charger_state((*naive, *elsewhere), NOW).observed_at == {"car_w": NOW, "mode": NOW}
 
 
-def test_neither_order_nor_repetition_matters() -> None:
+def test_newest_value_counts_whatever_the_order() -> None:
     values = observed(CHARGING)
     assert charger_state(reversed(values), NOW) == charger_state(values, NOW)
     older, newer = observed({120: 1.0}, NOW - timedelta(minutes=1)), observed({120: 2.0})
@@ -253,7 +237,7 @@ def test_neither_order_nor_repetition_matters() -> None:
     assert charger_state((*newer, *older), NOW).car_w == 2000
 
 
-def test_other_observations_are_passed_over() -> None:
+def test_other_observations_are_ignored() -> None:
     assert state_of({120: 1.0, 100: "C", 9999: "x"}).observed_at == {"car_w": NOW}
 
 
@@ -264,7 +248,7 @@ def test_other_observations_are_passed_over() -> None:
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     )
 )
-def test_no_value_breaks_the_state(values: dict[int, Any]) -> None:
+def test_any_value_gives_a_finite_state(values: dict[int, Any]) -> None:
     state = state_of(values)
     assert state.online is (bool(values) and state_of({109: 3, 250: values.get(250)}).online)
     for power in (state.car_w, state.session_kwh, *state.voltage_v):
@@ -286,7 +270,7 @@ def test_no_value_breaks_the_state(values: dict[int, Any]) -> None:
         {"base_url": "https://owner:hunter2@h"},
     ],
 )
-def test_wrong_account_is_refused(wrong: dict[str, str]) -> None:
+def test_invalid_account_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         Account.model_validate({"user_name": "owner@example.com", "password": "hunter2"} | wrong)
 
@@ -294,12 +278,12 @@ def test_wrong_account_is_refused(wrong: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "url", ["https://api.easee.com/", "http://127.0.0.1:8080", "http://[::1]", "http://localhost"]
 )
-def test_encrypted_or_local_addresses(url: str) -> None:
+def test_https_and_loopback_addresses_are_accepted(url: str) -> None:
     account = Account(user_name="owner", password=SECRET, base_url=url)
     assert account.base_url == url.rstrip("/")
 
 
-def test_an_incomplete_account_does_not_show_its_password() -> None:
+def test_validation_errors_and_repr_hide_the_password() -> None:
     for given_ in ({"password": "hunter2"}, {"password": ["hunter2"], "user_name": "x"}):
         with pytest.raises(ValidationError) as refused:
             Account.model_validate(given_)
@@ -311,7 +295,7 @@ def test_an_incomplete_account_does_not_show_its_password() -> None:
     "wrong",
     [{"charger_id": "EH1/../x"}, {"charger_id": ""}, {"site_id": 0}, {"circuit_id": -1}],
 )
-def test_wrong_charger_address_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_charger_address_is_refused(wrong: dict[str, Any]) -> None:
     good = {"charger_id": "EH123456", "site_id": 54321, "circuit_id": 12345}
     with pytest.raises(ValidationError):
         ChargerAddress.model_validate(good | wrong)

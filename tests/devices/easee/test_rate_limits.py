@@ -1,16 +1,17 @@
-"""How often the cloud is asked, and over what kind of connection."""
+"""How often the cloud is called, when it is left alone, and over which connections."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import time_machine
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,123 +23,283 @@ from easee_load_balancer.devices.easee.rate_limits import raise_if_throttled, to
 from easee_load_balancer.devices.easee.token_store import SavedSession
 from easee_load_balancer.errors import (
     BadCredentials,
+    Blocked,
     ChargerError,
     ChargerUnreachable,
     RateLimited,
 )
-from easee_load_balancer.measurements import ChargerMode, ChargerState
+from easee_load_balancer.measurements import ChargerMode, ChargerState, Setpoint
+from easee_load_balancer.simulation.server import SimulatedHouse
 from tests.support.easee_cloud import (
     CHARGER,
+    CHARGERS,
     LOGIN,
     OBSERVATIONS,
     PASSWORD,
     ScriptedCloud,
     a_client,
-    a_house,
-    a_scripted_cloud,
     account,
     http,
     store,
     stored,
+    total_calls,
 )
 
 NOW = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
-
-PACE = [
-    (ChargerMode.CHARGING, True, 8, True),
-    (ChargerMode.CHARGING, True, 9, False),
-    (ChargerMode.DISCONNECTED, True, 58, True),
-    (ChargerMode.DISCONNECTED, True, 59, False),
-    (ChargerMode.DISCONNECTED, False, 9, False),
-    (None, False, 8, True),
-    (ChargerMode.CHARGING, True, -5, False),
-]
+A_MOMENT = timedelta(seconds=5)
+A_DAY = timedelta(days=1)
 
 
-@pytest.mark.parametrize(("mode", "online", "age_s", "waits"), PACE)
-def test_every_ten_seconds_and_every_minute_without_a_car(
+def expired() -> datetime:
+    """A second ago."""
+    return datetime.now(UTC) - timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "online", "age_s", "waits"),
+    [
+        (ChargerMode.CHARGING, True, 8, True),
+        (ChargerMode.CHARGING, True, 9, False),
+        (ChargerMode.DISCONNECTED, True, 58, True),
+        (ChargerMode.DISCONNECTED, True, 59, False),
+        (ChargerMode.DISCONNECTED, False, 9, False),
+        (None, False, 8, True),
+        (ChargerMode.CHARGING, True, -5, False),
+    ],
+)
+def test_charger_is_observed_every_10_s_and_every_60_s_without_a_car(
     mode: ChargerMode | None, online: bool, age_s: int, waits: bool
 ) -> None:
     last = ChargerState(NOW, online, mode, None, None, None)
     assert too_soon(last, NOW + timedelta(seconds=age_s)) is waits
 
 
-async def test_a_state_that_is_asked_for_too_soon_is_the_last_one(tmp_path: Path) -> None:
-    async with a_house() as house, a_client(house.api_url, tmp_path) as easee:
-        first = await easee.recent_state(CHARGER)
-        house.plant.car.unplug()
-        assert await easee.recent_state(CHARGER) is first
-        assert house.cloud.calls[OBSERVATIONS] == 1
+async def test_recent_state_is_reused(house: SimulatedHouse, easee: EaseeClient) -> None:
+    first = await easee.recent_state(CHARGER)
+    house.plant.car.unplug()
+    assert await easee.recent_state(CHARGER) is first
+    assert house.cloud.calls[OBSERVATIONS] == 1
 
 
-async def test_calls_are_counted_by_endpoint(tmp_path: Path) -> None:
-    async with a_house() as house, a_client(house.api_url, tmp_path) as easee:
-        await easee.state(CHARGER)
-        await easee.chargers()
-        for _ in range(2):
-            house.faults.api_status = 429
-            with pytest.raises(RateLimited):
-                await easee.config(CHARGER.charger_id)
-        assert easee.calls == {"login": 1, "observations": 1, "chargers": 1, "config": 1}
-        assert easee.calls.total() == house.cloud.calls.total()
+async def test_calls_are_counted_by_endpoint(house: SimulatedHouse, easee: EaseeClient) -> None:
+    await easee.state(CHARGER)
+    await easee.chargers()
+    house.faults.api_status = 429
+    for _ in range(2):
+        with pytest.raises(RateLimited):
+            await easee.site_of(CHARGER.charger_id)
+    assert easee.calls == {"login": 1, "observations": 1, "chargers": 1, "site": 1}
+    assert easee.calls.total() == house.cloud.calls.total()
 
 
-class Saved(Account):
-    """Credentials of which is known when they were saved."""
+class SavedAccount(Account):
+    """Credentials with a known time of saving."""
 
     at: datetime | None = None
 
     async def saved_at(self) -> datetime | None:
-        """When that was."""
+        """That time."""
         return self.at
 
 
-async def test_the_same_password_saved_again_is_tried_once_more(tmp_path: Path) -> None:
-    async with a_scripted_cloud() as cloud:
-        good = cloud.answers["/api/accounts/login"]
-        cloud.answers["/api/accounts/login"] = http(400)
-        credentials = Saved(
-            user_name="owner", password=SecretStr(PASSWORD), base_url=cloud.url, at=NOW
-        )
-        easee = EaseeClient(credentials, tmp_path)
-        for logins in (1, 1, 2, 2, 3):
-            if logins > cloud.requests.count(LOGIN) > 0:
-                credentials.at = datetime.now(UTC)
-            if logins == 3:
-                cloud.answers["/api/accounts/login"] = good
-                await easee.state(CHARGER)
-            else:
-                with pytest.raises(BadCredentials):
-                    await easee.state(CHARGER)
-            assert cloud.requests.count(LOGIN) == logins
-        await easee.close()
-
-
-async def test_new_tokens_that_are_refused_are_asked_for_ever_less_often(tmp_path: Path) -> None:
-    async with a_house() as house:
-        for minutes in (1, 2, 4):
-            house.faults.api_status = 401
-            async with a_client(house.api_url, tmp_path) as easee:
-                with pytest.raises(ChargerError):
-                    await easee.state(CHARGER)
-            session = stored(house.api_url, tmp_path)
-            wait = session.cool_down["observations"] - datetime.now(UTC)
-            assert timedelta(0) < timedelta(minutes=minutes) - wait < timedelta(seconds=5)
-            session.cool_down.clear()
-            store(house.api_url, tmp_path, session)
-        house.faults.api_status = None
-        async with a_client(house.api_url, tmp_path) as easee:
+async def test_rejected_password_is_retried_once_each_time_it_is_saved(
+    cloud: ScriptedCloud, tmp_path: Path
+) -> None:
+    good = cloud.answers["/api/accounts/login"]
+    cloud.answers["/api/accounts/login"] = http(400)
+    owner = SavedAccount(
+        user_name="owner", password=SecretStr(PASSWORD), base_url=cloud.url, at=NOW
+    )
+    easee = EaseeClient(owner, tmp_path)
+    for logins in (1, 1, 2, 2):
+        if logins > cloud.requests.count(LOGIN) > 0:
+            owner.at = datetime.now(UTC)
+        with pytest.raises(BadCredentials):
             await easee.state(CHARGER)
-        assert stored(house.api_url, tmp_path).refused_s == 0
+        assert cloud.requests.count(LOGIN) == logins
+    owner.at, cloud.answers["/api/accounts/login"] = datetime.now(UTC), good
+    await easee.state(CHARGER)
+    await easee.close()
 
 
-def test_a_wait_that_a_wrong_clock_has_left_is_not_waited_for() -> None:
+async def test_only_the_limited_endpoint_waits_also_in_another_process(
+    house: SimulatedHouse, easee: EaseeClient, tmp_path: Path
+) -> None:
+    await easee.chargers()
+    await easee.chargers()
+    message = f"{house.api_url}: 'chargers' is rate-limited; next request .*:"
+    with pytest.raises(RateLimited, match=message) as limited:
+        await easee.chargers()
+    assert timedelta(0) < limited.value.until - datetime.now(UTC) <= timedelta(seconds=60)
+    async with a_client(house.api_url, tmp_path) as another:
+        with pytest.raises(RateLimited) as still:
+            await another.chargers()
+        assert (await another.state(CHARGER)).online
+    assert still.value.until == limited.value.until
+    assert house.cloud.calls[CHARGERS] == 3
+
+
+async def test_login_is_tried_again_after_the_wait(
+    house: SimulatedHouse, easee: EaseeClient, tmp_path: Path
+) -> None:
+    house.faults.api_status, house.faults.api_retry_after_s = 429, 200
+    for _ in range(2):
+        with pytest.raises(RateLimited, match="'login'") as limited:
+            await easee.state(CHARGER)
+    assert house.cloud.calls == {LOGIN: 1}
+    assert (
+        timedelta(0)
+        <= timedelta(seconds=200) - (limited.value.until - datetime.now(UTC))
+        < timedelta(seconds=20)
+    )
+    house.faults.api_status = None
+    store(house.api_url, tmp_path, SavedSession(cool_down={"login": expired()}))
+    async with a_client(house.api_url, tmp_path) as another:
+        assert (await another.state(CHARGER)).online
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("110", 110),
+        ("0", 1),
+        ("-5", 1),
+        ("999999999", 86400),
+        ("1.5", 1.5),
+        ("nan", 120),
+        ("soon", 120),
+        ("", 120),
+        ("Fri, 14 Aug 2020 10:00:00 GMT", 1),
+        ("Fri, 14 Aug 2020 10:00:00 -0000", 120),
+        ("Mon, 14 Aug 9999 10:00:00 GMT", 86400),
+    ],
+)
+async def test_retry_after_is_read_and_bounded(
+    header: str, seconds: int, cloud: ScriptedCloud, client: EaseeClient
+) -> None:
+    cloud.answer = http(429, b"", f"Retry-After: {header}")
+    before = datetime.now(UTC)
+    with pytest.raises(RateLimited) as limited:
+        await client.state(CHARGER)
+    wait = timedelta(seconds=seconds)
+    assert before + wait <= limited.value.until <= datetime.now(UTC) + wait
+
+
+async def test_rate_limited_login_waits_for_a_day(
+    cloud: ScriptedCloud, client: EaseeClient
+) -> None:
+    cloud.answers["/api/accounts/login"] = http(429)
+    with pytest.raises(RateLimited) as limited:
+        await client.state(CHARGER)
+    assert timedelta(hours=23) < limited.value.until - datetime.now(UTC) <= A_DAY
+
+
+async def test_retry_after_of_a_busy_cloud_is_respected(
+    cloud: ScriptedCloud, client: EaseeClient
+) -> None:
+    cloud.answer = http(503, b"", "Retry-After: 60")
+    with pytest.raises(ChargerUnreachable, match="answers 503"):
+        await client.state(CHARGER)
+    with pytest.raises(RateLimited):
+        await client.state(CHARGER)
+    assert len(cloud.requests) == 2
+
+
+@pytest.mark.parametrize("logged_in", [True, False])
+async def test_block_stops_all_calls_and_doubles_its_wait(
+    logged_in: bool, house: SimulatedHouse, easee: EaseeClient, tmp_path: Path
+) -> None:
+    if logged_in:
+        await easee.state(CHARGER)
+    house.faults.api_status = 403
+    with pytest.raises(Blocked, match=f"{house.api_url} .*403.*next request"):
+        await easee.state(CHARGER)
+    calls = total_calls(house)
+    await assert_silent(easee)
+    async with a_client(house.api_url, tmp_path) as another:
+        await assert_silent(another)
+    assert total_calls(house) == calls
+    for minutes in (20, 40):
+        session = stored(house.api_url, tmp_path)
+        session.blocked_until = expired()
+        store(house.api_url, tmp_path, session)
+        async with a_client(house.api_url, tmp_path) as another:
+            with pytest.raises(Blocked) as blocked:
+                await another.state(CHARGER)
+        wait = blocked.value.until - datetime.now(UTC)
+        assert timedelta(0) < timedelta(minutes=minutes) - wait < A_MOMENT
+    assert total_calls(house) == calls + 2
+
+
+async def assert_silent(easee: EaseeClient) -> None:
+    """Every call ends as Blocked."""
+    calls: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: easee.state(CHARGER),
+        easee.chargers,
+        lambda: easee.set_circuit_current(CHARGER, Setpoint(6), timedelta(minutes=1)),
+    )
+    for call in calls:
+        with pytest.raises(Blocked):
+            await call()
+
+
+async def test_block_lasts_at_most_a_day_and_a_success_resets_it(
+    house: SimulatedHouse, tmp_path: Path
+) -> None:
+    long_blocked = SavedSession(blocked_s=80_000, blocked_until=expired())
+    for status in (403, None):
+        house.faults.api_status = status  # type: ignore[assignment]
+        store(house.api_url, tmp_path, long_blocked)
+        async with a_client(house.api_url, tmp_path) as easee:
+            if status is None:
+                await easee.state(CHARGER)
+                break
+            with pytest.raises(Blocked) as blocked:
+                await easee.state(CHARGER)
+        assert timedelta(hours=23) < blocked.value.until - datetime.now(UTC) <= A_DAY
+    assert stored(house.api_url, tmp_path).blocked_s == 0
+
+
+async def test_refused_new_tokens_double_the_wait_until_a_success(
+    house: SimulatedHouse, tmp_path: Path
+) -> None:
+    for minutes in (1, 2, 4):
+        house.faults.api_status = 401
+        async with a_client(house.api_url, tmp_path) as easee:
+            with pytest.raises(ChargerError):
+                await easee.state(CHARGER)
+        session = stored(house.api_url, tmp_path)
+        wait = session.cool_down["observations"] - datetime.now(UTC)
+        assert timedelta(0) < timedelta(minutes=minutes) - wait < A_MOMENT
+        session.cool_down.clear()
+        store(house.api_url, tmp_path, session)
+    house.faults.api_status = None
+    async with a_client(house.api_url, tmp_path) as easee:
+        await easee.state(CHARGER)
+    assert stored(house.api_url, tmp_path).refused_s == 0
+
+
+def test_wait_left_by_a_wrong_clock_is_ignored() -> None:
     far = datetime.now(UTC) + timedelta(days=300)
-    session = SavedSession(cool_down={"config": far}, blocked_until=far)
-    raise_if_throttled(session, "config", account("https://api.easee.com"))
+    session = SavedSession(cool_down={"site": far}, blocked_until=far)
+    raise_if_throttled(session, "site", account("https://api.easee.com"))
 
 
-async def test_a_cloud_without_a_trusted_certificate_is_told_nothing(tmp_path: Path) -> None:
+async def test_wait_ends_when_the_clock_is_set_back(
+    house: SimulatedHouse, easee: EaseeClient
+) -> None:
+    await easee.state(CHARGER)
+    house.faults.api_status = 429
+    with pytest.raises(RateLimited):
+        await easee.state(CHARGER)
+    house.faults.api_status = None
+    with pytest.raises(RateLimited):
+        await easee.state(CHARGER)
+    with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
+        assert (await easee.state(CHARGER)).online
+
+
+async def test_nothing_is_sent_without_a_trusted_certificate(tmp_path: Path) -> None:
     cloud = ScriptedCloud()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(_self_signed(tmp_path))
@@ -157,7 +318,7 @@ async def _served(cloud: ScriptedCloud, context: ssl.SSLContext) -> AsyncIterato
 
 
 def _self_signed(folder: Path) -> Path:
-    """A certificate for this machine that nobody vouches for, with its key."""
+    """A self-signed certificate for this machine, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

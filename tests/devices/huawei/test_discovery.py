@@ -1,4 +1,4 @@
-"""Looking for the inverter: what is found, and what else is named as what it is."""
+"""Finding the inverter, and naming whatever else listens at an address."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from easee_load_balancer.devices.huawei.discovery import (
     NotFound,
     ProbeTimeouts,
     find_inverter,
+    identify_service,
     reach,
     search,
 )
@@ -42,7 +43,7 @@ async def a_house(spec: HouseSpec | None = None, unit_id: int = 1) -> AsyncItera
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[int]:
-    """The port of a server that is no inverter."""
+    """The port of a server that is not an inverter."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -105,7 +106,7 @@ STRANGERS: dict[str, tuple[Handler, Finding]] = {
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-async def test_what_is_no_inverter_is_named(name: str) -> None:
+async def test_other_services_are_named(name: str) -> None:
     handler, finding = STRANGERS[name]
     async with serving(handler) as port:
         with pytest.raises(NotFound) as caught:
@@ -115,14 +116,14 @@ async def test_what_is_no_inverter_is_named(name: str) -> None:
     assert caught.value.port == (port if finding is Finding.SILENT else None)
 
 
-async def test_a_closed_port_and_a_host_that_cannot_be() -> None:
+async def test_closed_port_and_impossible_host_are_named() -> None:
     assert await reach(HOST, free_port()) is Finding.REFUSED
     assert await identify_service(HOST, free_port()) is Finding.REFUSED
     with pytest.raises(NotFound, match="no host called a\\.\\.b"):
         await find_inverter("a..b")
 
 
-async def test_the_second_port_and_the_third_unit_are_found() -> None:
+async def test_inverter_is_found_on_another_port_and_unit() -> None:
     async with a_house(unit_id=16) as house:
         asked: list[str] = []
         endpoints = {free_port(): (1, 16), house.modbus_port: (2, 16)}
@@ -133,32 +134,20 @@ async def test_the_second_port_and_the_third_unit_are_found() -> None:
 
 
 IDENTITIES = {
-    "battery": (HouseSpec(battery=BATTERY), "three phases", "10 kWh", "SUN2000-10KTL-M1"),
-    "no battery": (HouseSpec(battery=None), "three phases", "none", "SUN2000-10KTL-M1"),
+    "battery": (HouseSpec(battery=BATTERY), "three phases", "10 kWh"),
+    "no battery": (HouseSpec(battery=None), "three phases", "none"),
     "battery offline": (
-        HouseSpec(battery=BatterySpec(offline=True)),
-        "three phases",
-        "10 kWh, offline",
-        "SUN2000-10KTL-M1",
+        HouseSpec(battery=BatterySpec(offline=True)), "three phases", "10 kWh, offline",
     ),
-    "one phase": (
-        HouseSpec(battery=None, phases=1, rated_w=5000),
-        "one phase",
-        "none",
-        "SUN2000-5KTL-L1",
-    ),
-    "no meter": (
-        HouseSpec(battery=None, meter_phases=0),
-        "none that answers",
-        "none",
-        "SUN2000-10KTL-M1",
-    ),
-}
+    "one phase": (HouseSpec(battery=None, phases=1, rated_w=5000), "one phase", "none"),
+    "no meter": (HouseSpec(battery=None, meter_phases=0), "none that answers", "none"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", IDENTITIES)
-async def test_who_it_is(name: str) -> None:
-    spec, meter, battery, model = IDENTITIES[name]
+async def test_identity_describes_battery_meter_and_model(name: str) -> None:
+    spec, meter, battery = IDENTITIES[name]
+    model = "SUN2000-5KTL-L1" if spec.phases == 1 else "SUN2000-10KTL-M1"
     async with a_house(spec) as house:
         found = await find_inverter(HOST, {house.modbus_port: (1,)}, timeouts=QUICK)
     identity = found.identity
@@ -167,7 +156,7 @@ async def test_who_it_is(name: str) -> None:
     assert identity.rated_w == spec.rated_w
 
 
-async def test_busy_is_no_other_device() -> None:
+async def test_busy_device_is_named_busy() -> None:
     async with a_house() as house:
         house.faults.modbus = "busy"
         with pytest.raises(NotFound) as caught:
@@ -175,7 +164,7 @@ async def test_busy_is_no_other_device() -> None:
     assert caught.value.finding is Finding.BUSY
 
 
-async def test_a_network_is_searched() -> None:
+async def test_network_search_finds_the_inverter() -> None:
     async with a_house() as house:
         said: list[str] = []
         network = IPv4Network("127.0.0.0/29")
@@ -187,6 +176,6 @@ async def test_a_network_is_searched() -> None:
         await search(network, endpoints, said.append, QUICK)
 
 
-async def test_only_private_networks_are_searched() -> None:
+async def test_public_networks_are_not_searched() -> None:
     with pytest.raises(InverterNotFound, match="not a private network"):
         await search(IPv4Network("8.8.8.0/24"))
