@@ -18,7 +18,7 @@ from easee_load_balancer.simulation import server as run
 from easee_load_balancer.simulation.server import HOST, RunSpec, running_house
 
 
-async def test_house_listens_and_is_gone_afterwards() -> None:
+async def test_house_listens_until_it_is_stopped() -> None:
     async with running_house(RunSpec(speed=0)) as house:
         _, modbus = await asyncio.open_connection(HOST, house.modbus_port)
         async with httpx.AsyncClient(verify=False) as client:
@@ -30,7 +30,7 @@ async def test_house_listens_and_is_gone_afterwards() -> None:
             await asyncio.open_connection(HOST, port)
 
 
-async def test_starts_and_stops_quickly_with_a_connection_and_a_request_open() -> None:
+async def test_stop_does_not_wait_for_an_open_request() -> None:
     began_s = time.monotonic()
     async with httpx.AsyncClient(verify=False) as client:
         async with running_house(RunSpec(speed=0)) as house:
@@ -39,18 +39,18 @@ async def test_starts_and_stops_quickly_with_a_connection_and_a_request_open() -
             waiting = asyncio.create_task(client.get(f"{house.api_url}/api/chargers"))
             await asyncio.sleep(0.02)
         assert (await waiting).status_code == 500
-    assert time.monotonic() - began_s < 0.5
+    assert time.monotonic() - began_s < 5
 
 
-async def test_many_short_requests_are_not_slowed_down_by_the_network() -> None:
+async def test_short_requests_are_not_delayed_by_nagle() -> None:
     async with running_house(RunSpec(speed=0)) as house, httpx.AsyncClient(verify=False) as client:
         began_s = time.monotonic()
         for _ in range(20):
             await client.post(f"{house.api_url}/api/accounts/login", json={})
-        assert time.monotonic() - began_s < 0.4
+        assert time.monotonic() - began_s < 0.6
 
 
-async def test_time_passes_at_its_speed() -> None:
+async def test_simulated_time_passes_at_the_chosen_speed() -> None:
     async with running_house(RunSpec(speed=1000)) as house:
         start_s, began_s = house.plant.clock_s, time.monotonic()
         await asyncio.sleep(0.2)
@@ -58,7 +58,7 @@ async def test_time_passes_at_its_speed() -> None:
         assert house.plant.clock_s - start_s == pytest.approx(passed_s * 1000, abs=110)
 
 
-async def test_a_long_pause_is_not_caught_up_with(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_pause_is_not_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_CATCH_UP_S", 0.1)
     async with running_house(RunSpec(speed=100)) as house:
         await asyncio.sleep(0.06)
@@ -68,7 +68,7 @@ async def test_a_long_pause_is_not_caught_up_with(monkeypatch: pytest.MonkeyPatc
         assert 0 < house.plant.clock_s - start_s <= 25
 
 
-async def test_a_port_in_use_is_an_os_error() -> None:
+async def test_port_in_use_is_an_os_error() -> None:
     async with running_house(RunSpec(speed=0)) as house:
         api_port = int(house.api_url.rpartition(":")[2])
         for taken in (RunSpec(api_port=api_port), RunSpec(modbus_port=house.modbus_port)):
@@ -91,13 +91,13 @@ async def test_a_port_in_use_is_an_os_error() -> None:
         (["--modbus-port", "70000"], "--modbus-port"),
     ],
 )
-def test_bad_values_are_explained(arguments: list[str], sentence: str) -> None:
+def test_invalid_options_are_explained(arguments: list[str], sentence: str) -> None:
     result = CliRunner().invoke(app, ["house", *arguments])
     assert result.exit_code == 2
     assert sentence in re.sub(r"[\s│]+", " ", result.output)
 
 
-async def test_a_port_in_use_is_explained() -> None:
+async def test_port_in_use_is_explained() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = str(taken.getsockname()[1])
         result = await asyncio.to_thread(CliRunner().invoke, app, ["house", "--api-port", port])
@@ -106,7 +106,7 @@ async def test_a_port_in_use_is_explained() -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-async def test_command_line(stop: signal.Signals) -> None:
+async def test_command_runs_a_house_until_it_is_stopped(stop: signal.Signals) -> None:
     arguments = "--modbus-port 0 --api-port 0 --day overcast --start 09:30 --no-battery --phases 1"
     house = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "easee_load_balancer.cli", "house", *arguments.split()),

@@ -1,4 +1,4 @@
-"""Houses that are not like most: what their devices say of it."""
+"""Unusual houses, and what their devices report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.simulated_house import logged_in, observed
 NOON_S = 12 * 3600
 
 
-async def test_a_second_charger_hangs_on_the_same_circuit_and_has_no_car() -> None:
+async def test_second_charger_shares_the_circuit_and_has_no_car() -> None:
     cloud = CloudSpec(second_charger_id="EH123457", cloud_delay_s=0, rate_limits=False)
     async with logged_in(cloud) as (_, api):
         listed = (await api.get("/api/chargers")).json()
@@ -36,7 +36,7 @@ async def test_a_second_charger_hangs_on_the_same_circuit_and_has_no_car() -> No
         assert (await api.get("/state/EH999999/observations")).status_code == 404
 
 
-async def test_an_equalizer_is_in_the_site_and_paired() -> None:
+async def test_equalizer_is_listed_and_paired() -> None:
     async with logged_in(CloudSpec(equalizer_id="QP123456", cloud_delay_s=0)) as (_, api):
         site = (await api.get("/api/chargers/EH123456/site")).json()
         assert [one["id"] for one in site["equalizers"]] == ["QP123456"]
@@ -53,7 +53,7 @@ SCHEDULES = [
 
 
 @pytest.mark.parametrize(("schedule", "charges"), SCHEDULES)
-def test_a_schedule_keeps_the_charger_from_charging(
+def test_schedule_allows_charging_only_within_its_hours(
     schedule: tuple[int, int], charges: bool
 ) -> None:
     spec = HouseSpec(charger=ChargerSpec(schedule=schedule))
@@ -64,14 +64,14 @@ def test_a_schedule_keeps_the_charger_from_charging(
     assert (plant.charger.reason_for_no_current == 54) != charges
 
 
-async def test_a_schedule_is_observed() -> None:
+async def test_schedule_is_reported() -> None:
     spec = HouseSpec(charger=ChargerSpec(schedule=(22 * 60, 6 * 60 + 5)))
     async with logged_in(house=spec) as (_, api):
         plan = json.loads((await observed(api, 62))[62])
         assert (plan["chargeStartTime"], plan["chargeStopTime"]) == ("22:00", "06:05")
 
 
-def test_a_one_phase_meter_in_a_three_phase_house_sees_l1_alone() -> None:
+def test_one_phase_meter_in_a_three_phase_house_sees_only_l1() -> None:
     plant = Plant(generate_day("clear"), HouseSpec(meter_phases=1), NOON_S)
     l1, l2, l3 = plant.meter.grid_export_w
     assert l2
@@ -81,7 +81,7 @@ def test_a_one_phase_meter_in_a_three_phase_house_sees_l1_alone() -> None:
     assert words[37125] == 0
 
 
-def test_a_battery_that_is_offline_is_installed_and_says_nothing() -> None:
+def test_offline_battery_is_installed_without_values() -> None:
     spec = HouseSpec(battery=BatterySpec(offline=True))
     plant = Plant(generate_day("clear"), spec, NOON_S)
     assert registers.battery(plant, Today.begin(plant, 0)) == {}
@@ -90,7 +90,7 @@ def test_a_battery_that_is_offline_is_installed_and_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["22:00", "22:00-25:00", "-", "night"])
-def test_a_schedule_that_is_none_is_explained(schedule: str) -> None:
+def test_invalid_schedule_is_explained(schedule: str) -> None:
     result = CliRunner().invoke(app, ["house", "--schedule", schedule])
     assert result.exit_code == 2
     assert "not a time of day" in result.output

@@ -32,8 +32,7 @@ def is_free(folder: Path, site: str = "home") -> bool:
     try:
         with only_writer(folder, site):
             return True
-    except SiteBusy as busy:
-        assert str(busy) == f"another cycle of '{site}' is still running"
+    except SiteBusy:
         return False
 
 

@@ -1,4 +1,4 @@
-"""What the charger tells its cloud, and when."""
+"""What the charger reports to its cloud."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import pytest
 
 from easee_load_balancer.simulation.easee.observations import (
     KNOWN_IDS,
-    Observation,
-    ObservationStore,
     Value,
+    as_json,
+    cloud_copy,
     observe,
 )
 from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.cloud_lag import Reported
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 
 NOW = datetime(2026, 6, 21, 10, 0, 0, tzinfo=UTC)
 NOON_S = 12 * 3600
-POWER, SESSION, LIFETIME, MODE = 120, 121, 124, 109
+POWER, MODE = 120, 109
 
 
 def plant_at_noon(**spec: object) -> Plant:
@@ -41,16 +42,11 @@ def charging(**spec: object) -> Plant:
     return plant
 
 
-def test_all_ids_are_known_to_the_api() -> None:
-    assert set(observe(plant_at_noon())) <= KNOWN_IDS
+def test_all_reported_ids_are_known_and_an_unpaired_equalizer_is_not_reported() -> None:
+    assert set(observe(plant_at_noon())) <= KNOWN_IDS - {65}
 
 
-def test_unpaired_equalizer_is_known_but_never_reported() -> None:
-    assert 65 in KNOWN_IDS
-    assert 65 not in observe(plant_at_noon())
-
-
-def test_three_phase_charging() -> None:
+def test_three_phase_charging_shows_all_currents_and_voltages() -> None:
     plant = charging()
     seen = observe(plant)
     assert seen[MODE] == 3
@@ -82,7 +78,7 @@ def test_a_one_phase_grid_has_no_other_voltages() -> None:
     assert (seen[195], seen[196]) == (0.0, 0.0)
 
 
-def test_no_car() -> None:
+def test_charger_without_a_car_reports_none() -> None:
     plant = plant_at_noon()
     plant.car.unplug()
     run(plant, 2)
@@ -96,14 +92,14 @@ def test_no_car() -> None:
     ("value", "data_type", "shown"),
     [(True, 2, "true"), (6.9, 3, "6.9"), (16.0, 3, "16"), (3, 4, "3"), ("", 6, '""')],
 )
-def test_values_are_typed_as_the_api_types_them(value: Value, data_type: int, shown: str) -> None:
-    answer = Observation(1, value, NOW).as_json()
-    assert answer["dataType"] == data_type
+def test_values_are_typed_as_in_the_api(value: Value, data_type: int, shown: str) -> None:
+    answer = as_json(1, Reported(value, NOW))
+    assert (answer["id"], answer["dataType"]) == (1, data_type)
     assert json.dumps(answer["value"]) == shown
     assert answer["timestamp"] == "2026-06-21T10:00:00Z"
 
 
-def test_the_type_of_a_value_never_changes() -> None:
+def test_type_of_a_value_never_changes() -> None:
     plant = plant_at_noon(car=CarSpec(energy_needed_kwh=1.0))
     types = {id_: type(value) for id_, value in observe(plant).items()}
     for _ in range(20):
@@ -111,99 +107,21 @@ def test_the_type_of_a_value_never_changes() -> None:
         assert {id_: type(value) for id_, value in observe(plant).items()} == types
 
 
-def test_settings_were_reported_long_before_the_house_was_started() -> None:
-    store = ObservationStore(delay_s=2)
-    store.update(observe(plant_at_noon()), NOON_S, NOW)
-    seen = store.visible(NOW)
-    assert seen[MODE].observed_at == NOW
-    assert NOW - seen[38].observed_at > timedelta(days=1)
-
-
-def test_a_change_is_visible_after_the_delay_with_its_own_time() -> None:
-    store = ObservationStore(delay_s=2)
-    store.update({MODE: 6, POWER: 0.0}, 0, NOW)
-    later = NOW + timedelta(seconds=10)
-    store.update({MODE: 3, POWER: 0.0}, 10, later)
-
-    before = store.visible(later + timedelta(seconds=1.9))
-    assert (before[MODE].value, before[MODE].observed_at) == (6, NOW)
-
-    after = store.visible(later + timedelta(seconds=2))
-    assert (after[MODE].value, after[MODE].observed_at) == (3, later)
-    assert after[POWER].observed_at == NOW
-
-
-@pytest.mark.parametrize(
-    ("id_", "before", "now", "sent"),
-    [
-        (POWER, 6.9, 6.95, False),
-        (POWER, 6.9, 7.01, True),
-        (POWER, 1.4, 1.48, True),
-        (POWER, 0.05, 0.0, True),
-        (POWER, 0.0, 0.02, True),
-        (183, 10.0, 10.4, False),
-        (183, 10.0, 10.5, True),
-        (194, 230.0, 231.9, False),
-        (194, 230.0, 228.0, True),
-        (111, 16.0, 15.0, True),
-        (111, 16.0, 16.0, False),
-        (31, True, False, True),
-        (31, True, True, False),
-        (62, "", "{}", True),
-        (62, "", "", False),
-    ],
-)
-def test_only_a_noticeable_change_is_sent(id_: int, before: Value, now: Value, sent: bool) -> None:
-    store = ObservationStore(delay_s=0)
-    store.update({id_: before}, 0, NOW)
-    store.update({id_: now}, 1, NOW + timedelta(seconds=1))
-    seen = store.visible(NOW + timedelta(seconds=1))[id_]
-    assert seen.value == (now if sent else before)
-
-
-def test_small_steps_add_up() -> None:
-    store = ObservationStore(delay_s=0)
-    for step in range(4):
-        store.update({POWER: 7.0 + 0.04 * step}, step, NOW + timedelta(seconds=step))
-    assert store.visible(NOW + timedelta(minutes=1))[POWER].value == pytest.approx(7.12)
-
-
-def test_energies_are_sent_rarely_but_a_new_session_at_once() -> None:
-    store = ObservationStore(delay_s=0)
-    store.update({SESSION: 5.0, LIFETIME: 100.0}, 0, NOW)
-    store.update({SESSION: 5.4, LIFETIME: 100.4}, 299, NOW)
-    assert store.visible(NOW)[SESSION].value == 5.0
-    store.update({SESSION: 5.5, LIFETIME: 100.5}, 300, NOW)
-    assert store.visible(NOW)[SESSION].value == 5.5
-    assert store.visible(NOW)[LIFETIME].value == 100.0
-    store.update({SESSION: 0.0, LIFETIME: 100.5}, 310, NOW)
-    assert store.visible(NOW)[SESSION].value == 0.0
-
-
-def test_power_rests_while_charging_steadily_but_the_charger_is_never_silent() -> None:
+@pytest.mark.parametrize("plugged_in", [True, False])
+def test_steady_power_rests_while_the_charger_is_never_silent(plugged_in: bool) -> None:
     plant = charging()
-    store = ObservationStore(delay_s=0)
+    if not plugged_in:
+        plant.car.unplug()
+    copy = cloud_copy(plant, 0, NOW)
     power_at, newest_at = [], []
     for second in range(0, 3600, 10):
         now = NOW + timedelta(seconds=second)
-        store.update(observe(plant), plant.clock_s, now)
-        seen = store.visible(now)
-        power_at.append(seen[POWER].observed_at)
-        newest_at.append(max(observation.observed_at for observation in seen.values()))
+        copy.update(observe(plant), plant.clock_s, now)
+        shown = copy.shown(now)
+        power_at.append(shown[POWER].observed_at)
+        newest_at.append(max(reported.observed_at for reported in shown.values()))
         run(plant, 10)
-    power_rests = [after - before for before, after in pairwise(sorted(set(power_at)))]
-    assert not power_rests or max(power_rests) > timedelta(minutes=10)
+    rests = [after - before for before, after in pairwise(sorted({*power_at, now}))]
+    assert max(rests) > timedelta(minutes=10)
     silences = [after - before for before, after in pairwise(newest_at)]
     assert max(silences) <= timedelta(minutes=10)
-
-
-def test_a_charger_without_car_still_shows_that_it_is_there() -> None:
-    plant = plant_at_noon()
-    plant.car.unplug()
-    store = ObservationStore(delay_s=0)
-    for second in range(0, 1800, 10):
-        store.update(observe(plant), plant.clock_s, NOW + timedelta(seconds=second))
-        run(plant, 10)
-    end = NOW + timedelta(seconds=1800)
-    newest = max(seen.observed_at for seen in store.visible(end).values())
-    assert end - newest <= timedelta(minutes=10)

@@ -1,4 +1,4 @@
-"""The simulated inverter seen by an independent Modbus client and by bare sockets."""
+"""The simulated inverter, tested with an independent Modbus client and bare sockets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 HOST = "127.0.0.1"
 QUICK = InverterSpec(settle_s=0.0, latency_s=0.001)
 SOON_S = 0.15
-"""Long enough for an answer, short enough to wait for none."""
+"""Long enough for an answer, short enough to wait in vain."""
 
 
-class House:
-    """A running server with all that belongs to it."""
+class ServedPlant:
+    """A running inverter server with its plant and faults."""
 
     def __init__(self, spec: InverterSpec, house: HouseSpec, pv_w: float) -> None:
         day = Day("flat", (pv_w,) * 720 + (0.0,) * 720, (400.0,) * 1440)
@@ -33,17 +33,15 @@ class House:
         self.server = InverterServer(self.plant, spec, self.faults)
         self.port = 0
 
-    def client(self, timeout_s: float = SOON_S) -> AsyncModbusTcpClient:
-        return AsyncModbusTcpClient(
-            HOST, port=self.port, timeout=timeout_s, retries=0, reconnect_delay=0
-        )
-
-    async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A bare socket."""
         return await asyncio.open_connection(HOST, self.port)
 
     async def read(self, address: int, count: int, unit: int = 1) -> list[int]:
-        """Registers by a fresh connection; the exception's code as a single negative number."""
-        client = self.client()
+        """Registers by a new connection; an exception's code as one negative number."""
+        client = AsyncModbusTcpClient(
+            HOST, port=self.port, timeout=SOON_S, retries=0, reconnect_delay=0
+        )
         assert await client.connect()
         try:
             reply = await client.read_holding_registers(address, count=count, device_id=unit)
@@ -51,17 +49,34 @@ class House:
             client.close()
         return [-reply.exception_code] if reply.isError() else list(reply.registers)
 
+    def pass_time(self, seconds: int) -> None:
+        """Let simulated seconds pass."""
+        for _ in range(seconds):
+            self.plant.step()
+
 
 @asynccontextmanager
 async def running(
     spec: InverterSpec = QUICK, house: HouseSpec | None = None, pv_w: float = 6000.0
-) -> AsyncIterator[House]:
-    it = House(spec, house or HouseSpec(), pv_w)
-    it.port = await it.server.start(HOST, 0)
+) -> AsyncIterator[ServedPlant]:
+    """A server of that house."""
+    served = ServedPlant(spec, house or HouseSpec(), pv_w)
+    served.port = await served.server.start(HOST, 0)
     try:
-        yield it
+        yield served
     finally:
-        await it.server.stop()
+        await served.server.stop()
+
+
+@asynccontextmanager
+async def connected(
+    fault: ModbusFault | None = None, spec: InverterSpec = QUICK
+) -> AsyncIterator[tuple[ServedPlant, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A server with that fault, and a bare connection to it."""
+    async with running(spec) as house:
+        house.faults.modbus = fault
+        reader, writer = await house.connect()
+        yield house, reader, writer
 
 
 def request(transaction: int, address: int, count: int, unit: int = 1, function: int = 3) -> bytes:
@@ -99,10 +114,9 @@ async def eventually(happened: Callable[[], Awaitable[bool]], expected: bool = T
             await asyncio.sleep(0.01)
 
 
-async def test_a_client_reads_the_house() -> None:
+async def test_client_reads_meter_inverter_and_battery() -> None:
     async with running() as house:
-        for _ in range(10):
-            house.plant.step()
+        house.pass_time(10)
         meter = await house.read(37100, 38)
         inverter = await house.read(32064, 26)
         battery = await house.read(37760, 7)
@@ -113,13 +127,15 @@ async def test_a_client_reads_the_house() -> None:
         assert house.server.connections == house.server.requests == 3
 
 
-async def test_the_dongle_answers_its_unit_and_zero_only() -> None:
-    async with running(InverterSpec(unit_id=16, settle_s=0, latency_s=0)) as house:
-        reader, writer = await house.raw()
+async def test_only_its_own_unit_and_0_are_answered() -> None:
+    async with connected(spec=InverterSpec(unit_id=16, settle_s=0, latency_s=0)) as (
+        _house,
+        reader,
+        writer,
+    ):
         writer.write(b"".join(request(unit, 37100, 1, unit=unit) for unit in (16, 1, 0)))
         assert [(await reply(reader))[:2] for _ in range(2)] == [(16, 16), (0, 0)]
         assert await says_nothing(reader)
-        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -135,17 +151,16 @@ async def test_the_dongle_answers_its_unit_and_zero_only() -> None:
         (3, 37100, 126, 3),
     ],
 )
-async def test_exceptions(function: int, address: int, count: int, code: int) -> None:
-    async with running() as house:
-        reader, writer = await house.raw()
+async def test_invalid_requests_get_their_exception(
+    function: int, address: int, count: int, code: int
+) -> None:
+    async with connected() as (_house, reader, writer):
         writer.write(request(7, address, count, function=function))
         assert await reply(reader) == (7, 1, bytes((function | 0x80, code)))
-        writer.close()
 
 
-async def test_requests_in_pieces_and_in_one_segment() -> None:
-    async with running() as house:
-        reader, writer = await house.raw()
+async def test_requests_may_come_in_pieces_or_together() -> None:
+    async with connected() as (_house, reader, writer):
         for byte in request(1, 30000, 15):
             writer.write(bytes((byte,)))
             await writer.drain()
@@ -155,15 +170,6 @@ async def test_requests_in_pieces_and_in_one_segment() -> None:
         assert [(await reply(reader))[0] for _ in range(2)] == [2, 3]
         writer.write(request(4, 37100, 3)[5:])
         assert (await reply(reader))[0] == 4
-        writer.close()
-
-
-async def test_a_read_request_of_the_wrong_size_is_an_illegal_value() -> None:
-    async with running() as house:
-        reader, writer = await house.raw()
-        writer.write(struct.pack(">HHHBBH", 9, 0, 4, 1, 3, 37100))
-        assert await reply(reader) == (9, 1, b"\x83\x03")
-        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -175,9 +181,8 @@ async def test_a_read_request_of_the_wrong_size_is_an_illegal_value() -> None:
         struct.pack(">HHHB", 1, 0, 300, 1),
     ],
 )
-async def test_nonsense_ends_the_connection(nonsense: bytes) -> None:
-    async with running() as house:
-        reader, writer = await house.raw()
+async def test_bytes_that_are_not_modbus_end_the_connection(nonsense: bytes) -> None:
+    async with connected() as (house, reader, writer):
         writer.write(nonsense)
         async with asyncio.timeout(1):
             with suppress(ConnectionResetError):
@@ -186,66 +191,59 @@ async def test_nonsense_ends_the_connection(nonsense: bytes) -> None:
         assert await house.read(37100, 1) == [1]
 
 
-async def test_a_second_client_resets_the_first() -> None:
+async def test_second_client_resets_the_first() -> None:
     async with running() as house:
-        first, _ = await house.raw()
-        second, writer = await house.raw()
+        first, _ = await house.connect()
+        second, writer = await house.connect()
         assert await is_reset(first)
         writer.write(request(1, 37100, 1))
         assert (await reply(second))[0] == 1
         assert house.server.connections == 2
-        writer.close()
 
 
-async def test_requests_before_the_settle_time_are_swallowed() -> None:
-    async with running(InverterSpec(settle_s=0.1, latency_s=0)) as house:
-        reader, writer = await house.raw()
+async def test_requests_within_the_settle_time_are_ignored() -> None:
+    async with connected(spec=InverterSpec(settle_s=0.1, latency_s=0)) as (house, reader, writer):
         writer.write(request(1, 37100, 1))
         await asyncio.sleep(0.15)
         writer.write(request(2, 37100, 1))
         assert (await reply(reader))[0] == 2
         assert await says_nothing(reader)
         assert house.server.requests == 2
-        writer.close()
 
 
-async def test_each_request_takes_its_time_one_after_the_other() -> None:
-    async with running(InverterSpec(settle_s=0, latency_s=0.03)) as house:
-        reader, writer = await house.raw()
+async def test_requests_are_answered_one_after_another() -> None:
+    async with connected(spec=InverterSpec(settle_s=0, latency_s=0.03)) as (_house, reader, writer):
         clock = asyncio.get_running_loop().time
         began = clock()
         writer.write(request(1, 37100, 1) + request(2, 37100, 1) + request(3, 37100, 1))
         assert [(await reply(reader))[0] for _ in range(3)] == [1, 2, 3]
         assert clock() - began >= 0.09
-        writer.close()
 
 
-async def test_the_inverter_measures_out_of_step_with_the_meter() -> None:
+async def test_inverter_and_meter_refresh_at_different_times() -> None:
     async with running(house=HouseSpec(battery=None, meter_delay_s=0)) as house:
         house.plant.extra_load_w = (1000.0, 0.0, 0.0)
         house.plant.day = Day("cloud", (2000.0,) * 1440, (400.0,) * 1440)
         house.plant.step()
         assert (await house.read(37113, 2))[1] == 600
         assert (await house.read(32080, 2))[1] == 6000
-        house.plant.step()
-        house.plant.step()
+        house.pass_time(2)
         assert (await house.read(32080, 2))[1] == 2000
 
 
-async def test_energies_grow_from_a_plausible_start() -> None:
+async def test_energy_counters_grow_from_a_plausible_start() -> None:
     async with running(house=HouseSpec(battery=None)) as house:
         before = await house.read(37119, 4)
-        for _ in range(3600):
-            house.plant.step()
+        house.pass_time(3600)
         after = await house.read(37119, 4)
         exported_kwh = ((after[0] - before[0] << 16) + after[1] - before[1]) / 100
         assert exported_kwh == pytest.approx(5.6, abs=0.02)
         assert before[2:] == after[2:] != [0, 0]
 
 
-async def test_a_sleeping_inverter_hangs_up_and_answers_nothing() -> None:
+async def test_sleeping_inverter_disconnects_and_is_silent() -> None:
     async with running(house=HouseSpec(battery=None)) as house:
-        reader, _ = await house.raw()
+        reader, _ = await house.connect()
         while not house.plant.asleep:
             house.plant.step()
         assert await is_reset(reader)
@@ -253,17 +251,16 @@ async def test_a_sleeping_inverter_hangs_up_and_answers_nothing() -> None:
             await house.read(37100, 38)
 
 
-async def test_a_battery_keeps_the_inverter_awake_at_night() -> None:
+async def test_battery_keeps_the_inverter_awake_at_night() -> None:
     async with running() as house:
-        for _ in range(8000):
-            house.plant.step()
+        house.pass_time(8000)
         inverter = await house.read(32064, 26)
         assert inverter[:2] == [0, 0]
         assert inverter[25] == 0xA000
         assert await house.read(37765, 2) == [0xFFFF, 0x10000 - 400]
 
 
-async def test_an_offline_meter_and_its_return() -> None:
+async def test_meter_goes_offline_and_returns() -> None:
     async with running() as house:
         house.faults.meter_offline = True
         assert (await house.read(37100, 15))[0::13] == [0, 0x7FFF]
@@ -271,13 +268,13 @@ async def test_an_offline_meter_and_its_return() -> None:
         assert (await house.read(37100, 1)) == [1]
 
 
-async def test_refuse_closes_the_port_until_the_fault_ends() -> None:
+async def test_refusing_inverter_closes_its_port_until_the_fault_ends() -> None:
     async with running() as house:
-        reader, _ = await house.raw()
+        reader, _ = await house.connect()
 
         async def refused() -> bool:
             try:
-                _, writer = await house.raw()
+                _, writer = await house.connect()
             except ConnectionRefusedError:
                 return True
             writer.close()
@@ -291,40 +288,34 @@ async def test_refuse_closes_the_port_until_the_fault_ends() -> None:
         assert await house.read(37100, 1) == [1]
 
 
-async def test_a_server_may_start_refusing() -> None:
-    house = House(QUICK, HouseSpec(), 6000.0)
+async def test_server_can_start_refusing() -> None:
+    house = ServedPlant(QUICK, HouseSpec(), 6000.0)
     house.faults.modbus = "refuse"
     house.port = await house.server.start(HOST, 0)
     with pytest.raises(ConnectionRefusedError):
-        await house.raw()
+        await house.connect()
     await house.server.stop()
 
 
-async def test_silent() -> None:
-    async with running() as house:
-        house.faults.modbus = "silent"
-        reader, writer = await house.raw()
+async def test_silent_inverter_ignores_requests() -> None:
+    async with connected("silent") as (house, reader, writer):
         writer.write(request(1, 37100, 1))
         assert await says_nothing(reader)
         house.faults.modbus = None
         writer.write(request(2, 37100, 1))
         assert (await reply(reader))[0] == 2
-        writer.close()
 
 
-async def test_drop_answers_every_other_request() -> None:
-    async with running() as house:
-        house.faults.modbus = "drop"
-        reader, writer = await house.raw()
+async def test_drop_ignores_every_second_request() -> None:
+    async with connected("drop") as (_house, reader, writer):
         writer.write(b"".join(request(n, 37100, 1) for n in range(1, 6)))
         assert [(await reply(reader))[0] for _ in range(3)] == [1, 3, 5]
-        writer.close()
 
 
-async def test_a_late_reply_keeps_its_own_transaction_id() -> None:
+async def test_late_reply_keeps_its_transaction_id() -> None:
     async with running() as house:
         house.faults.modbus, house.faults.modbus_delay_s = "delay", 0.1
-        reader, writer = await house.raw()
+        reader, writer = await house.connect()
         clock = asyncio.get_running_loop().time
         began = clock()
         writer.write(request(1, 37100, 1))
@@ -335,19 +326,16 @@ async def test_a_late_reply_keeps_its_own_transaction_id() -> None:
         assert clock() - began >= 0.1
         late = await reply(reader)
         assert (late[0], late[2][1]) == (2, 4)
-        writer.close()
 
 
-async def test_busy() -> None:
+async def test_busy_is_exception_6() -> None:
     async with running() as house:
         house.faults.modbus = "busy"
         assert await house.read(37100, 38) == [-6]
 
 
 async def test_reset_at_each_request() -> None:
-    async with running() as house:
-        house.faults.modbus = "reset"
-        reader, writer = await house.raw()
+    async with connected("reset") as (house, reader, writer):
         writer.write(request(1, 37100, 1))
         assert await is_reset(reader)
         house.faults.modbus = None
@@ -356,16 +344,13 @@ async def test_reset_at_each_request() -> None:
 
 @pytest.mark.parametrize(("asked", "got"), [(38, 19), (2, 1), (1, 0)])
 async def test_short_replies_are_well_formed(asked: int, got: int) -> None:
-    async with running() as house:
-        house.faults.modbus = "short"
-        reader, writer = await house.raw()
+    async with connected("short") as (_house, reader, writer):
         writer.write(request(1, 37100, asked))
         _, _, pdu = await reply(reader)
         assert (len(pdu), pdu[1]) == (2 + 2 * got, 2 * got)
-        writer.close()
 
 
-async def test_implausible_values_in_replies_of_the_right_length() -> None:
+async def test_implausible_replies_have_the_right_length() -> None:
     async with running() as house:
         house.faults.modbus = "implausible"
         meter, battery = await house.read(37100, 38), await house.read(37760, 6)
@@ -374,22 +359,17 @@ async def test_implausible_values_in_replies_of_the_right_length() -> None:
         assert battery[0] / 10 > 100
 
 
-async def test_garbage_on_connecting_and_in_replies() -> None:
-    async with running() as house:
-        house.faults.modbus = "garbage"
-        reader, writer = await house.raw()
+async def test_garbage_is_sent_on_connecting_and_in_replies() -> None:
+    async with connected("garbage") as (_house, reader, writer):
         async with asyncio.timeout(1):
             assert (await reader.readline()).startswith(b"SSH-")
             writer.write(request(1, 37100, 1))
             assert (await reader.readline()).startswith(b"HTTP/")
-        writer.close()
 
 
 @pytest.mark.parametrize("fault", ["silent", "delay", "garbage", None])
-async def test_stop_ends_connections_under_way(fault: ModbusFault | None) -> None:
-    async with running() as house:
-        house.faults.modbus = fault
-        reader, writer = await house.raw()
+async def test_stop_resets_open_connections(fault: ModbusFault | None) -> None:
+    async with connected(fault) as (house, reader, writer):
         writer.write(request(1, 37100, 1))
         await asyncio.sleep(0.02)
         async with asyncio.timeout(1):
@@ -397,4 +377,4 @@ async def test_stop_ends_connections_under_way(fault: ModbusFault | None) -> Non
             with pytest.raises(ConnectionResetError):
                 await reader.read()
         with pytest.raises(ConnectionRefusedError):
-            await house.raw()
+            await house.connect()

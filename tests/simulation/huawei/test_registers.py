@@ -1,8 +1,9 @@
-"""The register encoding against real dumps, by positions and types written down independently."""
+"""The register encoding, compared with recorded dumps by independently written positions."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +17,6 @@ from easee_load_balancer.simulation.huawei.registers import (
 )
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, MeterSample, Plant
-from tests.support.paths import SHARED_DATA
-
-CAPTURES = SHARED_DATA / "huawei" / "captures.json"
 
 
 def flat_day(pv_w: float, load_w: float = 400.0) -> Day:
@@ -48,19 +46,15 @@ def text(words: Words, address: int, length: int) -> str:
     return raw.rstrip(b"\0").decode()
 
 
-@pytest.fixture
-def capture(request: pytest.FixtureRequest) -> tuple[Words, dict[str, Any]]:
-    if not CAPTURES.exists():
-        pytest.skip("no recorded dumps here")
-    dump = next(d for d in json.loads(CAPTURES.read_text()) if d["name"] == request.param)
+def capture(shared_data: Path, name: str) -> tuple[Words, dict[str, Any]]:
+    """The registers of a recorded dump by address, and the values they stand for."""
+    dumps = json.loads((shared_data / "huawei" / "captures.json").read_text())
+    (dump,) = (dump for dump in dumps if dump["name"] == name)
     return dict(enumerate(dump["registers"], dump["address"])), dump["expected"]
 
 
-@pytest.mark.parametrize("capture", ["M1"], indirect=True)
-def test_a_house_with_the_values_of_a_dump_has_its_meter_block(
-    capture: tuple[Words, dict[str, Any]],
-) -> None:
-    dump, expected = capture
+def test_meter_block_matches_the_recorded_dump(shared_data: Path) -> None:
+    dump, expected = capture(shared_data, "M1")
     sample = MeterSample(
         grid_export_w=tuple(expected["phase_power_w"]),
         voltage_v=tuple(expected["phase_voltage_v"]),
@@ -81,11 +75,8 @@ def test_a_house_with_the_values_of_a_dump_has_its_meter_block(
     assert 0 < ours[37117] <= 1000
 
 
-@pytest.mark.parametrize("capture", ["I1"], indirect=True)
-def test_a_house_with_the_values_of_a_dump_has_its_inverter_block(
-    capture: tuple[Words, dict[str, Any]],
-) -> None:
-    dump, expected = capture
+def test_inverter_block_matches_the_recorded_dump(shared_data: Path) -> None:
+    dump, expected = capture(shared_data, "I1")
     plant = house(pv_w=4804.0, phases=1)
     plant.inverter_ac_w, plant.battery_charge_w = 277.0, 4804.0 - 277.0
     plant.voltage_v = (242.7, 0.1, 0.1)
@@ -99,11 +90,8 @@ def test_a_house_with_the_values_of_a_dump_has_its_inverter_block(
     assert i32(ours, 32072) == pytest.approx(i32(dump, 32072), rel=0.1)
 
 
-@pytest.mark.parametrize("capture", ["B1"], indirect=True)
-def test_a_house_with_the_values_of_a_dump_has_its_battery_block(
-    capture: tuple[Words, dict[str, Any]],
-) -> None:
-    dump, expected = capture
+def test_battery_block_matches_the_recorded_dump(shared_data: Path) -> None:
+    dump, expected = capture(shared_data, "B1")
     plant = house(battery=BatterySpec(start_soc_pct=98.0, max_power_w=10_000.0))
     assert plant.battery is not None
     plant.battery.stored_wh = 9_800.0
@@ -120,7 +108,7 @@ def test_a_house_with_the_values_of_a_dump_has_its_battery_block(
     assert (i32(ours, 37001), ours[37004], ours[37000]) == (4983, 980, 2)
 
 
-def test_identity_and_ratings() -> None:
+def test_identity_and_ratings_are_encoded() -> None:
     words = encoded(house())
     assert text(words, 30000, 15) == "SUN2000-10KTL-M1"
     assert text(words, 30015, 10).startswith("HV")
@@ -130,7 +118,7 @@ def test_identity_and_ratings() -> None:
     assert words[47000] == 2
 
 
-def test_signs_follow_the_plant() -> None:
+def test_import_is_negative_and_export_positive() -> None:
     importing = house(pv_w=0.0, battery=None)
     words = encoded(importing)
     assert i32(words, 37113) == round(importing.meter.grid_export_w[0] * 1 / 0.45) < 0
@@ -140,7 +128,7 @@ def test_signs_follow_the_plant() -> None:
     assert all(i32(exporting, address) > 0 for address in (37107, 37132))
 
 
-def test_an_offline_meter_knows_nothing() -> None:
+def test_offline_meter_has_no_values() -> None:
     words = encoded(house(), meter_offline=True)
     assert words[37100] == 0
     for address in (37101, 37107, 37113, 37119, 37121, 37126, 37132, 37136):
@@ -148,7 +136,7 @@ def test_an_offline_meter_knows_nothing() -> None:
     assert words[37117] == words[37118] == 0x7FFF
 
 
-def test_a_one_phase_house_has_no_second_and_third_phase() -> None:
+def test_one_phase_house_has_values_on_l1_only() -> None:
     words = encoded(house(phases=1, battery=None))
     assert words[37125] == 0
     for address in (37103, 37105, 37109, 37111, 37126, 37134, 37136, 32074, 32076):
@@ -157,7 +145,7 @@ def test_a_one_phase_house_has_no_second_and_third_phase() -> None:
     assert i32(words, 37132) == i32(words, 37113) == 6000 - 400
 
 
-def test_a_night_with_battery() -> None:
+def test_battery_discharges_at_night() -> None:
     plant = house(pv_w=3.0)
     for _ in range(30):
         plant.step()
@@ -168,7 +156,7 @@ def test_a_night_with_battery() -> None:
     assert i32(words, 32080) == 400
 
 
-def test_the_day_counters_start_anew_at_midnight() -> None:
+def test_day_counters_restart_at_midnight() -> None:
     plant = house(pv_w=3600.0, battery=None, start_s=86_400 - 62)
     today = Today.begin(plant, 0)
     words = registers.inverter(plant, today)
@@ -201,20 +189,20 @@ def test_only_documented_blocks_can_be_read(address: int, count: int, readable: 
     assert selected is None or len(selected) == count
 
 
-def test_without_battery_its_own_block_is_zero_and_the_sum_is_unknown() -> None:
+def test_without_battery_unit_1_is_zero_and_the_sum_is_refused() -> None:
     words = encoded(house(battery=None))
     assert registers.select(words, 37000, 5, has_battery=False) == [0] * 5
     assert registers.select(words, 37760, 6, has_battery=False) is None
 
 
-def test_values_saturate_instead_of_wrapping() -> None:
+def test_values_out_of_range_saturate() -> None:
     plant = house()
     plant.inverter_ac_w = 1e12
     assert i32(encoded(plant), 32080) == 0x7FFF_FFFE
 
 
 @pytest.mark.parametrize("speed", [1, 4])
-def test_energy_is_counted_in_the_time_of_whoever_reads_it(speed: int) -> None:
+def test_energy_is_counted_in_real_time_at_any_speed(speed: int) -> None:
     plant = Plant(flat_day(6000.0), HouseSpec(battery=None), 43_200, speed)
     before_kwh = plant.counters.pv_kwh
     for _ in range(600 * speed):
