@@ -75,7 +75,6 @@ def rows(
     yield "calls to the cloud", ", ".join(f"{name} {n:,}" for name, n in calls.items())
     yield "calls in the house's own count", f"{house.cloud.calls.total():,}"
     yield "observations in a minute, at most", str(max(tally.calls_a_minute.values()))
-    yield "flash writes", str(house.cloud.flash_writes)
     yield (
         "car",
         f"{counters.car_kwh:.1f} kWh, {counters.car_from_grid_kwh:.1f} of them from the grid, "

@@ -112,7 +112,7 @@ def test_what_was_saved_answers_what_nobody_answers(two_chargers: SimulatedHouse
 def test_a_wrong_password_is_tried_once() -> None:
     with a_house_beside() as house:
         for _ in range(2):
-            with pytest.raises(BadCredentials, match="refused the user name or password"):
+            with pytest.raises(BadCredentials, match="rejected the user name or password"):
                 go_through(answers(house, password="wrong"), StringIO())
         assert house.cloud.calls["POST /api/accounts/login"] == 1
         go_through(answers(house), StringIO())
@@ -135,7 +135,7 @@ def test_an_inverter_asleep_is_kept_untested_on_request() -> None:
         said = StringIO()
         _, inverter, identity, _ = go_through(answers(house, asleep=True, unit_id=1), said)
     assert (inverter.port, inverter.unit_id, identity) == (house.modbus_port, 1, None)
-    assert "takes the connection and answers nothing" in said.getvalue()
+    assert "accepts the connection and does not answer" in said.getvalue()
     assert "answers only while the sun shines" in said.getvalue()
 
 

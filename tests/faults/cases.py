@@ -155,7 +155,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("inverter is busy", switch(modbus="busy"), "is busy"),
     Fault("inverter answers late", switch(modbus="delay"), "No answer from the inverter"),
     Fault("inverter: wrong length", switch(modbus="short"), "registers instead of"),
-    Fault("inverter: implausible", switch(modbus="implausible"), "cannot be|rated power is"),
+    Fault("inverter: implausible", switch(modbus="implausible"), "cannot be"),
     Fault("inverter: no Modbus", switch(modbus="garbage"), "No answer from the inverter"),
     Fault(
         "a second client", switch(modbus="rival"), "serves one client|No answer|was lost",
@@ -176,15 +176,15 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "cloud 429, Retry-After 120", switch(api_status=429, api_retry_after_s=120),
-        "not to be asked for", moments=_REFUSAL, recovers_s=180,
+        "rate-limited", moments=_REFUSAL, recovers_s=180,
     ),
     Fault("cloud 500", switch(api_status=500), "answers 500"),
     Fault("cloud 503", switch(api_status=503), "answers 503"),
     Fault("cloud 504", switch(api_status=504), "answers 504"),
     Fault("cloud slow", switch(api_delay_s=30.0), "did not answer in time", slow=True),
     Fault("cloud cut in mid-body", switch(api_body="cut"), "cannot be reached"),
-    Fault("cloud: half a JSON", switch(api_body="truncated"), "something unexpected"),
-    Fault("cloud: HTML", switch(api_body="html"), "something unexpected"),
+    Fault("cloud: half a JSON", switch(api_body="truncated"), "unexpected answer"),
+    Fault("cloud: HTML", switch(api_body="html"), "unexpected answer"),
     Fault("cloud: null fields", switch(api_body="nulls"), "charger \\(offline\\)", fails=False),
     Fault("cloud: new fields", switch(api_body="new fields"), "main fuse", fails=False),
     Fault(

@@ -48,4 +48,4 @@ async def test_a_wrong_password_is_a_sentence() -> None:
     async with a_home(password="wrong"):
         state = await discover(SITE, return_state=True)
         assert state.is_failed()
-        assert "refused the user name or password" in (state.message or "")
+        assert "rejected the user name or password" in (state.message or "")

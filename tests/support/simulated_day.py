@@ -22,14 +22,16 @@ from easee_load_balancer.devices.huawei.registers import (
     BATTERY,
     METER,
     POWER,
+    Block,
     decode_battery,
     decode_meter,
     decode_power,
+    inverter_reading,
 )
 from easee_load_balancer.history.store import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.periods import bounds
-from easee_load_balancer.simulation.easee.observations import ObservationStore, observe
+from easee_load_balancer.simulation.easee.observations import as_json, cloud_copy, observe
 from easee_load_balancer.simulation.huawei import registers
 from easee_load_balancer.simulation.plant.day import Day, load_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, Counters, HouseSpec, Plant
@@ -206,7 +208,7 @@ class _Devices:
     def __init__(self, plant: Plant, start: datetime) -> None:
         self._plant = plant
         self._today = registers.Today.begin(plant, 0)
-        self._store = ObservationStore(_CLOUD_DELAY_S)
+        self._copy = cloud_copy(plant, _CLOUD_DELAY_S, start)
 
     def inverter(self, at: datetime) -> InverterReading:
         plant = self._plant
@@ -216,43 +218,22 @@ class _Devices:
         words = registers.inverter(plant, self._today) | registers.battery(plant, self._today)
         words |= registers.meter(plant.meter, plant.spec.phases)
         read = _reader(words)
-        power, meter = (
-            decode_power(read(POWER.address, POWER.count)),
-            decode_meter(read(METER.address, METER.count)),
-        )
-        has_battery = plant.battery is not None
-        battery = decode_battery(read(BATTERY.address, BATTERY.count)) if has_battery else None
-        return InverterReading(
-            taken_at=at,
-            grid_export_w=meter.grid_export_w,
-            battery_charge_w=battery.charge_w if battery else 0.0,
-            battery_soc_pct=battery.soc_pct if battery else None,
-            has_battery=has_battery,
-            pv_w=power.pv_w,
-            inverter_ac_w=power.inverter_ac_w,
-            grid_export_phase_w=meter.grid_export_phase_w,
-            grid_current_phase_a=meter.current_a,
-            grid_voltage_v=meter.voltage_v,
-            meter_phases=meter.phases,
-            exported_kwh=meter.exported_kwh,
-            imported_kwh=meter.imported_kwh,
-            charged_kwh=battery.charged_kwh if battery else None,
-            discharged_kwh=battery.discharged_kwh if battery else None,
-        )
+        battery = decode_battery(read(BATTERY)) if plant.battery is not None else None
+        return inverter_reading(at, decode_power(read(POWER)), battery, decode_meter(read(METER)))
 
     def charger_reports(self, at: datetime) -> None:
-        self._store.update(observe(self._plant), self._plant.clock_s, at)
+        self._copy.update(observe(self._plant), self._plant.clock_s, at)
 
     def charger(self, at: datetime) -> ChargerState:
         wanted = set(OBSERVATION_IDS.values())
-        known = self._store.visible(at)
-        seen = [Observation.model_validate(o.as_json()) for i, o in known.items() if i in wanted]
+        shown = self._copy.shown(at).items()
+        seen = [Observation.model_validate(as_json(i, one)) for i, one in shown if i in wanted]
         return charger_state(seen, at)
 
 
-def _reader(words: registers.Words) -> Callable[[int, int], list[int]]:
-    def read(address: int, count: int) -> list[int]:
-        return [words.get(register, 0) for register in range(address, address + count)]
+def _reader(words: registers.Words) -> Callable[[Block], list[int]]:
+    def read(block: Block) -> list[int]:
+        return [words.get(block.address + at, 0) for at in range(block.count)]
 
     return read
 

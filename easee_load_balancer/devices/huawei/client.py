@@ -28,6 +28,7 @@ from easee_load_balancer.devices.huawei.registers import (
     decode_battery_unit_1,
     decode_meter,
     decode_power,
+    inverter_reading,
 )
 from easee_load_balancer.errors import (
     InverterBusy,
@@ -193,23 +194,7 @@ class Inverter:
         meter = decode_meter(await self._read_block(METER))
         self._check(power, battery, meter)
         self._battery_seen = battery is not None
-        return InverterReading(
-            taken_at=datetime.now(UTC),
-            grid_export_w=meter.grid_export_w,
-            battery_charge_w=battery.charge_w if battery else 0.0,
-            battery_soc_pct=battery.soc_pct if battery else None,
-            has_battery=battery is not None,
-            pv_w=power.pv_w,
-            inverter_ac_w=power.inverter_ac_w,
-            grid_export_phase_w=meter.grid_export_phase_w,
-            grid_current_phase_a=meter.current_a,
-            grid_voltage_v=meter.voltage_v,
-            meter_phases=meter.phases if meter.online else None,
-            exported_kwh=meter.exported_kwh,
-            imported_kwh=meter.imported_kwh,
-            charged_kwh=battery.charged_kwh if battery else None,
-            discharged_kwh=battery.discharged_kwh if battery else None,
-        )
+        return inverter_reading(datetime.now(UTC), power, battery, meter)
 
     async def _connect(self) -> None:
         self._disconnect()

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Literal
 
-from easee_load_balancer.measurements import UNKNOWN_PHASES, PhaseValues, plausible_voltage_v
+from easee_load_balancer.measurements import (
+    UNKNOWN_PHASES,
+    InverterReading,
+    PhaseValues,
+    plausible_voltage_v,
+)
 
 
 class Kind(Enum):
@@ -174,6 +180,29 @@ def decode_meter(words: Sequence[int]) -> MeterValues:
         voltage_v=(plausible_voltage_v(l1_v), plausible_voltage_v(l2_v), plausible_voltage_v(l3_v)),
         exported_kwh=None if exported_kwh is None else abs(exported_kwh),
         imported_kwh=METER.decode(words, METER_IMPORTED),
+    )
+
+
+def inverter_reading(
+    taken_at: datetime, power: PowerValues, battery: BatteryValues | None, meter: MeterValues
+) -> InverterReading:
+    """The values of one reading together; `battery` None where none is installed."""
+    return InverterReading(
+        taken_at=taken_at,
+        grid_export_w=meter.grid_export_w,
+        battery_charge_w=battery.charge_w if battery else 0.0,
+        battery_soc_pct=battery.soc_pct if battery else None,
+        has_battery=battery is not None,
+        pv_w=power.pv_w,
+        inverter_ac_w=power.inverter_ac_w,
+        grid_export_phase_w=meter.grid_export_phase_w,
+        grid_current_phase_a=meter.current_a,
+        grid_voltage_v=meter.voltage_v,
+        meter_phases=meter.phases if meter.online else None,
+        exported_kwh=meter.exported_kwh,
+        imported_kwh=meter.imported_kwh,
+        charged_kwh=battery.charged_kwh if battery else None,
+        discharged_kwh=battery.discharged_kwh if battery else None,
     )
 
 

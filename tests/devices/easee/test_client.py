@@ -22,8 +22,8 @@ from easee_load_balancer.errors import (
     InvalidAnswer,
 )
 from easee_load_balancer.measurements import ChargerMode, Setpoint
-from easee_load_balancer.system.processes import free_port
 from easee_load_balancer.simulation.server import SimulatedHouse
+from easee_load_balancer.system.processes import free_port
 from tests.support.easee_cloud import (
     CHARGER,
     ScriptedCloud,

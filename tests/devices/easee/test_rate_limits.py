@@ -248,7 +248,7 @@ async def test_block_lasts_at_most_a_day_and_a_success_resets_it(
 ) -> None:
     long_blocked = SavedSession(blocked_s=80_000, blocked_until=expired())
     for status in (403, None):
-        house.faults.api_status = status  # type: ignore[assignment]
+        house.faults.api_status = status
         store(house.api_url, tmp_path, long_blocked)
         async with a_client(house.api_url, tmp_path) as easee:
             if status is None:
