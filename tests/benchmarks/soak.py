@@ -1,10 +1,9 @@
 """A day and a night under random faults: nothing is lost, nothing leaks, the fuse holds.
 
-`make soak [HOURS=24] [INTERVAL=30] [SEED=1]`. The clock of this process is that of the simulated
-house: it goes `SPEED` times as fast as a real one while a cycle runs, and jumps to the next cycle
-when it has ended. The cycle is the flow's own code with real connections, run as while Prefect is
-away. The inverter's time-outs are shortened by `SPEED`, so that a lost answer costs as much
-simulated time as a real one.
+`make soak [HOURS=24] [INTERVAL=30] [SEED=1]`. This process uses the clock of the simulated
+house: it runs at `SPEED` during a cycle and jumps to the next cycle afterwards. The cycle is the
+real flow with real connections, run without Prefect. The inverter's timeouts are divided by
+`SPEED`, so that a lost answer costs as much simulated time as in reality.
 """
 
 from __future__ import annotations
@@ -26,17 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import time_machine
-from pydantic import SecretStr
 
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.orchestration import blocks
-from easee_load_balancer.orchestration.blocks import (
-    ChargingPolicy,
-    EaseeCharger,
-    EaseeCredentials,
-    HuaweiInverter,
-    Site,
-)
+from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.worker.offline import alone
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.faults import Faults
@@ -45,11 +37,12 @@ from easee_load_balancer.simulation.plant.charger import CarSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.benchmarks.soak_tally import HINDRANCES, MIDNIGHT, Tally, rows
+from tests.support.house_blocks import site_of
 from tests.support.paths import PROJECT
 
 SPEED = 20
 """Simulated seconds per real second while a cycle runs."""
-TIMEOUT_S = 5 / SPEED
+TIMEOUTS = {"settle_time_s": 0, "timeout_s": 5 / SPEED}
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 Change = dict[str, Any]
@@ -67,11 +60,11 @@ FAULTS: dict[str, Change] = {
     "commands lost": {"commands_ignored": True},
 }
 CUTS_OFF = ("cloud 4", "cloud 5", "commands lost", "cloud garbled")
-"""Faults in which the charger cannot be told anything, whoever asks."""
+"""Faults during which no command can reach the charger."""
 
 
 class Trouble:
-    """Faults and events, by a seed."""
+    """Random faults and events."""
 
     def __init__(self, house: SimulatedHouse, tally: Tally, seed: int) -> None:
         self._house, self._tally = house, tally
@@ -86,12 +79,12 @@ class Trouble:
 
     @property
     def faults(self) -> bool:
-        """Whether a fault is on."""
+        """Whether any fault is active."""
         return bool(self._until)
 
     @property
     def hindrance(self) -> str:
-        """What keeps the fuse from being seen to."""
+        """What prevents the controller from protecting the fuse."""
         if self._cut_off:
             return HINDRANCES[2]
         blind = any(name.startswith(("inverter", "meter")) for name in self._until)
@@ -99,15 +92,15 @@ class Trouble:
 
     @property
     def names(self) -> str:
-        """The faults that are on."""
+        """The active faults."""
         return ", ".join(self._until) or "no fault"
 
     def all_went_well(self) -> None:
-        """A cycle did, so that the charger is in reach again, unless it hears nothing."""
+        """After a good cycle, the charger is reachable unless a fault cuts it off."""
         self._cut_off = any(name.startswith(CUTS_OFF) for name in self._until)
 
     def minute(self) -> None:
-        """What goes wrong, ends or happens in this minute."""
+        """Start and end faults and events of this minute."""
         for name in [name for name, end in self._until.items() if end <= self.now_s]:
             del self._until[name]
             self._set(FAULTS[name], on=False)
@@ -133,7 +126,7 @@ class Trouble:
             setattr(self._house.faults, name, value if on else Faults.model_fields[name].default)
 
     def _switch_on(self) -> None:
-        """An oven or a heater on one phase."""
+        """Switch on an oven or a heater on one phase."""
         self._tally.events["load switched on"] += 1
         load = [0.0, 0.0, 0.0]
         load[self._rng.randrange(3)] = self._rng.uniform(1000, 3000)
@@ -198,14 +191,14 @@ class Clock:
             self._minute_a = [0.0, 0.0, 0.0]
 
     async def jump_to(self, clock_s: int) -> None:
-        """Let the time until then pass."""
+        """Advance to that simulated second."""
         while self._house.plant.clock_s < clock_s:
             self.second()
         await asyncio.sleep(0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The clock goes on while something runs."""
+        """Let the clock run during the block."""
 
         async def tick() -> None:
             began_s, passed = time.monotonic(), 0
@@ -225,28 +218,8 @@ class Clock:
                 await ticking
 
 
-def remember_site(house: SimulatedHouse, cloud: CloudSpec, mode: str) -> None:
-    """The blocks, as if they had been loaded from the server."""
-    credentials = EaseeCredentials(
-        user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house.api_url
-    )
-    blocks._LOADED[Site.DEFAULT] = Site(
-        Site.DEFAULT,
-        HuaweiInverter(
-            host=house.host, port=house.modbus_port, settle_time_s=0, timeout_s=TIMEOUT_S
-        ),
-        EaseeCharger(
-            charger_id=cloud.charger_id,
-            site_id=cloud.site_id,
-            circuit_id=cloud.circuit_id,
-            credentials=credentials,
-        ),
-        ChargingPolicy.model_validate({"mode": mode}),
-    )
-
-
 def footprint() -> tuple[float, int, int]:
-    """ControllerState in MB, file handles and threads of this process."""
+    """Memory in MB, file handles and threads of this process."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * PAGE / 2**20, len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
@@ -255,7 +228,7 @@ def footprint() -> tuple[float, int, int]:
 async def soak(
     hours: float, interval_s: int, seed: int, travel: time_machine.Traveller
 ) -> tuple[Tally, SimulatedHouse]:
-    """Let it run, a cycle every `interval_s`."""
+    """Run for that long, with a cycle every `interval_s`."""
     from balance import balance
 
     tally, cloud = Tally(), CloudSpec(cloud_delay_s=2, rate_limits=False)
@@ -271,7 +244,8 @@ async def soak(
                 while due_s < end_s:
                     await clock.jump_to(due_s)
                     hour = due_s / 3600 % 24
-                    remember_site(house, cloud, "solar" if 6 <= hour < 22 else "fast")
+                    mode = "solar" if 6 <= hour < 22 else "fast"
+                    blocks._LOADED[Site.DEFAULT] = site_of(house, TIMEOUTS, {"mode": mode})
                     due = MIDNIGHT + timedelta(seconds=due_s)
                     calls = house.cloud.calls["GET /state/{charger}/observations"]
                     async with clock.running():
@@ -295,7 +269,7 @@ async def soak(
 
 
 async def one_cycle(balance: Any, due: datetime, tally: Tally) -> str:
-    """The state in which the cycle that was due then ends."""
+    """Run the cycle that is due and return its final state."""
     try:
         with alone(due):
             async with asyncio.timeout(balance.timeout_seconds):
@@ -310,7 +284,7 @@ async def one_cycle(balance: Any, due: datetime, tally: Tally) -> str:
 
 
 def progress(due_s: int, tally: Tally) -> None:
-    """A line for whoever waits."""
+    """Print a line of progress."""
     memory, handles, threads = tally.hourly[-1]
     print(
         f"{due_s // 3600:>3} h  {dict(tally.outcomes)}  {memory:.0f} MB, {handles} handles, "
@@ -321,10 +295,10 @@ def progress(due_s: int, tally: Tally) -> None:
 
 
 def main() -> None:
-    """Run and print; ends with 1 if a row was lost or a cycle crashed."""
+    """Run and print; exits with 1 if a row was lost or a cycle crashed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24)
-    parser.add_argument("--interval", type=int, default=30, help="seconds from cycle to cycle")
+    parser.add_argument("--interval", type=int, default=30, help="seconds between cycles")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     sys.path[:0] = [str(PROJECT), str(PROJECT / "flows")]

@@ -1,4 +1,4 @@
-"""What happened in a soak, and its table."""
+"""Results of a soak test, and their table."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.settings import Settings
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
-HINDRANCES = ("nothing in the way", "meter unread", "charger out of reach")
+HINDRANCES = ("no obstacle", "meter not read", "charger unreachable")
 
 
 @dataclass(slots=True)
 class Tally:
-    """What happened."""
+    """Results of a soak test."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     due: list[datetime] = field(default_factory=list)
-    """Cycles that ran, by when they were due."""
+    """Due times of the cycles that ran."""
     lost: int = 0
-    """Cycles of which the history has no row."""
+    """Cycles missing in the history."""
     crashes: list[str] = field(default_factory=list)
     over: list[tuple[int, int, str, str]] = field(default_factory=list)
-    """Times above the fuse: when they began, how many s, what was in the way, and all faults."""
+    """Overloads: start, duration in s, obstacle, and active faults."""
     minutes_over: int = 0
-    """Minutes in which the mean current of a phase was above the main fuse."""
+    """Minutes with a phase's mean current above the main fuse."""
     highest_a: float = 0.0
-    """The highest current drawn from the grid on a phase."""
+    """Highest grid current on a phase."""
     longest_recovery: int = 0
-    """Cycles that still failed after the last fault had ended."""
+    """Longest series of failed cycles without a fault."""
     calls_a_minute: Counter[int] = field(default_factory=Counter)
     """Calls for observations by simulated minute."""
     hourly: list[tuple[float, int, int]] = field(default_factory=list)
-    """ControllerState in MB, file handles and threads."""
+    """Memory in MB, file handles and threads."""
 
 
 def rows(
@@ -61,22 +61,22 @@ def rows(
     yield "also", ", ".join(f"{name} {n}" for name, n in tally.events.most_common())
     yield "lost rows", str(tally.lost)
     yield "longest gap between rows", f"{gaps.max():.0f} s"
-    yield "cycles that failed after faults had ended, at most", str(tally.longest_recovery)
+    yield "longest series of failed cycles after a fault", str(tally.longest_recovery)
     yield "minutes above the main fuse", str(tally.minutes_over)
     fuse_a = house.plant.spec.main_fuse_a
     yield "highest current on a phase", f"{tally.highest_a:.1f} A, main fuse {fuse_a:g} A"
     for kind in HINDRANCES:
         lengths = [length for _, length, what, _ in tally.over if what == kind] or [0]
-        yield f"seconds above it, {kind}", f"{sum(lengths)}, at most {max(lengths)} on end"
+        yield f"seconds above it, {kind}", f"{sum(lengths)}, longest {max(lengths)}"
     for name, index in (("memory, MB", 0), ("file handles", 1), ("threads", 2)):
         values = [one[index] for one in memory]
         marks = values[:: max(1, len(values) // 6)]
         yield f"{name}, over time", ", ".join(f"{value:.0f}" for value in [*marks, values[-1]])
     yield "calls to the cloud", ", ".join(f"{name} {n:,}" for name, n in calls.items())
-    yield "calls in the house's own count", f"{house.cloud.calls.total():,}"
-    yield "observations in a minute, at most", str(max(tally.calls_a_minute.values()))
+    yield "calls counted by the simulated cloud", f"{house.cloud.calls.total():,}"
+    yield "most observation calls in a minute", str(max(tally.calls_a_minute.values()))
     yield (
         "car",
-        f"{counters.car_kwh:.1f} kWh, {counters.car_from_grid_kwh:.1f} of them from the grid, "
+        f"{counters.car_kwh:.1f} kWh, {counters.car_from_grid_kwh:.1f} from the grid, "
         f"{house.plant.charger.starts} starts",
     )

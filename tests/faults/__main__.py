@@ -52,7 +52,7 @@ async def _matrix(folder: Path, only: str, with_prefect: bool) -> list[Row]:
         try:
             stack.enter_context(small_disk(folder))
         except PermissionError as error:
-            _CONSOLE.print(f"[red]Without a full and a read-only disk: {error}.[/]")
+            _CONSOLE.print(f"[red]Skipping full and read-only disk: {error}.[/]")
             disk = False
         async with a_scene(folder, with_prefect=with_prefect) as scene:
             for fault in FAULTS:
@@ -83,7 +83,7 @@ async def _outages(folder: Path, only: str, gone_s: Sequence[int]) -> list[Row]:
 
 
 async def _told(name: str, telling: Awaitable[Row]) -> Row:
-    """The row; a red one where it could not be told to its end."""
+    """The row; a red one where it failed."""
     try:
         return await telling
     except (TimeoutError, RuntimeError, StartError) as error:
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(".faults/table.md"))
     parser.add_argument("--only", default="", help="faults with this in their name")
     parser.add_argument("--gone", type=int, nargs="*", default=GONE_S, help="outages in s")
-    parser.add_argument("--alone", action="store_true", help="without Prefect runs: quicker")
+    parser.add_argument("--alone", action="store_true", help="without Prefect runs (faster)")
     arguments = parser.parse_args()
     began_s = time.monotonic()
     interrupt_on_signals()

@@ -1,4 +1,4 @@
-"""All faults of the campaign, each with what the run is to say; and what is done with them."""
+"""All faults of the campaign, with the expected message of the run, and how to inject them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _IN_THE_HOUSE: dict[Moment, Any] = {
     "after the push": "pushed",
 }
 NIGHT_A = 8.8
-"""Without the sun it leaves 14 A to the car."""
+"""Without PV it leaves 14 A for the car."""
 Act = Callable[[Scene], Awaitable[Any] | None]
 
 
 def nothing(scene: Scene) -> None:
-    """For faults that end by themselves."""
+    """For faults that end on their own."""
 
 
 def switch(**faults: Any) -> Act:
-    """Switch faults of the house on."""
+    """Switch on faults of the house."""
 
     def act(scene: Scene) -> None:
         for name, value in faults.items():
@@ -52,23 +52,23 @@ def switch(**faults: Any) -> Act:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault, how it begins and ends, and what the first run that meets it says."""
+    """A fault, how it starts and ends, and the message of the first affected run."""
 
     name: str
     begin: Act
     says: str
     """A pattern for the message."""
     fails: bool = True
-    """Whether the run that meets it ends as Failed."""
+    """Whether the affected run ends as Failed."""
     end: Act = Scene.clear_faults
     moments: tuple[Moment, ...] = MOMENTS
     recovers_s: int = 60
-    """How long it may take until all is well after its end; one cycle more for a doubt."""
+    """Time allowed for recovery after its end, one spare cycle included."""
     needs_small_disk: bool = False
     slow: bool = False
-    """Takes real seconds: for the long form."""
+    """Takes real seconds: only in the long form."""
     spares_open: bool = False
-    """A connection that is open already lives on, so that the run may do its work."""
+    """Open connections survive, so the run may succeed."""
 
 
 def jump(seconds: int) -> Act:
@@ -77,7 +77,7 @@ def jump(seconds: int) -> Act:
 
 
 async def night(scene: Scene) -> None:
-    """It gets dark, the load goes, and the inverter falls asleep."""
+    """Darkness falls, the load ends, and the inverter goes to sleep."""
     scene.load(NIGHT_A)
     scene.home.house.plant.day = DARK
     await scene.next_cycle()
@@ -85,20 +85,20 @@ async def night(scene: Scene) -> None:
 
 
 def day(scene: Scene) -> None:
-    """The sun and the load are back."""
+    """Sun and load return."""
     scene.home.house.plant.day = FAINT
     scene.load(BUSY_A)
     scene.pass_time(10)
 
 
 def go_silent(scene: Scene) -> None:
-    """The charger tells its cloud nothing for 21 minutes."""
+    """The charger reports nothing for 21 minutes."""
     scene.faults.observations_stopped = True
     scene.pass_time(21 * 60)
 
 
 def lock_history(scene: Scene) -> None:
-    """Another process writes, and does not come to an end."""
+    """Another process holds a write transaction."""
     path = Settings().folder / "history.db"
     scene.locking = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     scene.locking.execute("BEGIN IMMEDIATE")
@@ -110,7 +110,7 @@ def unlock_history(scene: Scene) -> None:
 
 
 def wrong_name(**changes: Any) -> Act:
-    """Let a block have a host name that nobody knows; without changes, the right ones."""
+    """Save blocks with an unknown host name; without changes, the right ones."""
 
     async def act(scene: Scene) -> None:
         await scene.home.save(**changes)
@@ -123,7 +123,7 @@ right_names = wrong_name()
 
 
 def fill_disk(scene: Scene) -> None:
-    """Leave no room, also none in SQLite's log of writes, which it keeps to use it again."""
+    """Fill the disk, and empty SQLite's write-ahead log, which it would reuse."""
     with closing(sqlite3.connect(Settings().folder / "history.db")) as history:
         history.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     fill(scene.data_folder)
@@ -142,7 +142,7 @@ def make_writable(scene: Scene) -> None:
 
 
 _REFUSAL: tuple[Moment, ...] = ("before the read", "read to push", "after the push", "between")
-"""A refusal takes the place of the command; it cannot come after that has taken effect."""
+"""A refusal replaces the command; it cannot follow a command that took effect."""
 _EDGES: tuple[Moment, ...] = ("before the read", "between")
 
 FAULTS: tuple[Fault, ...] = (
@@ -221,14 +221,14 @@ FAULTS: tuple[Fault, ...] = (
 
 
 async def act(scene: Scene, how: Act) -> None:
-    """Do it."""
+    """Start or end a fault."""
     done = how(scene)
     if inspect.isawaitable(done):
         await done
 
 
 async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
-    """The fault at the moment, in a cycle that has to lower the current from 14 to 12 A."""
+    """Inject the fault in a cycle that has to lower the current from 14 to 12 A."""
     scene.load(CALM_A)
     for _ in range(4):
         await scene.next_cycle()
@@ -247,15 +247,15 @@ async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
     lost = scene.lost()
     row.lost = f"{lost} cycles" if lost else "nothing"
     if moment == "between":
-        row.check(met.is_completed(), "a fault that is over stopped a run")
+        row.check(met.is_completed(), "a past fault made a run fail")
     elif not (fault.spares_open and met.is_completed()):
-        row.check(met.is_failed() == fault.fails, "the run's state is another")
+        row.check(met.is_failed() == fault.fails, "unexpected state of the run")
         row.check(bool(re.search(fault.says, row.message)), f"it does not say {fault.says!r}")
     row.check("\n" not in row.message, "the message is not one line")
-    row.check(row.recovered_s is not None, "it does not recover in time")
+    row.check(row.recovered_s is not None, "no recovery in time")
     row.check(row.highest_a <= 14, "more current than before")
     row.check(scene.over_fuse_s == over_fuse_s, "above the main fuse")
-    row.check(row.after_a == 12, "not the current that the fuse leaves")
+    row.check(row.after_a == 12, "not the current that the fuse allows")
     row.check(not lost, "cycles are not in the history")
     return row
 
@@ -264,7 +264,7 @@ INTERVAL_BEFORE_S = 20
 
 
 async def _meet(scene: Scene, fault: Fault, moment: Moment) -> list[State[Any]]:
-    """Runs from the beginning of the fault to its end."""
+    """Runs from the start of the fault to its end."""
     if moment == "before the read":
         await act(scene, fault.begin)
         await scene.settle()
@@ -287,9 +287,9 @@ async def _meet(scene: Scene, fault: Fault, moment: Moment) -> list[State[Any]]:
     return runs
 
 
-def _now(begun: Awaitable[Any] | None) -> None:
-    if begun is not None:
-        raise TypeError("this fault cannot begin in the middle of a cycle")
+def _now(started: Awaitable[Any] | None) -> None:
+    if started is not None:
+        raise TypeError("this fault cannot start within a cycle")
 
 
 async def _recover(scene: Scene, fault: Fault) -> float | None:

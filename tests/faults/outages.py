@@ -1,4 +1,4 @@
-"""Faults of the machinery, in real time: a Prefect server, a worker and a house."""
+"""Outages of server and worker in real time, with a real Prefect server, worker and house."""
 
 from __future__ import annotations
 
@@ -18,20 +18,12 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.types._datetime import DateTime
-from pydantic import SecretStr
 
 from easee_load_balancer.history.store import open_history
-from easee_load_balancer.orchestration.blocks import (
-    ChargingPolicy,
-    EaseeCharger,
-    EaseeCredentials,
-    HuaweiInverter,
-    save_site,
-)
+from easee_load_balancer.orchestration.blocks import save_site
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import in_states
-from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.fault_triggers import Trigger
 from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
@@ -40,17 +32,18 @@ from easee_load_balancer.system.processes import Child
 from tests.faults.scene import BUSY_A, CALM_A, FAINT, OFFLINE_A, VOLTS
 from tests.faults.table import Row
 from tests.support.home import SITE
+from tests.support.house_blocks import site_of
 from tests.support.paths import PROJECT
 
 INTERVAL_S = 10
 TTL_S = 1800
 _DOWN_S = 3
-"""Until a worker that was killed is started again."""
+"""Until a killed worker is restarted."""
 
 
 @dataclass(slots=True)
 class Plant:
-    """A house in real time, and the machinery that runs its cycles."""
+    """A house in real time, with the server and worker that run its cycles."""
 
     house: SimulatedHouse
     stack: PrefectStack
@@ -73,13 +66,13 @@ class Plant:
         self.house.plant.extra_load_w = (l1_a * VOLTS, 0.0, 0.0)
 
     def cycles(self, since: datetime) -> pd.DataFrame:
-        """The cycles that were due since then."""
+        """The cycles due since then."""
         history = open_history(f"sqlite:///{self.stack.data_folder / 'history.db'}")
         columns = ["scheduled_at", "at", "outcome", "reason", "run_id"]
         return history.cycles(SITE, since, datetime.now(UTC), columns)
 
     async def good_cycle(self, since: datetime, within_s: float = 90) -> pd.Series:
-        """The first good cycle that read the house since then."""
+        """The first good cycle since then."""
         async with asyncio.timeout(within_s):
             while True:
                 seen = self.cycles(since)
@@ -89,7 +82,7 @@ class Plant:
                 await asyncio.sleep(1)
 
     async def holds(self, amps: float, within_s: float = 60) -> bool:
-        """Whether the charger comes to hold so much."""
+        """Whether the charger reaches this current in time."""
         try:
             async with asyncio.timeout(within_s):
                 while True:
@@ -100,7 +93,7 @@ class Plant:
             return False
 
     async def watch(self) -> None:
-        """Note the highest current; runs until it is cancelled."""
+        """Record the highest current until cancelled."""
         while True:
             self.highest_a = max(self.highest_a, self.held_a)
             await asyncio.sleep(0.2)
@@ -116,7 +109,7 @@ class Plant:
 
 @asynccontextmanager
 async def a_plant(folder: Path) -> AsyncIterator[Plant]:
-    """A house whose current the main fuse limits, with a worker at work."""
+    """A house whose main fuse limits the car, with a running worker."""
     os.environ["PREFECT_WORKER_QUERY_SECONDS"] = "2"
     spec = RunSpec(
         day=FAINT,
@@ -143,23 +136,14 @@ async def a_plant(folder: Path) -> AsyncIterator[Plant]:
 
 
 async def _save_blocks(house: SimulatedHouse) -> None:
-    cloud = CloudSpec()
-    credentials = EaseeCredentials(
-        user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house.api_url
-    )
-    charger = EaseeCharger(
-        charger_id=cloud.charger_id,
-        site_id=cloud.site_id,
-        circuit_id=cloud.circuit_id,
-        credentials=credentials,
-    )
-    inverter = HuaweiInverter(host=house.host, port=house.modbus_port)
-    policy = ChargingPolicy(mode="fast", phases="3", start_interval_s=0)
-    await save_site(SITE, credentials, charger, inverter, policy)
+    policy = {"mode": "fast", "phases": "3", "start_interval_s": 0}
+    site = site_of(house, {}, policy)
+    credentials = site.charger.credentials
+    await save_site(SITE, credentials, site.charger, site.inverter, site.policy)
 
 
 async def _deploy() -> None:
-    """`prefect.yaml`'s cycle at a shorter interval."""
+    """The cycle of `prefect.yaml` at a shorter interval."""
     anchor = DateTime(2026, 1, 1)
     schedule = IntervalSchedule(interval=timedelta(seconds=INTERVAL_S), anchor_date=anchor)
     async with get_client() as client:
@@ -182,7 +166,7 @@ async def _deploy() -> None:
 
 
 async def server_gone(plant: Plant, seconds: int) -> Row:
-    """The server is killed and started again later; the load changes meanwhile."""
+    """The server is killed and restarted later; the load changes meanwhile."""
     await plant.calm()
     row = Row(f"Prefect server gone for {seconds} s", "between", before_a=plant.held_a)
     over_fuse_s, began = plant.over_fuse_s, datetime.now(UTC)
@@ -191,7 +175,7 @@ async def server_gone(plant: Plant, seconds: int) -> Row:
     plant.load(BUSY_A)
     first = await plant.good_cycle(began)
     row.recovered_s = (first["at"] - began).total_seconds()
-    row.check(await plant.holds(12), "the load is not answered")
+    row.check(await plant.holds(12), "no response to the load")
     await asyncio.sleep(max(0.0, seconds - (datetime.now(UTC) - began).total_seconds()))
     await asyncio.to_thread(plant.stack.start_server)
     back = datetime.now(UTC)
@@ -216,7 +200,7 @@ async def server_gone(plant: Plant, seconds: int) -> Row:
 
 
 async def worker_killed(plant: Plant, moment: Trigger | None, name: str) -> Row:
-    """The worker is killed at a moment of the cycle that lowers the current, and started again."""
+    """The worker is killed during the cycle that lowers the current, then restarted."""
     await plant.calm()
     row = Row("worker killed", name, before_a=plant.held_a)
     over_fuse_s, killed = plant.over_fuse_s, asyncio.Event()
@@ -239,42 +223,44 @@ async def worker_killed(plant: Plant, moment: Trigger | None, name: str) -> Row:
     await asyncio.to_thread(plant.stack.start_worker)
     first = await plant.good_cycle(at + timedelta(seconds=1))
     row.recovered_s = (first["at"] - at).total_seconds()
-    row.check(await plant.holds(12), "the load is not answered")
+    row.check(await plant.holds(12), "no response to the load")
     await asyncio.sleep(2 * INTERVAL_S)
     row.after_a, row.highest_a = plant.held_a, plant.highest_a
     row.message = str(plant.cycles(at)["reason"].iloc[-1])
-    row.state = await _what_became_of_it(at)
-    row.lost = "what ran at that moment" if row.state.startswith("Crashed") else "nothing"
+    row.state = await _final_state(at)
+    row.lost = "the run at that time" if row.state.startswith("Crashed") else "nothing"
     row.check(row.highest_a <= 14 and row.after_a == 12, "another current")
-    row.check("another controller" not in row.message, "our own command seems somebody else's")
-    row.check(row.recovered_s < 60, "it takes long")
+    row.check(
+        "another controller" not in row.message, "our own command is taken for another controller's"
+    )
+    row.check(row.recovered_s < 60, "recovery takes too long")
     row.check(plant.over_fuse_s == over_fuse_s, "above the main fuse")
     return row
 
 
-async def _what_became_of_it(at: datetime) -> str:
-    """The state of the run that was under way then."""
+async def _final_state(at: datetime) -> str:
+    """Final state of the run at that time."""
     async with get_client() as client:
         runs = await client.read_flow_runs(flow_run_filter=in_states(StateType.CRASHED))
-    crashed = [run for run in runs if _begun(run) > at - timedelta(seconds=INTERVAL_S)]
+    crashed = [run for run in runs if _started(run) > at - timedelta(seconds=INTERVAL_S)]
     return f"Crashed: {crashed[0].state.message}" if crashed and crashed[0].state else "Completed"
 
 
-def _begun(run: FlowRun) -> datetime:
+def _started(run: FlowRun) -> datetime:
     began = run.start_time or run.expected_start_time
     return datetime.now(UTC) if began is None else datetime.fromtimestamp(began.timestamp(), UTC)
 
 
 async def time_to_live_ends(plant: Plant) -> Row:
-    """The worker is killed and stays away; half an hour passes in the house."""
+    """The worker stays down; half an hour passes in the house."""
     await plant.calm()
-    row = Row("worker killed", "and stays away", before_a=plant.held_a)
+    row = Row("worker killed", "and not restarted", before_a=plant.held_a)
     os.kill(plant.worker.pid, signal.SIGKILL)
     await asyncio.sleep(1)
     plant.house.advance(TTL_S - 300)
     row.check(plant.held_a == 14, "the time to live ended too early")
     plant.house.advance(300)
-    row.check(plant.held_a == OFFLINE_A, "the circuit did not fall back")
+    row.check(plant.held_a == OFFLINE_A, "no fallback current")
     row.state, row.message = "none", f"{plant.held_a:.0f} A after 30 min: offlineMaxCircuitCurrent"
     began = datetime.now(UTC)
     await asyncio.to_thread(plant.stack.start_worker)

@@ -1,4 +1,4 @@
-"""A home in simulated time; flow, clients, servers and history are the real ones."""
+"""A home in simulated time, with the real flow, clients, servers and history."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.home import SITE, Home, a_home
 INTERVAL_S = 30
 VOLTS = 230
 CALM_A, BUSY_A = 12.2, 14.2
-"""Loads on L1 that leave 14 A and 12 A to the car: 23 A usable, 3.4 A come from the roof."""
+"""Loads on L1 that leave 14 A and 12 A to the car: 23 A usable, 3.4 A come from PV."""
 OFFLINE_A = 10.0
 FAINT = Day("faint", pv_w=(3000.0,) * 1440, load_w=(500.0,) * 1440)
 DARK = Day("dark", pv_w=(0.0,) * 1440, load_w=(500.0,) * 1440)
@@ -43,13 +43,13 @@ _NO_TROUBLE = re.compile(r"unknown|resending|Asleep")
 
 @dataclass(slots=True)
 class Scene:
-    """A home, its clock, and what has been seen since the last `forget`."""
+    """A home, its clock, and observations."""
 
     home: Home
     clock: time_machine.Traveller
     data_folder: Path
     with_prefect: bool = True
-    """Else cycles run as they do while the Prefect server is away: quicker."""
+    """Otherwise cycles run as without a Prefect server, which is faster."""
     cycles_due: list[datetime] = field(default_factory=list)
     highest_a: float = 0.0
     locking: sqlite3.Connection | None = None
@@ -60,7 +60,7 @@ class Scene:
 
     @property
     def held_a(self) -> float:
-        """What the charger's circuit holds on L1."""
+        """The circuit current on L1."""
         return self.home.house.plant.charger.dynamic_circuit_current_a[0]
 
     @property
@@ -72,7 +72,7 @@ class Scene:
         self.home.house.plant.extra_load_w = (l1_a * VOLTS, 0.0, 0.0)
 
     def pass_time(self, seconds: int) -> None:
-        """Let the house and the clock go on together."""
+        """Advance the house and the clock together."""
         step_s = 1 if seconds % 10 or seconds <= INTERVAL_S else 10
         for _ in range(seconds // step_s):
             self.clock.shift(step_s)
@@ -80,16 +80,16 @@ class Scene:
             self.highest_a = max(self.highest_a, self.held_a)
 
     def step_clock(self, seconds: int) -> None:
-        """Set this machine's clock; the cloud's goes on as it was."""
+        """Set this machine's clock; the cloud's stays right."""
         self.clock.shift(seconds)
         self.faults.api_clock_ahead_s -= seconds
 
     def clear_faults(self) -> None:
-        """All faults end; clocks stay as they are."""
+        """End all faults; clocks stay."""
         self.faults.replace_with(Faults(api_clock_ahead_s=self.faults.api_clock_ahead_s))
 
     async def settle(self) -> None:
-        """The simulated inverter looks at its faults every 50 ms."""
+        """The simulated inverter checks its faults every 50 ms."""
         await asyncio.sleep(0.12)
 
     async def cycle(self) -> State[Any]:
@@ -110,12 +110,12 @@ class Scene:
         return cast(State[Any], state)
 
     async def next_cycle(self, after_s: int = INTERVAL_S) -> State[Any]:
-        """Some time, then a cycle."""
+        """A cycle after some time."""
         self.pass_time(after_s)
         return await self.cycle()
 
     def lost(self) -> int:
-        """How many of the cycles since the last look are not in the history."""
+        """Cycles since the last call that are missing in the history."""
         history = open_history(Settings().database_url)
         due, self.cycles_due = self.cycles_due, []
         first, last = min(due), max(due)
@@ -127,7 +127,7 @@ class Scene:
 
 
 def is_good(state: State[Any]) -> bool:
-    """Whether the run did all that it should, with everything known."""
+    """Whether the run completed with all values known."""
     return state.is_completed() and not _NO_TROUBLE.search(f"{state.name} {state.message}")
 
 
@@ -136,7 +136,7 @@ async def a_scene(
     data_folder: Path, *, with_prefect: bool = True, **changes: Any
 ) -> AsyncIterator[Scene]:
     """A home whose car charges, limited by the main fuse unless `changes` say otherwise."""
-    # the past: the Prefect server lets no run begin before it is due
+    # in the past: the Prefect server starts no run before it is due
     start = datetime.now(UTC) - timedelta(days=2)
     with time_machine.travel(start) as clock:
         async with a_home(
@@ -157,7 +157,7 @@ async def a_scene(
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of 32 MB at the folder. Raises PermissionError for who may not mount one."""
+    """A file system of 32 MB at the folder. Raises PermissionError without root."""
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
@@ -169,14 +169,14 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 def fill(folder: Path) -> None:
-    """Leave nothing free on the folder's disk."""
+    """Fill the folder's disk."""
     with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
 
 
 def set_read_only(folder: Path, read_only: bool) -> None:
-    """Remount the folder's disk, for which nothing on it may be open for writing."""
+    """Remount the folder's disk; nothing on it may be open for writing."""
     open_history(Settings().database_url).close()
     option = "ro" if read_only else "rw"
     subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)

@@ -1,4 +1,4 @@
-"""What does not fit into one cycle: time to live, main fuse, a lost meter, other hands."""
+"""Scenarios over several cycles: time to live, main fuse, lost meter, other controllers."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ NewScene = Callable[..., AbstractAsyncContextManager[Scene]]
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A row that is told rather than looked up."""
+    """A scenario over several cycles."""
 
     name: str
     tell: Callable[[Scene, Row], Awaitable[None]]
     load_a: float = CALM_A
     from_a: float = 14
-    """What the charger holds at the beginning, with that load."""
+    """The circuit current at the start, with that load."""
     home: dict[str, Any] | None = None
-    """Block fields and the day, where they are others than the campaign's."""
+    """Block fields and day, where they differ from the campaign's."""
 
 
 async def play(stories: Iterable[Story], new_scene: NewScene) -> AsyncIterator[Row]:
-    """Tell them one after the other; those that want another home get it."""
+    """Play all stories, grouped by the home they need."""
     by_home: dict[str, list[Story]] = {}
     for story in stories:
         by_home.setdefault(str(story.home), []).append(story)
@@ -66,7 +66,7 @@ async def _tell(story: Story, scene: Scene) -> Row:
 
 
 async def says(scene: Scene, row: Row, pattern: str, current_a: float, **how: Any) -> None:
-    """The next cycle says so, and the charger holds that current a few seconds later."""
+    """The next cycle reports the pattern; the charger has that current seconds later."""
     state = await scene.next_cycle(**how)
     row.state, row.message = state.name or "", state.message or ""
     row.check(bool(re.search(pattern, row.message)), f"{pattern!r} is not in {row.message!r}")
@@ -75,7 +75,7 @@ async def says(scene: Scene, row: Row, pattern: str, current_a: float, **how: An
 
 
 async def nobody_commands(scene: Scene, row: Row) -> None:
-    """No cycle any more: the time to live ends, and the next cycle goes on."""
+    """Without cycles the time to live ends; the next cycle resumes."""
     scene.load(BUSY_A)
     await scene.next_cycle()
     scene.load(CALM_A)
@@ -121,7 +121,7 @@ async def overload(scene: Scene, row: Row) -> None:
 
 
 async def meter_lost(scene: Scene, row: Row) -> None:
-    """Held for a minute, then the lowest current, a pause after five; on again by itself."""
+    """Unchanged for a minute, then minimum current, paused after five; resumes by itself."""
     scene.faults.meter_offline = True
     await says(scene, row, "unknown for 0 s: grid power", row.before_a)
     await says(scene, row, "unknown for", 6, after_s=60)
@@ -136,7 +136,7 @@ async def meter_lost(scene: Scene, row: Row) -> None:
 
 @asynccontextmanager
 async def app(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody else, logged in at the same cloud."""
+    """Another client of the same cloud."""
     async with httpx.AsyncClient(base_url=scene.home.house.api_url, verify=False) as client:
         await log_in(client)
         yield client
@@ -148,13 +148,13 @@ async def paused_in_app(scene: Scene, row: Row) -> None:
         writes = scene.home.writes
         await says(scene, row, "the Easee app or another controller allows 0 A", 0)
         await says(scene, row, "the Easee app or another controller allows 0 A", 0)
-        row.check(scene.home.writes <= writes + 1, "it fights")
+        row.check(scene.home.writes <= writes + 1, "it overrides the other controller")
         row.check(scene.home.house.plant.car_w == 0, "the car charges")
         await owner.post(f"{CHARGER}/commands/resume_charging")
     scene.pass_time(300)
     row.recovered_s = 30 if is_good(await scene.next_cycle()) else None
     scene.pass_time(5)
-    row.check(scene.held_a > 0, "it does not go on")
+    row.check(scene.held_a > 0, "it does not resume")
 
 
 async def limited_in_app(scene: Scene, row: Row) -> None:
@@ -166,7 +166,7 @@ async def limited_in_app(scene: Scene, row: Row) -> None:
         await owner.post(path, json={"amps": 32})
     row.recovered_s = 30 if is_good(await scene.next_cycle()) else None
     scene.pass_time(5)
-    row.check(scene.held_a == 14, "it does not go on")
+    row.check(scene.held_a == 14, "it does not resume")
 
 
 async def scheduled_in_app(scene: Scene, row: Row) -> None:
@@ -174,7 +174,7 @@ async def scheduled_in_app(scene: Scene, row: Row) -> None:
     charger = scene.home.house.plant.charger
     charger.spec = replace(charger.spec, schedule=(0, 60))
     await says(scene, row, "charger waits for its own schedule", 14)
-    row.check(scene.home.writes == writes, "it fights")
+    row.check(scene.home.writes == writes, "it overrides the other controller")
     row.check(scene.home.house.plant.car_w == 0, "the car charges")
     charger.spec = replace(charger.spec, schedule=None)
     scene.pass_time(60)
@@ -186,7 +186,7 @@ async def equalizer(scene: Scene, row: Row) -> None:
     scene.home.house.plant.charger.equalizer_a = 9.0
     for _ in range(3):
         await says(scene, row, "the Equalizer allows 9 A", 14, after_s=60)
-    row.check(scene.home.writes == writes, "it fights")
+    row.check(scene.home.writes == writes, "it overrides the other controller")
     scene.home.house.plant.charger.equalizer_a = None
     row.recovered_s = 30 if is_good(await scene.next_cycle()) else None
 
@@ -209,15 +209,15 @@ async def another_controller(scene: Scene, row: Row) -> None:
         await says(scene, row, limit, 8)
         scene.load(CALM_A)
         await says(scene, row, limit, 8, after_s=120)
-        row.check(scene.home.writes == writes, "it fights")
+        row.check(scene.home.writes == writes, "it overrides the other controller")
         await set_circuit(32)
     row.recovered_s = 30 if is_good(await scene.next_cycle()) else None
     scene.pass_time(5)
-    row.check(scene.held_a == 14, "it does not go on")
+    row.check(scene.held_a == 14, "it does not resume")
 
 
 STORIES = (
-    Story("nobody commands any more", nobody_commands),
+    Story("no cycles for longer than the time to live", nobody_commands),
     Story("nothing changes for 40 min", renewed),
     Story("main fuse: 20 A more on L1", overload, load_a=0, from_a=16),
     Story("meter lost while charging on sun", meter_lost, load_a=0, from_a=13, home={

@@ -1,16 +1,18 @@
-"""The rows of the campaign, and the table made of them."""
+"""The result table of the campaign."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from easee_load_balancer.reports.markdown import as_table
+
 _LONGEST = 150
 
 
 @dataclass(slots=True)
 class Row:
-    """What one fault at one moment did; `wrong` is empty where all went as it should."""
+    """Result of one fault at one moment; `wrong` is empty if everything was right."""
 
     fault: str
     moment: str
@@ -20,12 +22,12 @@ class Row:
     highest_a: float = 0.0
     after_a: float = 0.0
     recovered_s: float | None = None
-    """Seconds from the end of the fault until a good cycle has set the right current."""
+    """Seconds from the fault's end until a good cycle set the right current."""
     lost: str = "nothing"
     wrong: list[str] = field(default_factory=list)
 
     def check(self, holds: bool, otherwise: str) -> None:
-        """Note what is wrong unless it holds."""
+        """Record a failure unless the condition holds."""
         if not holds:
             self.wrong.append(otherwise)
 
@@ -46,7 +48,7 @@ _HEAD = (
     "run",
     "message",
     "circuit A before, highest, after",
-    "s until all is well",
+    "recovery s",
     "lost",
     "verdict",
 )
@@ -54,5 +56,4 @@ _HEAD = (
 
 def markdown(rows: Iterable[Row]) -> str:
     """The table."""
-    lines = [_HEAD, ("---",) * len(_HEAD), *(row.cells for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return as_table(_HEAD, "l" * len(_HEAD), [row.cells for row in rows]) + "\n"

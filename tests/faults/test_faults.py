@@ -1,4 +1,4 @@
-"""The fault campaign's short form; `make faults` is the whole of it."""
+"""The short form of the fault campaign; `make faults` runs all of it."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ALONE: dict[str, tuple[Moment, ...]] = {
 }
 
 
-async def test_faults_under_prefect(tmp_path: Path) -> None:
+async def test_cycles_recover_from_faults_under_prefect(tmp_path: Path) -> None:
     async with a_scene(tmp_path) as scene:
         by_name = {fault.name: fault for fault in FAULTS}
         rows = [await try_out(scene, by_name[name], at) for name, at in UNDER_PREFECT.items()]
     assert not [row for row in rows if row.wrong], f"\n{markdown(rows)}"
 
 
-async def test_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cycles_recover_from_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_SQLITE_BUSY_S", 0.2)
     rows = []
     async with a_scene(tmp_path, with_prefect=False) as scene:
@@ -53,7 +53,9 @@ async def test_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not [row for row in rows if row.wrong], f"\n{markdown(rows)}"
 
 
-async def test_faults_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cycles_recover_from_disk_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "disk"
     monkeypatch.setenv("EASEE_BALANCER_DATA_FOLDER", str(folder))
     rows = []
@@ -68,7 +70,7 @@ async def test_faults_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not [row for row in rows if row.wrong], f"\n{markdown(rows)}"
 
 
-async def test_stories(tmp_path: Path) -> None:
+async def test_scenarios_over_several_cycles(tmp_path: Path) -> None:
     new_scene = partial(a_scene, tmp_path, with_prefect=False)
     rows = [row async for row in play(STORIES, new_scene)]
     assert len(rows) == len(STORIES)
