@@ -8,10 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from easee_load_balancer.cli import app
+from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei import registers
 from easee_load_balancer.simulation.huawei.registers import Today
-from easee_load_balancer.simulation.plant.charger import ChargerSpec, OpMode
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 from tests.support.simulated_house import logged_in, observed
@@ -27,10 +28,10 @@ async def test_second_charger_shares_the_circuit_and_has_no_car() -> None:
         site = (await api.get("/api/chargers/EH123457/site")).json()
         (circuit,) = site["circuits"]
         assert [one["id"] for one in circuit["chargers"]] == ["EH123456", "EH123457"]
-        assert (await observed(api, 109))[109] != OpMode.DISCONNECTED
+        assert (await observed(api, 109))[109] != ChargerMode.DISCONNECTED
         answer = await api.get("/state/EH123457/observations", params={"ids": "109,120"})
         assert {one["id"]: one["value"] for one in answer.json()["observations"]} == {
-            109: OpMode.DISCONNECTED,
+            109: ChargerMode.DISCONNECTED,
             120: 0,
         }
         assert (await api.get("/state/EH999999/observations")).status_code == 404

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from easee_load_balancer.simulation.plant.charger import OpMode
+from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.simulation.plant.cloud_lag import (
     CAR_POWER_KW,
     VOLTAGE_V,
@@ -42,7 +42,7 @@ _NO_CAR: dict[int, Value] = {
     96: 50,
     100: "A",
     103: False,
-    109: int(OpMode.DISCONNECTED),
+    109: int(ChargerMode.DISCONNECTED),
 }
 """What a charger without a car reports."""
 
@@ -147,12 +147,12 @@ def _limits(plant: Plant) -> dict[int, Value]:
 
 def _charging(plant: Plant) -> dict[int, Value]:
     charger, car = plant.charger, plant.car
-    charging = charger.op_mode is OpMode.CHARGING
+    charging = charger.op_mode is ChargerMode.CHARGING
     heartbeat = plant.clock_s // _HEARTBEAT_S
     return {
         76: int(car.plugged_in),
         77: int(charging),
-        96: charger.reason_for_no_current,
+        96: int(charger.reason_for_no_current),
         100: "C" if charging else "B" if car.plugged_in else "A",
         103: car.plugged_in,
         109: int(charger.op_mode),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from easee_load_balancer.measurements import PhaseValues
 from easee_load_balancer.simulation.plant.plant import (
     BatterySpec,
     Counters,
@@ -21,8 +22,6 @@ from easee_load_balancer.simulation.plant.plant import (
 
 Words = dict[int, int]
 """Registers by address."""
-
-PhaseValues = tuple[float | None, float | None, float | None]
 
 DARK_W = 10.0
 """Below this the strings yield nothing and the status is "no irradiation"."""
@@ -43,7 +42,6 @@ _BUS_V = 640.0
 _FREQUENCY_HZ = 50.0
 _REACTIVE_VAR = 65.0
 _TIME_ZONE_MIN = 60
-_PACK_WH = 5_000.0
 _DAY_S = 86_400
 
 
@@ -147,7 +145,6 @@ class Today:
     number: int
     midnight: Counters
     """The plant's counters at midnight."""
-    peak_w: float = 0.0
 
     @classmethod
     def begin(cls, plant: Plant, first_day_s: int) -> Today:
@@ -155,14 +152,14 @@ class Today:
         number, second = divmod(plant.clock_s, _DAY_S)
         morning_kwh = sum(plant.day.pv_at(60 * at) for at in range(second // 60)) / 60_000
         midnight = replace(plant.counters, pv_kwh=plant.counters.pv_kwh - morning_kwh)
-        return cls(first_day_s, number, midnight, max(0.0, plant.inverter_ac_w))
+        return cls(first_day_s, number, midnight)
 
     def at(self, plant: Plant) -> Today:
         """Today now; a new day starts at midnight."""
         number = plant.clock_s // _DAY_S
-        if number != self.number:
-            return Today(self.first_day_s, number, replace(plant.counters), plant.inverter_ac_w)
-        return replace(self, peak_w=max(self.peak_w, plant.inverter_ac_w))
+        if number == self.number:
+            return self
+        return Today(self.first_day_s, number, replace(plant.counters))
 
 
 def fixed(spec: HouseSpec) -> Words:
@@ -218,17 +215,7 @@ def _battery_settings(spec: BatterySpec) -> Words:
         (37052, 10, "HV2140054321"),
         (37814, 15, "V100R002C00SPC127"),
     )
-    for pack in range(_packs(spec)):
-        start = 38200 + 42 * pack
-        words |= _encode_text(
-            (start, 10, f"HV21400600{pack + 1:02d}"), (start + 10, 15, "V100R002C00SPC127")
-        )
-        words |= _encode((47750 + pack, U16, 1, "", "pack number", pack + 1))
     return words
-
-
-def _packs(spec: BatterySpec) -> int:
-    return max(1, min(round(spec.capacity_wh / _PACK_WH), 3))
 
 
 def inverter(plant: Plant, today: Today) -> Words:
@@ -245,7 +232,6 @@ def inverter(plant: Plant, today: Today) -> Words:
         *((32016 + 2 * at, I16, 10, "V", "string voltage", string_v) for at in range(_STRINGS)),
         *((32017 + 2 * at, I16, 100, "A", "string current", string_a) for at in range(_STRINGS)),
         (32064, I32, 1, "W", "DC input power", pv_w),
-        (32078, I32, 1, "W", "peak of the day", today.peak_w),
         (32080, I32, 1, "W", "active power", ac_w),
         (32082, I32, 1, "var", "reactive power", 0),
         (32084, I16, 1000, "", "power factor", 1.0),
@@ -255,7 +241,6 @@ def inverter(plant: Plant, today: Today) -> Words:
         (32088, U16, 1000, "MOhm", "insulation", 3.0),
         (32089, U16, 1, "", "device status", STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID),
         (32090, U16, 1, "", "fault code", 0),
-        (32091, U32, 1, "s", "start-up time", _start_up_s(plant, now_s)),
         (32093, U32, 1, "s", "shutdown time", None),
         (32095, I32, 1, "W", "active power, fast", ac_w),
         (32106, U32, 100, "kWh", "total yield", total_kwh),
@@ -265,15 +250,6 @@ def inverter(plant: Plant, today: Today) -> Words:
         (40000, U32, 1, "s", "system time", now_s),
     )
     return words | _inverter_output(plant)
-
-
-def _start_up_s(plant: Plant, now_s: int) -> int | None:
-    """When irradiation last started the inverter (device's clock); None on a dark day."""
-    wakes_min = next((at for at in range(1440) if plant.day.pv_at(60 * at) >= DARK_W), None)
-    if wakes_min is None:
-        return None
-    ago_s = (plant.clock_s - 60 * wakes_min) % _DAY_S
-    return now_s - ago_s
 
 
 def _inverter_output(plant: Plant) -> Words:
@@ -295,7 +271,7 @@ def _inverter_output(plant: Plant) -> Words:
 
 
 def battery(plant: Plant, today: Today) -> Words:
-    """The battery as unit 1, as all units together and per pack; empty without a battery."""
+    """The battery as unit 1 and as all units together; empty without a battery."""
     if plant.battery is None:
         return {}
     charge_w, soc_pct = plant.battery_charge_w, plant.battery.soc_pct
@@ -304,7 +280,7 @@ def battery(plant: Plant, today: Today) -> Words:
     discharged = DISCHARGED_BEFORE_KWH + plant.counters.discharged_kwh
     charged_today = plant.counters.charged_kwh - today.midnight.charged_kwh
     discharged_today = plant.counters.discharged_kwh - today.midnight.discharged_kwh
-    words = _encode(
+    return _encode(
         (37000, U16, 1, "", "unit 1: status", running),
         (37001, I32, 1, "W", "unit 1: power", charge_w),
         (37003, U16, 10, "V", "unit 1: bus voltage", _BUS_V),
@@ -326,21 +302,6 @@ def battery(plant: Plant, today: Today) -> Words:
         (37784, U32, 100, "kWh", "charged today", charged_today),
         (37786, U32, 100, "kWh", "discharged today", discharged_today),
     )
-    packs = _packs(plant.battery.spec)
-    for pack in range(packs):
-        start = 38200 + 42 * pack
-        words |= _encode(
-            (start + 28, U16, 1, "", "pack: status", running),
-            (start + 29, U16, 10, "%", "pack: state of charge", soc_pct),
-            (start + 33, I32, 1, "W", "pack: power", charge_w / packs),
-            (start + 35, U16, 10, "V", "pack: voltage", _BUS_V),
-            (start + 36, I16, 10, "A", "pack: current", charge_w / packs / _BUS_V),
-            (start + 38, U32, 100, "kWh", "pack: charged", charged / packs),
-            (start + 40, U32, 100, "kWh", "pack: discharged", discharged / packs),
-            (38452 + 2 * pack, I16, 10, "°C", "pack: highest temperature", 25.5),
-            (38453 + 2 * pack, I16, 10, "°C", "pack: lowest temperature", 23.5),
-        )
-    return words
 
 
 def meter(sample: MeterSample | None, phases: int) -> Words:

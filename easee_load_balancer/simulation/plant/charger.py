@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from enum import IntEnum
+
+from easee_load_balancer.measurements import MIN_CURRENT_A, ChargerMode
+from easee_load_balancer.measurements import ReasonForNoCurrent as Reason
 
 Phases = tuple[float, float, float]
 
-MIN_CURRENT_A = 6.0
-"""Below this a car cannot charge (IEC 61851)."""
-
 _NO_LIMIT_A = 40.0
 _WAIT_AT_MINIMUM_S = 300
-
-
-class OpMode(IntEnum):
-    """`chargerOpMode` of the Easee API."""
-
-    DISCONNECTED = 1
-    AWAITING_START = 2
-    CHARGING = 3
-    COMPLETED = 4
-    READY_TO_CHARGE = 6
-    AWAITING_AUTHENTICATION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +109,8 @@ class Charger:
         self.dynamic_charger_current_a = spec.max_current_a
         self.output_current_a = 0.0
         self.output_phases = 0
-        self.op_mode = OpMode.READY_TO_CHARGE
-        self.reason_for_no_current = 0
+        self.op_mode = ChargerMode.READY_TO_CHARGE
+        self.reason_for_no_current = Reason.NONE
         self.starts = 0
         self.phase_changes = 0
         self._rng = rng
@@ -163,7 +151,7 @@ class Charger:
         self.car.step(clock_s, self.output_current_a)
         if self.car.current_a > 0 and not was_drawing:
             self.starts += 1
-        self._report(clock_s)
+        self.op_mode, self.reason_for_no_current = self._mode_and_reason(clock_s)
 
     def within_schedule(self, clock_s: int) -> bool:
         """Whether the charger's own schedule, if any, allows charging now."""
@@ -260,30 +248,27 @@ class Charger:
             self._waiting_until_s = 0
         self.output_current_a, self.output_phases = allowed_a, phases
 
-    def _report(self, clock_s: int) -> None:
+    def _mode_and_reason(self, clock_s: int) -> tuple[ChargerMode, Reason]:
         car = self.car
         if not car.plugged_in:
-            self.op_mode, self.reason_for_no_current = OpMode.DISCONNECTED, 50
-        elif not self.authorized:
-            self.op_mode, self.reason_for_no_current = OpMode.AWAITING_AUTHENTICATION, 55
-        elif not self.enabled:
-            self.op_mode, self.reason_for_no_current = OpMode.AWAITING_START, 53
-        elif not self.within_schedule(clock_s):
-            self.op_mode, self.reason_for_no_current = OpMode.AWAITING_START, 54
-        elif car.full:
-            self.op_mode, self.reason_for_no_current = OpMode.COMPLETED, 79
-        elif self.output_current_a == 0:
-            circuit_low = min(self.dynamic_circuit_current_a[:1]) < MIN_CURRENT_A
-            self.op_mode = OpMode.AWAITING_START
-            self.reason_for_no_current = 2 if circuit_low else 52
-        elif car.current_a == 0:
-            self.op_mode, self.reason_for_no_current = OpMode.READY_TO_CHARGE, 79
-        else:
-            self.op_mode = OpMode.CHARGING
-            self.reason_for_no_current = self._limit_reason()
-
-    def _limit_reason(self) -> int:
+            return ChargerMode.DISCONNECTED, Reason.NO_CAR
+        if not self.authorized:
+            return ChargerMode.AWAITING_AUTHENTICATION, Reason.AUTHORIZATION_REQUIRED
+        if not self.enabled:
+            return ChargerMode.AWAITING_START, Reason.DISABLED
+        if not self.within_schedule(clock_s):
+            return ChargerMode.AWAITING_START, Reason.SCHEDULE
+        if car.full:
+            return ChargerMode.COMPLETED, Reason.CAR_NOT_CHARGING
+        if self.output_current_a == 0:
+            circuit_low = self.dynamic_circuit_current_a[0] < MIN_CURRENT_A
+            return ChargerMode.AWAITING_START, (
+                Reason.CIRCUIT_CURRENT_TOO_LOW if circuit_low else Reason.CHARGER_CURRENT_TOO_LOW
+            )
+        if car.current_a == 0:
+            return ChargerMode.READY_TO_CHARGE, Reason.CAR_NOT_CHARGING
         if self.equalizer_a is not None and self.equalizer_a == self.output_current_a:
-            return 28
-        limited_by_charger = self.dynamic_charger_current_a < self.dynamic_circuit_current_a[0]
-        return 78 if limited_by_charger else 27
+            return ChargerMode.CHARGING, Reason.LIMITED_BY_EQUALIZER
+        by_charger = self.dynamic_charger_current_a < self.dynamic_circuit_current_a[0]
+        limit = Reason.LIMITED_BY_CHARGER if by_charger else Reason.LIMITED_BY_CIRCUIT
+        return ChargerMode.CHARGING, limit

@@ -12,7 +12,6 @@ from typing import ClassVar, Protocol
 
 from easee_load_balancer.measurements import (
     CAR_CURRENTS_OBSERVED,
-    ChargerMode,
     ChargerState,
     InverterReading,
     Setpoint,
@@ -90,7 +89,7 @@ class ReportedCharger:
         return ChargerState(
             taken_at=now,
             online=True,
-            mode=ChargerMode(value["mode"]),
+            mode=value["mode"],
             car_w=value["car_w"],
             output_current_a=value["output_current_a"],
             output_phases=value["output_phases"],
