@@ -67,7 +67,7 @@ async def _matrix(folder: Path, only: str, with_prefect: bool) -> list[Row]:
 
 
 async def _outages(folder: Path, only: str, gone_s: Sequence[int]) -> list[Row]:
-    told: dict[str, list[Callable[[Plant], Awaitable[Row]]]] = {
+    outages: dict[str, list[Callable[[Plant], Awaitable[Row]]]] = {
         "main fuse: 20 A more on L1": [overload],
         "worker killed": [
             *(partial(worker_killed, moment=moment, name=name) for moment, name in KILLS),
@@ -75,17 +75,17 @@ async def _outages(folder: Path, only: str, gone_s: Sequence[int]) -> list[Row]:
         ],
         "Prefect server gone": [partial(server_gone, seconds=seconds) for seconds in gone_s],
     }
-    wanted = [(name, tell) for name, rows in told.items() if only in name for tell in rows]
+    wanted = [(name, outage) for name, rows in outages.items() if only in name for outage in rows]
     if not wanted:
         return []
     async with a_plant(folder) as plant:
-        return [_show(await _told(name, tell(plant))) for name, tell in wanted]
+        return [_show(await _row_of(name, outage(plant))) for name, outage in wanted]
 
 
-async def _told(name: str, telling: Awaitable[Row]) -> Row:
+async def _row_of(name: str, outage: Awaitable[Row]) -> Row:
     """The row; a red one where it failed."""
     try:
-        return await telling
+        return await outage
     except (TimeoutError, RuntimeError, StartError) as error:
         return Row(name, "", wrong=[f"{type(error).__name__} {error}"])
 

@@ -27,7 +27,7 @@ class Story:
     """A scenario over several cycles."""
 
     name: str
-    tell: Callable[[Scene, Row], Awaitable[None]]
+    play: Callable[[Scene, Row], Awaitable[None]]
     load_a: float = CALM_A
     from_a: float = 14
     """The circuit current at the start, with that load."""
@@ -43,10 +43,10 @@ async def play(stories: Iterable[Story], new_scene: NewScene) -> AsyncIterator[R
     for group in by_home.values():
         async with new_scene(**(group[0].home or {})) as scene:
             for story in group:
-                yield await _tell(story, scene)
+                yield await _play(story, scene)
 
 
-async def _tell(story: Story, scene: Scene) -> Row:
+async def _play(story: Story, scene: Scene) -> Row:
     scene.load(story.load_a)
     for _ in range(20):
         await scene.next_cycle()
@@ -55,7 +55,7 @@ async def _tell(story: Story, scene: Scene) -> Row:
             break
     row = Row(story.name, "", before_a=scene.held_a)
     over_fuse_s, scene.highest_a = scene.over_fuse_s, scene.held_a
-    await story.tell(scene, row)
+    await story.play(scene, row)
     row.after_a, row.highest_a = scene.held_a, scene.highest_a
     if "fuse" not in story.name:
         row.check(scene.over_fuse_s == over_fuse_s, "above the main fuse")
@@ -74,7 +74,7 @@ async def says(scene: Scene, row: Row, pattern: str, current_a: float, **how: An
     row.check(scene.held_a == current_a, f"{scene.held_a} A instead of {current_a} A")
 
 
-async def nobody_commands(scene: Scene, row: Row) -> None:
+async def time_to_live_ends(scene: Scene, row: Row) -> None:
     """Without cycles the time to live ends; the next cycle resumes."""
     scene.load(BUSY_A)
     await scene.next_cycle()
@@ -217,7 +217,7 @@ async def another_controller(scene: Scene, row: Row) -> None:
 
 
 STORIES = (
-    Story("no cycles for longer than the time to live", nobody_commands),
+    Story("no cycles for longer than the time to live", time_to_live_ends),
     Story("nothing changes for 40 min", renewed),
     Story("main fuse: 20 A more on L1", overload, load_a=0, from_a=16),
     Story("meter lost while charging on sun", meter_lost, load_a=0, from_a=13, home={

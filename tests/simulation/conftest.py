@@ -11,6 +11,6 @@ from tests.support.simulated_house import Running, logged_in
 
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
-    """A house whose clock stands still, and a client with a token."""
+    """A house with a stopped clock, and a client with a token."""
     async with logged_in() as both:
         yield both

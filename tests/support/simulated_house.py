@@ -1,4 +1,4 @@
-"""A house whose clock stands still, and a client of its API."""
+"""A house with a stopped clock, and a client of its API."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def log_in(api: httpx.AsyncClient) -> None:
 async def logged_in(
     cloud: CloudSpec | None = None, house: HouseSpec | None = None, speed: int = 0
 ) -> AsyncIterator[Running]:
-    """A house without battery whose clock stands still, and a client with a token."""
+    """A house without battery and with a stopped clock, and a client with a token."""
     spec = RunSpec(
         speed=speed,
         cloud=cloud or CloudSpec(cloud_delay_s=0),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from easee_load_balancer.measurements import MIN_CURRENT_A, ChargerMode
 from easee_load_balancer.measurements import ReasonForNoCurrent as Reason
 
-Phases = tuple[float, float, float]
+PerPhase = tuple[float, float, float]
 
 _NO_LIMIT_A = 40.0
 _WAIT_AT_MINIMUM_S = 300
@@ -33,8 +33,8 @@ class ChargerSpec:
     """Fixed limits and behaviour of the charger and its circuit; currents in A."""
 
     max_current_a: float = 32.0
-    circuit_max_current_a: Phases = (16.0, 16.0, 16.0)
-    offline_max_current_a: Phases = (16.0, 16.0, 16.0)
+    circuit_max_current_a: PerPhase = (16.0, 16.0, 16.0)
+    offline_max_current_a: PerPhase = (16.0, 16.0, 16.0)
     cable_current_a: float = 32.0
     phase_mode: int = 2
     """1 single phase, 2 automatic, 3 three phases."""
@@ -88,7 +88,7 @@ class Car:
 @dataclass(frozen=True, slots=True)
 class _Command:
     due_s: int
-    circuit_a: Phases | None
+    circuit_a: PerPhase | None
     charger_a: float | None
     expires_s: int | None
 
@@ -105,7 +105,7 @@ class Charger:
         self.smart_charging = False
         self.equalizer_a: float | None = None
         """Limit of the vendor's own load balancer."""
-        self.dynamic_circuit_current_a: Phases = (_NO_LIMIT_A,) * 3
+        self.dynamic_circuit_current_a: PerPhase = (_NO_LIMIT_A,) * 3
         self.dynamic_charger_current_a = spec.max_current_a
         self.output_current_a = 0.0
         self.output_phases = 0
@@ -121,7 +121,7 @@ class Charger:
         self._waiting_until_s = 0
         self._phases_before = 0
 
-    def command_circuit(self, clock_s: int, current_a: Phases, ttl_s: int | None) -> None:
+    def command_circuit(self, clock_s: int, current_a: PerPhase, ttl_s: int | None) -> None:
         """Set the dynamic circuit current per phase; `ttl_s` None = no end."""
         p1, p2, p3 = (float(int(amps)) for amps in current_a)
         self._queue(clock_s, (p1, p2, p3), None, ttl_s)
@@ -162,7 +162,7 @@ class Charger:
         return begin <= now < end if begin < end else now >= begin or now < end
 
     @property
-    def limit_a(self) -> Phases:
+    def limit_a(self) -> PerPhase:
         """Lowest of all limits on each phase, before the 6 A rule."""
         shared = min(
             self.spec.max_current_a,
@@ -177,13 +177,13 @@ class Charger:
             min(shared, circuit[2], dynamic[2]),
         )
 
-    def car_phase_current_a(self) -> Phases:
+    def car_phase_current_a(self) -> PerPhase:
         """What the car draws on L1, L2, L3."""
         drawn, phases = self.car.current_a, min(self.output_phases, self.car.spec.phases)
         return (drawn, drawn if phases >= 2 else 0.0, drawn if phases >= 3 else 0.0)
 
     def _queue(
-        self, clock_s: int, circuit_a: Phases | None, charger_a: float | None, ttl_s: int | None
+        self, clock_s: int, circuit_a: PerPhase | None, charger_a: float | None, ttl_s: int | None
     ) -> None:
         due_s = clock_s + self._rng.randint(*self.spec.command_delay_s)
         self._commands.append(

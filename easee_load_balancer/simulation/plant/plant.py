@@ -10,7 +10,13 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-from easee_load_balancer.simulation.plant.charger import Car, CarSpec, Charger, ChargerSpec, Phases
+from easee_load_balancer.simulation.plant.charger import (
+    Car,
+    CarSpec,
+    Charger,
+    ChargerSpec,
+    PerPhase,
+)
 from easee_load_balancer.simulation.plant.day import Weather
 
 _ASLEEP_AFTER_DARK_S = 600
@@ -41,7 +47,7 @@ class HouseSpec:
     phases: int = 3
     """1 = one-phase house and inverter: everything is on L1."""
     meter_phases: int | None = None
-    """Phases that the meter measures, L1 first; None = all of the house, 0 = no meter.
+    """PerPhase that the meter measures, L1 first; None = all of the house, 0 = no meter.
 
     Its energy counters always cover the whole house.
     """
@@ -57,8 +63,8 @@ class HouseSpec:
 class MeterSample:
     """Values of the grid meter; per phase, export positive."""
 
-    grid_export_w: Phases
-    voltage_v: Phases
+    grid_export_w: PerPhase
+    voltage_v: PerPhase
     exported_kwh: float
     imported_kwh: float
 
@@ -118,7 +124,7 @@ class Plant:
     clients that read them.
     """
 
-    LOAD_SHARE: Phases = (0.45, 0.30, 0.25)
+    LOAD_SHARE: PerPhase = (0.45, 0.30, 0.25)
     """Distribution of the household's load over three phases."""
 
     def __init__(
@@ -135,15 +141,15 @@ class Plant:
         self.car = Car(spec.car, rng)
         self.charger = Charger(spec.charger, self.car, rng)
         self.counters = Counters()
-        self.extra_load_w: Phases = (0.0, 0.0, 0.0)
+        self.extra_load_w: PerPhase = (0.0, 0.0, 0.0)
         """An additional load per phase, for tests of the main fuse."""
         self.pv_w = day.pv_at(start_s)
         self.load_w = day.load_at(start_s)
         self.car_w = 0.0
         self.battery_charge_w = 0.0
         self.inverter_ac_w = 0.0
-        self.grid_export_phase_w: Phases = (0.0, 0.0, 0.0)
-        self.voltage_v: Phases = (230.0, 230.0, 230.0)
+        self.grid_export_phase_w: PerPhase = (0.0, 0.0, 0.0)
+        self.voltage_v: PerPhase = (230.0, 230.0, 230.0)
         self._dark_s = _ASLEEP_AFTER_DARK_S if self.pv_w < _DARK_W else 0
         self._samples: deque[MeterSample] = deque(
             maxlen=spec.meter_delay_s // spec.meter_refresh_s + 1
@@ -181,7 +187,7 @@ class Plant:
         if self.clock_s % self.spec.meter_refresh_s == 0 or not self._samples:
             self._sample()
 
-    def _consumption_w(self) -> Phases:
+    def _consumption_w(self) -> PerPhase:
         """House and car on each phase."""
         extra = self.extra_load_w
         base_w = self.day.load_at(self.clock_s)

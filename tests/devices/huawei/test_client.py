@@ -202,14 +202,6 @@ async def test_battery_that_refuses_its_counters_is_read_without_them(
         assert reading.charged_kwh is None
 
 
-async def test_plant_without_battery_has_no_battery_power() -> None:
-    async with an_inverter(HouseSpec(battery=None)) as (inverter, _, _, _):
-        reading = await inverter.read()
-    assert reading.battery_charge_w == 0
-    assert reading.battery_soc_pct is None
-    assert not reading.has_battery
-
-
 async def test_one_phase_meter_knows_only_l1() -> None:
     async with an_inverter(HouseSpec(phases=1)) as (inverter, _, plant, _):
         reading = await inverter.read()
@@ -299,18 +291,20 @@ async def test_known_battery_that_refuses_is_unknown() -> None:
         plant.battery = None
         await asyncio.sleep(0.1)
         reading = await inverter.read()
-    assert reading.battery_charge_w is None or reading.has_battery
+    assert (reading.has_battery, reading.battery_charge_w) == (True, None)
 
 
-async def test_mixed_up_answer_does_not_invent_a_battery() -> None:
+async def test_plant_without_battery_has_none_also_after_a_mixed_up_answer() -> None:
     async with an_inverter(HouseSpec(battery=None)) as (inverter, _, _, faults):
-        await inverter.read()
+        readings = [await inverter.read()]
         faults.modbus = "implausible"
         with pytest.raises(InverterImplausible):
             await inverter.read()
         faults.modbus = None
-        reading = await inverter.read()
-    assert (reading.has_battery, reading.battery_charge_w) == (False, 0.0)
+        readings.append(await inverter.read())
+    for reading in readings:
+        assert (reading.has_battery, reading.battery_charge_w) == (False, 0.0)
+        assert reading.battery_soc_pct is None
 
 
 async def test_wrong_unit_id_is_named() -> None:
