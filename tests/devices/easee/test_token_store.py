@@ -86,9 +86,9 @@ async def test_expiring_tokens_are_refreshed_once_for_all_processes(
 
 
 async def test_short_lived_tokens_are_refreshed_before_they_expire(tmp_path: Path) -> None:
-    async with a_house(token_lifetime_s=0.8) as house, a_client(house.api_url, tmp_path) as easee:
+    async with a_house(token_lifetime_s=2) as house, a_client(house.api_url, tmp_path) as easee:
         await easee.state(CHARGER)
-        await asyncio.sleep(0.65)
+        await asyncio.sleep(1.6)
         await easee.state(CHARGER)
         assert (house.cloud.tokens.logins, house.cloud.tokens.refreshes) == (1, 1)
         assert house.cloud.calls[OBSERVATIONS] == 2

@@ -38,7 +38,11 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
 from easee_load_balancer.simulation.huawei import registers
-from easee_load_balancer.simulation.huawei.modbus_server import InverterServer, InverterSpec
+from easee_load_balancer.simulation.huawei.modbus_server import (
+    INVERTER_REFRESH_S,
+    InverterServer,
+    InverterSpec,
+)
 from easee_load_balancer.simulation.huawei.registers import (
     CHARGED_BEFORE_KWH,
     DISCHARGED_BEFORE_KWH,
@@ -289,7 +293,8 @@ async def test_known_battery_that_refuses_is_unknown() -> None:
     async with an_inverter() as (inverter, _, plant, _):
         assert (await inverter.read()).has_battery
         plant.battery = None
-        await asyncio.sleep(0.1)
+        for _ in range(INVERTER_REFRESH_S):
+            plant.step()
         reading = await inverter.read()
     assert (reading.has_battery, reading.battery_charge_w) == (True, None)
 

@@ -85,7 +85,7 @@ def request(transaction: int, address: int, count: int, unit: int = 1, function:
 
 async def reply(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
     """Transaction id, unit id and PDU of the next frame."""
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         transaction, protocol, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
         assert protocol == 0
         return transaction, unit, await reader.readexactly(length - 1)
@@ -101,13 +101,13 @@ async def says_nothing(reader: asyncio.StreamReader) -> bool:
 
 
 async def is_reset(reader: asyncio.StreamReader) -> bool:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         (ended,) = await asyncio.gather(reader.read(1), return_exceptions=True)
     return isinstance(ended, ConnectionResetError)
 
 
 async def eventually(happened: Callable[[], Awaitable[bool]], expected: bool = True) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         while True:
             if await happened() is expected:
                 return
@@ -184,7 +184,7 @@ async def test_requests_may_come_in_pieces_or_together() -> None:
 async def test_bytes_that_are_not_modbus_end_the_connection(nonsense: bytes) -> None:
     async with connected() as (house, reader, writer):
         writer.write(nonsense)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             with suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()
@@ -361,7 +361,7 @@ async def test_implausible_replies_have_the_right_length() -> None:
 
 async def test_garbage_is_sent_on_connecting_and_in_replies() -> None:
     async with connected("garbage") as (_house, reader, writer):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             assert (await reader.readline()).startswith(b"SSH-")
             writer.write(request(1, 37100, 1))
             assert (await reader.readline()).startswith(b"HTTP/")
@@ -372,7 +372,7 @@ async def test_stop_resets_open_connections(fault: ModbusFault | None) -> None:
     async with connected(fault) as (house, reader, writer):
         writer.write(request(1, 37100, 1))
         await asyncio.sleep(0.02)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await house.server.stop()
             with pytest.raises(ConnectionResetError):
                 await reader.read()
