@@ -127,7 +127,7 @@ async def test_a_failed_push_is_not_remembered_as_done() -> None:
     async with a_home(circuit_id=99) as home:
         state = await home.cycle()
         assert state.is_failed()
-        assert "does not know this charger, site or circuit" in (state.message or "")
+        assert "Unknown charger, site or circuit" in (state.message or "")
         await home.save()
         assert (await home.cycle()).is_completed()
         assert home.circuit_current_a == (16.0, 16.0, 16.0)
