@@ -1,4 +1,4 @@
-"""Local days, months and years: 23, 24 or 25 hours to a day."""
+"""Local days, months and years; a day has 23, 24 or 25 hours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Whole local days from `first` to `last`, both included."""
+    """Whole local days from `first` to `last`, inclusive."""
 
     kind: Literal["day", "month", "year", "range"]
     first: date
@@ -24,10 +24,10 @@ class Period:
     zone: ZoneInfo
 
     @classmethod
-    def asked(
+    def requested(
         cls, day: date | None, last_day: date | None, kind: PeriodKind, time_zone: str
     ) -> Period:
-        """What a person asks for; yesterday without a day. Raises ConfigurationError."""
+        """The requested period; yesterday without a day. Raises ConfigurationError."""
         zone = time_zone_called(time_zone)
         first = day or datetime.now(zone).date() - _DAY
         if last_day is None:
@@ -35,11 +35,11 @@ class Period:
         try:
             return cls.between(first, last_day, zone)
         except ValueError as error:
-            raise ConfigurationError(f"There is nothing to sum up: {error}.") from None
+            raise ConfigurationError(f"There are no days to sum up: {error}.") from None
 
     @classmethod
-    def lately(cls, first: date | None, last: date | None, time_zone: str) -> Period:
-        """From `first` to `last`, by default yesterday and the six days before.
+    def recent(cls, first: date | None, last: date | None, time_zone: str) -> Period:
+        """From `first` to `last`; by default yesterday and the six days before.
 
         Raises ConfigurationError.
         """
@@ -48,11 +48,11 @@ class Period:
         try:
             return cls.between(first or last - 6 * _DAY, last, zone)
         except ValueError as error:
-            raise ConfigurationError(f"There is nothing to replay: {error}.") from None
+            raise ConfigurationError(f"There are no days to replay: {error}.") from None
 
     @classmethod
     def around(cls, day: date, kind: PeriodKind, zone: ZoneInfo) -> Period:
-        """The day itself, or the whole month or year that it is in."""
+        """The day itself, or its month or year."""
         first = last = day
         if kind == "month":
             first = day.replace(day=1)
@@ -63,19 +63,19 @@ class Period:
 
     @classmethod
     def between(cls, first: date, last: date, zone: ZoneInfo) -> Period:
-        """Any days. Raises ValueError when they end before they begin."""
+        """Any days. Raises ValueError if they end before they begin."""
         if last < first:
             raise ValueError(f"the last day ({last}) is before the first ({first})")
         return cls("day" if first == last else "range", first, last, zone)
 
     @property
     def days(self) -> list[date]:
-        """Each of its days."""
+        """All its days."""
         return [self.first + index * _DAY for index in range((self.last - self.first).days + 1)]
 
     @property
     def title(self) -> str:
-        """The period for people: Sunday 21 June 2026, June 2026, 2026, or first to last."""
+        """The period in words: Sunday 21 June 2026, June 2026, 2026, or first to last."""
         if self.kind == "year":
             return f"{self.first:%Y}"
         if self.kind == "month":
@@ -95,6 +95,6 @@ def time_zone_called(name: str) -> ZoneInfo:
 
 
 def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """The first moment of a local day and of the next, in UTC."""
+    """The start of a local day and of the next, in UTC."""
     start, end = (datetime.combine(midnight, time(), zone) for midnight in (day, day + _DAY))
     return start.astimezone(UTC), end.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""What another policy would have made of past days: started by hand."""
+"""What another policy would have made of recorded days: started by hand."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from easee_load_balancer.backtest.policy_change import PolicyChange
+from easee_load_balancer.backtest.result import Backtest
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.blocks import Site, Tariff
 from easee_load_balancer.periods import Period
-from easee_load_balancer.reports.backtest_page import Backtest
-from tasks.backtest import csv_past, past_days, publish_backtest, replay_days
+from tasks.backtest import load_csv_days, load_recorded_days, publish_backtest, replay_days
 from tasks.run import completed, failed
 
 Kwh = Annotated[float | None, Field(gt=0, le=500)]
@@ -31,31 +32,34 @@ async def backtest(
     site: str = Site.DEFAULT,
     time_zone: str = "Europe/Stockholm",
 ) -> State[None]:
-    """Replay past days under another policy, and show what that would have changed.
+    """Replay recorded days under another policy, and show what that would have changed.
 
     Args:
-        change: What is different from the policy as it is; what is left empty stays.
-        first_day: The first local day; without any days, the last seven.
-        last_day: The last one; yesterday when left out.
-        csv: Instead of the history: lines of time,pv_w,load_w, or the path of such a file.
-        car_kwh: What a car takes that was not seen full; as much as there is when left out.
-        battery_kwh: Capacity of the house battery; as the history tells when left out.
+        change: What is different from the current policy; empty fields stay as they are.
+        first_day: The first local day. Without first and last day: the last seven days.
+        last_day: The last local day; yesterday if empty.
+        csv: Used instead of the history: lines of time,pv_w,load_w, or the path of such a file.
+        car_kwh: Energy that fills a car that was not seen full; unlimited if empty.
+        battery_kwh: Capacity of the house battery; estimated from the history if empty.
         site: Name of the blocks that describe the home.
-        time_zone: IANA name of the home's time zone, which decides when a day begins.
+        time_zone: IANA name of the home's time zone; it decides when a day begins.
     """
     try:
         setup = await Site.load(site)
         changed = change.applied_to(setup.policy)
         policy = PolicyChange().applied_to(setup.policy)
-        period = Period.lately(first_day, last_day, time_zone)
+        period = Period.recent(first_day, last_day, time_zone)
         if csv:
-            past = await csv_past(csv, period, car_kwh, battery_kwh)
-            period = Period.between(min(past[0]), max(past[0]), period.zone)
+            recorded = await load_csv_days(csv, period, car_kwh, battery_kwh)
+            period = Period.between(min(recorded.days), max(recorded.days), period.zone)
         else:
-            past = await past_days(site, period, policy.mode, car_kwh, battery_kwh)
-        days = await replay_days(site, past, policy, changed)
-        said = str(change) if changed != policy else ""
-        headline = await publish_backtest(Backtest(site, period, policy, said, past[1], days))
+            recorded = await load_recorded_days(site, period, policy.mode, car_kwh, battery_kwh)
+        days = await replay_days(site, recorded, policy, changed)
+        description = str(change) if changed != policy else ""
+        prices = await Tariff.of_site(site) or Prices()
+        headline = await publish_backtest(
+            Backtest(site, period, description, recorded.house, days, prices)
+        )
     except BalancerError as error:
         return await failed(str(error))
     return await completed(headline, None)

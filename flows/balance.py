@@ -22,7 +22,7 @@ from easee_load_balancer.errors import (
     HistoryError,
     InvalidAnswer,
 )
-from easee_load_balancer.history.store import Cycle
+from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import Site, SiteName
 from easee_load_balancer.reports.cycle_text import cycle_line
@@ -31,7 +31,7 @@ from easee_load_balancer.system.settings import Settings
 from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
 from tasks.failures import Failures
-from tasks.history import Past, known_past, load_past, record_cycle
+from tasks.history import StoredState, load_state, record_cycle, state_in_memory
 from tasks.inverter import read_inverter
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
@@ -65,7 +65,7 @@ async def balance(
 async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[Decision]:
     """Read, decide, push and record; what fails on the way is unknown to the steps after it."""
     failures = Failures()
-    past = await failures.or_else(known_past(setup.name), load_past(setup.name))
+    past = await failures.or_else(state_in_memory(setup.name), load_state(setup.name))
     if past.last is not None and past.last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
     state = _state_before(past, run.started_at, lost=bool(failures)).after_crash(record.pending)
@@ -105,7 +105,7 @@ async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[D
     return await completed(decision.reason, decision, name="Asleep" if inverter.asleep else None)
 
 
-def _state_before(past: Past, now: datetime, *, lost: bool) -> ControllerState:
+def _state_before(past: StoredState, now: datetime, *, lost: bool) -> ControllerState:
     """The state that the last cycle left; `lost` when it cannot be read and is not known here."""
     if past.last is None:
         return ControllerState.lost(now) if lost else ControllerState()
@@ -113,7 +113,7 @@ def _state_before(past: Past, now: datetime, *, lost: bool) -> ControllerState:
 
 
 async def _boost(
-    past: Past, now: datetime, charger: ChargerState, failures: Failures
+    past: StoredState, now: datetime, charger: ChargerState, failures: Failures
 ) -> Boost | None:
     """The boost that counts for this cycle; as last recorded where the history fails."""
     if past.boost is None:

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.history.boosts import CANCELLED, SUPERSEDED, BoostRow
+from easee_load_balancer.history.boosts import CANCELLED, SUPERSEDED
+from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import MIN_CURRENT_A
 from easee_load_balancer.orchestration.blocks import Site
 from tasks.boost import begin_boost, find_boost, follow_boost

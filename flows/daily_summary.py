@@ -1,4 +1,4 @@
-"""The energy of a day, shortly after its end; any day, month or year at any other time."""
+"""The energy of yesterday, every night; of any day, month or year on request."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ async def daily_summary(
     time_zone: str = "Europe/Stockholm",
     csv: bool = False,
 ) -> State[Energy]:
-    """Sum up where the energy of a local day, or of more of them, came from and went to.
+    """Sum up where the energy of one or more local days came from and where it went.
 
     Args:
         site: Name of the blocks that describe the home.
-        day: The local day, or the first of several; yesterday when left out.
+        day: The local day, or the first of several; yesterday if empty.
         last_day: The last of several days.
-        period: month or year: all of the one that the day is in.
-        time_zone: IANA name of the home's time zone, which decides when a day begins.
-        csv: Also write a CSV file to the data folder: one day cycle by cycle, more day by day.
+        period: day, or the whole month or year around the day.
+        time_zone: IANA name of the home's time zone; it decides when a day begins.
+        csv: Also write a CSV file to the data folder: one day cycle by cycle, several day by day.
     """
     try:
-        span = Period.asked(day, last_day, period, time_zone)
+        span = Period.requested(day, last_day, period, time_zone)
         summary = await sum_up_energy(site, span, await Tariff.of_site(site))
         headline = await draw_and_publish(summary)
         if csv:
-            get_run_logger().info("Written to %s", await export_csv(summary))
+            get_run_logger().info("CSV written to %s", await export_csv(summary))
     except BalancerError as error:
         return await failed(str(error))
     return await completed(headline, summary.total)

@@ -1,4 +1,4 @@
-"""Replaying past days, in processes of their own."""
+"""Replaying recorded days, in processes of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from prefect import task
@@ -17,68 +18,70 @@ from prefect.artifacts import (
     aupdate_progress_artifact,
 )
 
-from easee_load_balancer.backtest.recorded_days import (
-    AROUND,
-    COLUMNS,
-    Clues,
-    Recorded,
-    csv_days,
-    recorded_day,
-)
-from easee_load_balancer.backtest.replay import ENDLESS_KWH, House, PastDay, replay
+from easee_load_balancer.backtest.house_estimator import HouseEstimator
+from easee_load_balancer.backtest.recorded_days import COLUMNS, RecordedDay, csv_days, recorded_day
+from easee_load_balancer.backtest.replay import UNLIMITED_KWH, HouseModel, ReplayDay, replay
+from easee_load_balancer.backtest.result import Backtest, Replayed
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.power_flows import MARGIN
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.periods import Period, bounds
 from easee_load_balancer.reports.backtest_charts import backtest_picture
-from easee_load_balancer.reports.backtest_page import Backtest, Replayed, headline, markdown
+from easee_load_balancer.reports.backtest_page import headline, markdown
 from easee_load_balancer.simulation.plant.closed_loop import Outcome
 from easee_load_balancer.system.settings import Settings
 
 _LONG_DAYS = 3
-"""More days than this have a progress bar."""
+"""Longer backtests have a progress bar."""
 _NICE = 10
 """Control cycles come first."""
 
-Past = tuple[dict[date, Recorded], House]
+
+class RecordedDays(NamedTuple):
+    """Recorded days, and the house they were recorded in."""
+
+    days: dict[date, RecordedDay]
+    house: HouseModel
 
 
-@task(name="look into history", task_run_name="look into {period.title}", tags=["history"],
+@task(name="load recorded days", task_run_name="load {period.title}", tags=["history"],
       persist_result=False)  # fmt: skip
-async def past_days(
+async def load_recorded_days(
     site: str, period: Period, mode: str, car_kwh: float | None, battery_kwh: float | None
-) -> Past:
-    """The measured days of the period, and the house that they tell of."""
-    history, clues = open_history(Settings().database_url), Clues()
+) -> RecordedDays:
+    """The measured days of the period, and the house as estimated from them."""
+    history, estimator = open_history(Settings().database_url), HouseEstimator()
     days = {}
     for day in period.days:
         one = await asyncio.to_thread(
-            _past_day, history, site, period, day, mode, car_kwh or ENDLESS_KWH, clues
+            _recorded_day, history, site, period, day, mode, car_kwh or UNLIMITED_KWH, estimator
         )
         if one is not None:
             days[day] = one
-    return days, clues.house(battery_kwh)
+    return RecordedDays(days, estimator.house(battery_kwh))
 
 
 @task(name="read csv", task_run_name="read csv", timeout_seconds=120, persist_result=False)
-async def csv_past(
+async def load_csv_days(
     csv: str, period: Period, car_kwh: float | None, battery_kwh: float | None
-) -> Past:
+) -> RecordedDays:
     """The days of a CSV text or file."""
-    days = await asyncio.to_thread(csv_days, csv, period.first, period.zone, car_kwh or ENDLESS_KWH)
-    return days, Clues().house(battery_kwh)
+    kwh = car_kwh or UNLIMITED_KWH
+    days = await asyncio.to_thread(csv_days, csv, period.first, period.zone, kwh)
+    return RecordedDays(days, HouseEstimator().house(battery_kwh))
 
 
 @task(name="replay days", task_run_name="replay {site}", persist_result=False)
 async def replay_days(
-    site: str, past: Past, policy: Policy, changed: Policy
+    site: str, recorded: RecordedDays, policy: Policy, changed: Policy
 ) -> Mapping[date, Replayed]:
-    """Each day under both policies, as many at a time as there are processors."""
-    days, house = past
+    """Each day under both policies, one per processor at a time."""
+    days, house = recorded
     policies = (policy,) if policy == changed else (policy, changed)
     bar = await _Bar.begin(site, len(days) * len(policies))
     outcomes: dict[tuple[date, int], Outcome] = {}
-    # fork would copy a process with threads, and whatever they hold
+    # fork would copy a process with threads and their locks
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(os.cpu_count(), context, initializer=os.nice, initargs=(_NICE,))
     try:
@@ -100,7 +103,7 @@ async def replay_days(
 @task(name="publish backtest", task_run_name="publish {test.period.title}", timeout_seconds=120,
       persist_result=False)  # fmt: skip
 async def publish_backtest(test: Backtest) -> str:
-    """Show it in the Prefect UI, under one key per site; its headline."""
+    """Publish the page in the Prefect UI, under one key per site; returns its headline."""
     page = await asyncio.to_thread(lambda: markdown(test, backtest_picture(test)))
     await acreate_markdown_artifact(
         page, key=f"backtest-{test.site}", description=f"{test.period.title}: {headline(test)}"
@@ -111,35 +114,35 @@ async def publish_backtest(test: Backtest) -> str:
 async def _replay(
     pool: ProcessPoolExecutor,
     key: tuple[date, int],
-    day: PastDay,
-    house: House,
+    day: ReplayDay,
+    house: HouseModel,
     policy: Policy,
 ) -> tuple[tuple[date, int], Outcome]:
     loop = asyncio.get_running_loop()
     return key, await loop.run_in_executor(pool, replay, day, house, policy)
 
 
-def _past_day(
+def _recorded_day(
     history: History,
     site: str,
     period: Period,
     day: date,
     mode: str,
     car_kwh: float,
-    clues: Clues,
-) -> Recorded | None:
+    estimator: HouseEstimator,
+) -> RecordedDay | None:
     start, end = bounds(day, period.zone)
-    cycles = history.cycles(site, start - AROUND, end + AROUND, COLUMNS)
+    cycles = history.cycles(site, start - MARGIN, end + MARGIN, COLUMNS)
     if len(cycles) < 2:
         return None
-    clues.add(cycles)
+    estimator.add(cycles)
     before = history.cycle_before(site, start)
     state = ControllerState.model_validate(before.controller_state) if before else ControllerState()
     return recorded_day(cycles, day, period.zone, state, mode, car_kwh)
 
 
 class _Bar:
-    """A progress bar, where there are so many days that one is wanted."""
+    """The progress bar of a long backtest."""
 
     def __init__(self, jobs: int, artifact: UUID | None) -> None:
         self._jobs, self._artifact, self._shown = jobs, artifact, 0
@@ -148,8 +151,8 @@ class _Bar:
     async def begin(cls, site: str, jobs: int) -> _Bar:
         if jobs <= 2 * _LONG_DAYS:
             return cls(jobs, None)
-        about = f"{jobs} days to replay"
-        return cls(jobs, await acreate_progress_artifact(0.0, f"backtest-{site}-progress", about))
+        key, description = f"backtest-{site}-progress", f"{jobs} days to replay"
+        return cls(jobs, await acreate_progress_artifact(0.0, key, description))
 
     async def show(self, done: int) -> None:
         percent = 100 * done // self._jobs

@@ -13,8 +13,9 @@ from prefect.exceptions import ObjectNotFound
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.boosts import CANCELLED, BoostRow, Boosts
+from easee_load_balancer.history.boosts import CANCELLED, Boosts
 from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.orchestration.worker.offline import due_alone
 from easee_load_balancer.system.settings import Settings

@@ -1,4 +1,4 @@
-"""Remembering cycles."""
+"""Loading and recording cycles."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from typing import TypeVar
 
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.boosts import BoostRow
-from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import BoostRow, Cycle
 from easee_load_balancer.history.write_buffer import WriteBuffer, open_write_buffer
 from easee_load_balancer.orchestration.blocks import EaseeCharger
 from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
-_LONGEST_S = 7.0
+_TIMEOUT_S = 7.0
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What a cycle finds in the history."""
+class StoredState:
+    """What a cycle takes over from the ones before."""
 
     last: Cycle | None
     """The cycle that ran last."""
     boost: BoostRow | None
-    """The boost under way."""
+    """The active boost."""
 
 
-@step(name="load past", task_run_name="load past", timeout_seconds=8)
-async def load_past(site: str) -> Past:
-    """The cycle that ran last, and the boost under way."""
-    return await in_time(lambda: Past(_write_buffer().last_cycle(site), _boost(site)))
+@step(name="load state", task_run_name="load state", timeout_seconds=8)
+async def load_state(site: str) -> StoredState:
+    """The cycle that ran last, and the active boost."""
+    return await in_time(lambda: StoredState(_write_buffer().last_cycle(site), _boost(site)))
 
 
-def known_past(site: str) -> Past:
-    """What this process knows by itself, for when the history cannot be asked: no boost."""
-    return Past(_write_buffer().last_known(site), None)
+def state_in_memory(site: str) -> StoredState:
+    """What this process remembers while the history is unavailable; boosts are not among it."""
+    return StoredState(_write_buffer().last_known(site), None)
 
 
 @step(name="record cycle", task_run_name="record cycle", timeout_seconds=8)
 async def record_cycle(cycle: Cycle, charger: EaseeCharger) -> None:
-    """Store the cycle and how often its cloud was called; storing it again replaces it.
+    """Store the cycle and the number of calls to the cloud; storing it again replaces it.
 
-    What fails is stored by the next cycle.
+    If this fails, the next cycle stores it.
     """
     cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
     calls = cloud.calls.copy()
@@ -54,16 +54,13 @@ async def record_cycle(cycle: Cycle, charger: EaseeCharger) -> None:
 
 
 async def in_time(use: Callable[[], _T]) -> _T:
-    """Use the history in a thread, which goes on alone when it takes too long.
-
-    Raises HistoryError.
-    """
+    """Use the history in a thread. Raises HistoryError after a time-out; the thread goes on."""
     try:
-        async with asyncio.timeout(_LONGEST_S):
+        async with asyncio.timeout(_TIMEOUT_S):
             return await asyncio.to_thread(use)
     except TimeoutError:
         raise HistoryError(
-            f"The history did not answer within {_LONGEST_S:.0f} s. Is its disk or server busy?"
+            f"The history did not respond within {_TIMEOUT_S:.0f} s. Is its disk or server busy?"
         ) from None
 
 

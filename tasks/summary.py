@@ -12,14 +12,8 @@ from prefect.artifacts import acreate_markdown_artifact
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.periods import Period
-from easee_load_balancer.reports.summary import (
-    DayDetail,
-    Summary,
-    look_into,
-    sum_up,
-    write_day_csv,
-    write_days_csv,
-)
+from easee_load_balancer.reports.csv_export import write_day_csv, write_days_csv
+from easee_load_balancer.reports.summary import DayDetail, Summary, day_detail, sum_up
 from easee_load_balancer.reports.summary_charts import bars_picture, day_picture
 from easee_load_balancer.reports.summary_page import headline, markdown
 from easee_load_balancer.system.settings import Settings
@@ -33,7 +27,7 @@ from easee_load_balancer.system.settings import Settings
     persist_result=False,
 )
 async def sum_up_energy(site: str, period: Period, prices: Prices | None) -> Summary:
-    """The accounts of each day, which are stored as well."""
+    """The energy totals of each day; complete days are stored."""
     now = datetime.now(UTC)
     history = open_history(Settings().database_url)
     return await asyncio.to_thread(sum_up, history, site, period, prices, now)
@@ -46,7 +40,7 @@ async def sum_up_energy(site: str, period: Period, prices: Prices | None) -> Sum
     persist_result=False,
 )
 async def draw_and_publish(summary: Summary) -> str:
-    """Show the summary in the Prefect UI, under one key per site and length; its headline."""
+    """Publish the page in the Prefect UI, under one key per site and kind; returns its headline."""
     page = await asyncio.to_thread(_page, summary)
     kind = summary.period.kind
     await acreate_markdown_artifact(
@@ -65,7 +59,7 @@ async def draw_and_publish(summary: Summary) -> str:
     persist_result=False,
 )
 async def export_csv(summary: Summary) -> Path:
-    """Write a day cycle by cycle, or more days day by day; where to."""
+    """Write one day cycle by cycle, or several days day by day; returns the path."""
     return await asyncio.to_thread(_export, summary)
 
 
@@ -74,7 +68,7 @@ def _export(summary: Summary) -> Path:
     days = f"{period.first}" if period.kind == "day" else f"{period.first}-to-{period.last}"
     path = Settings().folder / "summaries" / f"{summary.site}-{days}.csv"
     if period.kind == "day":
-        write_day_csv(_look_into(summary), period, path)
+        write_day_csv(_detail(summary), period, path)
     else:
         write_days_csv(summary, path)
     return path
@@ -85,10 +79,10 @@ def _page(summary: Summary) -> str:
         return markdown(summary, None)
     if summary.period.kind != "day":
         return markdown(summary, bars_picture(summary))
-    detail = _look_into(summary)
+    detail = _detail(summary)
     return markdown(summary, day_picture(detail, summary.period.zone), detail)
 
 
-def _look_into(summary: Summary) -> DayDetail:
+def _detail(summary: Summary) -> DayDetail:
     history = open_history(Settings().database_url)
-    return look_into(history, summary.site, summary.period, datetime.now(UTC))
+    return day_detail(history, summary.site, summary.period, datetime.now(UTC))

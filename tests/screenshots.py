@@ -17,12 +17,12 @@ from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import save_demo_blocks
-from easee_load_balancer.history.store import History
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.plant.plant import BatterySpec
 from easee_load_balancer.system.processes import HOST, free_port
 from tests.benchmarks.cycle import ended_cycles, reschedule
 from tests.support.browser import Browser, browser
+from tests.support.history import insert
 from tests.support.paths import PROJECT
 from tests.support.simulated_day import DAY, Troubles, watch_day
 
@@ -71,11 +71,8 @@ def main() -> None:
             *("--modbus-port", str(modbus_port), "--api-port", str(api_port), "--speed", "4"),
         )
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
-        history = History(f"sqlite:///{stack.data_folder / 'history.db'}")
-        history.record_all(
-            watch_day(DAY, "variable", battery=BatterySpec(), troubles=Troubles()).cycles
-        )
-        history.close()
+        watched = watch_day(DAY, "variable", battery=BatterySpec(), troubles=Troubles())
+        insert(f"sqlite:///{stack.data_folder / 'history.db'}", watched.cycles)
         with temporary_settings({PREFECT_API_URL: stack.api_url}):
             asyncio.run(save_demo_blocks(f"http://{HOST}:{api_port}", modbus_port))
             stack.deploy()

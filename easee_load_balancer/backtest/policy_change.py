@@ -1,4 +1,4 @@
-"""A form with every field of the policy, each of them optional."""
+"""A form with all fields of the policy, each of them optional."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _with_optional(fields_of: type[BaseModel]) -> Callable[[type[_AnyModel]], ty
 
 
 def _may_stay_empty(schema: dict[str, Any]) -> None:
-    """Let the form show inputs that may stay empty, not choices between two types."""
+    """Show inputs that may stay empty instead of a choice between two types."""
     for name, field in schema["properties"].items():
         kinds = [kind for kind in field.pop("anyOf") if kind != {"type": "null"}]
         schema["properties"][name] = field | kinds[0]
@@ -44,29 +44,29 @@ def _may_stay_empty(schema: dict[str, Any]) -> None:
 
 @_with_optional(Policy)
 class PolicyChange(BaseModel):
-    """What is different from the policy of the site; what is left empty stays as it is."""
+    """What is different from the policy of the site; empty fields stay as they are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_may_stay_empty)
 
     def applied_to(self, policy: Policy) -> Policy:
-        """The policy with these changes. Raises ConfigurationError where they do not fit."""
+        """The policy with these changes. Raises ConfigurationError if it is not valid."""
         fields = {name: getattr(policy, name) for name in Policy.model_fields}
         try:
             return Policy.model_validate(fields | self._given)
         except ValidationError as error:
-            told = "; ".join(one["msg"] for one in error.errors(include_input=False))
-            raise ConfigurationError(f"The changed policy cannot work: {told}.") from None
+            reasons = "; ".join(one["msg"] for one in error.errors(include_input=False))
+            raise ConfigurationError(f"The changed policy is not valid: {reasons}.") from None
 
     def __str__(self) -> str:
-        """The changes for people: phases 3, start delay 30 s."""
-        return ", ".join(_said(name, value) for name, value in self._given.items())
+        """The changes in words: phases 3, start threshold 30 s at minimum current."""
+        return ", ".join(_in_words(name, value) for name, value in self._given.items())
 
     @property
     def _given(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True)
 
 
-def _said(name: str, value: object) -> str:
+def _in_words(name: str, value: object) -> str:
     title = Policy.model_fields[name].title or name
     unit = _UNIT.search(title)
     title = _UNIT.sub("", title)

@@ -1,6 +1,6 @@
-"""A day again under another policy: the same sun and house, the control law, a modelled car.
+"""A day replayed under a policy: the same PV and house load, the control law, a modelled car.
 
-Pure Python without pandas: this is what runs in processes of its own, a day each.
+Pure Python without pandas: each day runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 
 STEP_S = 10
-"""Length of a sample of sun and load."""
-ENDLESS_KWH = 1000.0
+"""Length of a sample of PV power and house load."""
+UNLIMITED_KWH = 1000.0
 _NO_LIMIT_W = 1e9
 
 
@@ -46,18 +46,18 @@ class PolicyLaw:
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
-    """A car that is plugged in; seconds since midnight."""
+class PlugInInterval:
+    """A time for which a car is plugged in; seconds since midnight."""
 
     since_s: int
     until_s: int
-    wants_kwh: float = ENDLESS_KWH
-    """What it takes until it is full."""
+    needed_kwh: float = UNLIMITED_KWH
+    """What fills the car."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Sun and household of a day in W, a sample every `STEP_S`."""
+    """PV power and house load of a day in W, a sample every `STEP_S`."""
 
     name: str
     pv_w: Sequence[float]
@@ -73,38 +73,38 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """What is known of the house in which days are replayed."""
+class HouseModel:
+    """Battery and car with which days are replayed."""
 
     battery: BatterySpec | None = None
     car: CarSpec = field(default_factory=lambda: CarSpec(max_current_a=32.0))
-    one_phase: bool = False
-    """The charger can do no more than one phase."""
 
 
 @dataclass(frozen=True, slots=True)
-class PastDay:
-    """A day to be replayed."""
+class ReplayDay:
+    """The inputs of a replay."""
 
     start: datetime
     length_s: int
     samples: Samples
-    stays: tuple[Stay, ...]
+    plug_ins: tuple[PlugInInterval, ...]
     interval_s: int = 30
     soc_pct: float | None = None
-    """State of charge at its beginning."""
+    """State of charge at the start."""
     state: ControllerState = field(default_factory=ControllerState)
-    """What the last cycle before it left."""
+    """What the cycle before the day left."""
 
 
-def replay(day: PastDay, house: House, policy: Policy) -> Outcome:
-    """The day under that policy."""
+def replay(day: ReplayDay, house: HouseModel, policy: Policy) -> Outcome:
+    """Replay the day under the policy."""
     battery = house.battery
     if battery is not None and day.soc_pct is not None:
         battery = replace(battery, start_soc_pct=day.soc_pct)
-    charger = ChargerSpec(circuit_max_current_a=(32.0,) * 3, grid_type=3 if house.one_phase else 1)
     spec = HouseSpec(
-        car=house.car, charger=charger, rated_w=_NO_LIMIT_W, main_fuse_a=policy.main_fuse_a
+        car=house.car,
+        charger=ChargerSpec(circuit_max_current_a=(32.0,) * 3),
+        rated_w=_NO_LIMIT_W,
+        main_fuse_a=policy.main_fuse_a,
     )
     return run_day(
         PolicyLaw(policy, day.interval_s, state=day.state),
@@ -115,24 +115,24 @@ def replay(day: PastDay, house: House, policy: Policy) -> Outcome:
         hours=day.length_s / 3600,
         start=day.start,
         held=day.state.setpoint or Setpoint(0),
-        each_second=_Driver(day.stays),
+        each_second=_PlugInSchedule(day.plug_ins),
     )
 
 
-class _Driver:
-    """Plugs cars in and out."""
+class _PlugInSchedule:
+    """Plugs the car in and out."""
 
-    def __init__(self, stays: Sequence[Stay]) -> None:
-        self._coming = list(stays)
+    def __init__(self, intervals: Sequence[PlugInInterval]) -> None:
+        self._ahead = list(intervals)
         self._until_s = 0
-        """When the car that is here leaves."""
+        """When the car leaves."""
 
     def __call__(self, plant: Plant) -> None:
         now_s, car = plant.clock_s, plant.car
         if car.plugged_in and now_s >= self._until_s:
             car.unplug()
-        if self._coming and now_s >= self._coming[0].since_s:
-            stay = self._coming.pop(0)
-            self._until_s = stay.until_s
-            car.spec = replace(car.spec, energy_needed_kwh=stay.wants_kwh)
+        if self._ahead and now_s >= self._ahead[0].since_s:
+            interval = self._ahead.pop(0)
+            self._until_s = interval.until_s
+            car.spec = replace(car.spec, energy_needed_kwh=interval.needed_kwh)
             plant.charger.plug_in()

@@ -36,7 +36,8 @@ from easee_load_balancer.errors import (
     InverterError,
     InverterUnreachable,
 )
-from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.reports.cycle_text import charger_rows, inverter_rows

@@ -1,4 +1,4 @@
-"""The boosts in the history: any worker's next cycle obeys the one under way."""
+"""The boosts in the history: the next cycle of any worker applies the active one."""
 
 from __future__ import annotations
 
@@ -8,44 +8,23 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
-from sqlalchemy.types import JSON
+from sqlalchemy.orm import Session
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.history.migrations import Base, UtcDateTime
+from easee_load_balancer.history.tables import BoostRow
 
 SUPERSEDED = "another boost began"
 CANCELLED = "cancelled"
 
 
-class BoostRow(Base):
-    """One boost; it is under way until it has ended."""
-
-    __tablename__ = "boosts"
-
-    run_id: Mapped[str] = mapped_column(primary_key=True)
-    """The flow run that asked for it."""
-    site: Mapped[str] = mapped_column(index=True)
-    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    ended_by: Mapped[str | None]
-    """Why it ended."""
-    state: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-    @property
-    def boost(self) -> Boost:
-        """The boost as last recorded."""
-        return Boost.model_validate(self.state)
-
-
 class Boosts:
-    """The table of boosts. Every method raises HistoryError when the database does not work."""
+    """The table of boosts. Every method raises HistoryError if the database fails."""
 
     def __init__(self, session: Callable[[str], AbstractContextManager[Session]]) -> None:
         self._session = session
 
     def begin(self, site: str, run_id: str, boost: Boost) -> BoostRow:
-        """Store a new boost, which ends the one under way."""
+        """Store a new boost; it ends the active one."""
         row = BoostRow(
             run_id=run_id,
             site=site,
@@ -71,16 +50,16 @@ class Boosts:
             return session.scalar(query.order_by(BoostRow.started_at.desc()).limit(1))
 
     def of_run(self, run_id: str) -> BoostRow | None:
-        """The boost that this flow run asked for, under way or not."""
+        """The boost that this flow run started, active or ended."""
         with self._session("read") as session:
             return session.get(BoostRow, run_id)
 
     def record(self, run_id: str, boost: Boost) -> None:
-        """Store how far a boost has come, unless it has ended meanwhile."""
+        """Store the progress of a boost unless it has ended."""
         self._change(run_id, state=boost.model_dump(mode="json"))
 
     def end(self, run_id: str, boost: Boost, at: datetime, why: str) -> None:
-        """End a boost, unless it has ended already."""
+        """End a boost unless it has ended already."""
         self._change(run_id, state=boost.model_dump(mode="json"), ended_at=at, ended_by=why)
 
     def _change(self, run_id: str, **values: Any) -> None:

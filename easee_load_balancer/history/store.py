@@ -1,4 +1,4 @@
-"""What was read and decided, one row a cycle, in SQLite or PostgreSQL."""
+"""The history of readings and decisions, one row per cycle, in SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
@@ -17,7 +16,6 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Engine,
-    Index,
     String,
     create_engine,
     event,
@@ -27,208 +25,45 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import Mapped, Session, mapped_column
-from sqlalchemy.types import JSON
+from sqlalchemy.orm import Session
 
-from easee_load_balancer.control.decision import Decision
-from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.boosts import Boosts
-from easee_load_balancer.history.migrations import Base, LastCycle, UtcDateTime, bring_up_to_date
-from easee_load_balancer.measurements import ChargerState, InverterReading
+from easee_load_balancer.history.migrations import upgrade
+from easee_load_balancer.history.tables import (
+    CloudCalls,
+    Cycle,
+    DailyEnergy,
+    LastCycle,
+    UtcDateTime,
+)
 
 _SQLITE_BUSY_S = 5
-"""How long to wait for a database that another process has locked; the charger waits for us."""
-
-
-class Cycle(Base):
-    """One control cycle; NULL is unknown. Signs and units as in the readings."""
-
-    __tablename__ = "cycles"
-    __table_args__ = (Index("ix_cycles_site_at", "site", "at"),)
-
-    site: Mapped[str] = mapped_column(primary_key=True)
-    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    """When the cycle was due; a cycle cannot be in here twice."""
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the house was read."""
-    run_id: Mapped[str]
-    outcome: Mapped[str]
-    """pushed, held, asleep or failed."""
-    reason: Mapped[str]
-    mode: Mapped[str | None]
-    pv_w: Mapped[float | None]
-    inverter_ac_w: Mapped[float | None]
-    grid_export_w: Mapped[float | None]
-    battery_charge_w: Mapped[float | None]
-    battery_soc_pct: Mapped[float | None]
-    car_w: Mapped[float | None]
-    car_age_s: Mapped[float | None]
-    """How long before the reading the charger observed `car_w`."""
-    car_phases: Mapped[int | None]
-    """Phases on which the charger gives current; 0 while it gives none."""
-    charger_mode: Mapped[int | None]
-    surplus_w: Mapped[float | None]
-    setpoint_a: Mapped[int | None]
-    setpoint_phases: Mapped[int | None]
-    exported_kwh: Mapped[float | None]
-    imported_kwh: Mapped[float | None]
-    charged_kwh: Mapped[float | None]
-    discharged_kwh: Mapped[float | None]
-    session_kwh: Mapped[float | None]
-    controller_state: Mapped[dict[str, Any]] = mapped_column("memory", JSON)
-
-    def replaces(self, scheduled_at: datetime, started_at: datetime) -> bool:
-        """Whether a cycle that was due then, and starts now, is not needed after this one.
-
-        One from the future replaces nothing: the clock has been set back since.
-        """
-        return scheduled_at <= self.scheduled_at <= started_at
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        site: str,
-        scheduled_at: datetime,
-        at: datetime,
-        run_id: str,
-        mode: str,
-        inverter: InverterReading,
-        charger: ChargerState,
-        decision: Decision,
-        failure: str | None = None,
-    ) -> Cycle:
-        """The row for a cycle; `failure` says why it failed, if it did."""
-        setpoint = decision.setpoint
-        return cls(
-            site=site,
-            scheduled_at=scheduled_at,
-            at=at,
-            run_id=run_id,
-            outcome="failed" if failure else _outcome(inverter, decision),
-            reason=failure or decision.reason,
-            mode=mode,
-            pv_w=inverter.pv_w,
-            inverter_ac_w=inverter.inverter_ac_w,
-            grid_export_w=inverter.grid_export_w,
-            battery_charge_w=inverter.battery_charge_w,
-            battery_soc_pct=inverter.battery_soc_pct,
-            car_w=charger.car_w,
-            car_age_s=charger.age_s("car_w"),
-            car_phases=charger.output_phases,
-            charger_mode=charger.mode,
-            surplus_w=decision.surplus_w,
-            setpoint_a=setpoint.current_a if setpoint else None,
-            setpoint_phases=setpoint.phases if setpoint else None,
-            exported_kwh=inverter.exported_kwh,
-            imported_kwh=inverter.imported_kwh,
-            charged_kwh=inverter.charged_kwh,
-            discharged_kwh=inverter.discharged_kwh,
-            session_kwh=charger.session_kwh,
-            controller_state=decision.state.model_dump(mode="json"),
-        )
-
-
-class DailyEnergy(Base):
-    """The accounts of one local day; NULL is unknown. Columns and units as in `Energy`."""
-
-    __tablename__ = "daily_energy"
-
-    site: Mapped[str] = mapped_column(primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    time_zone: Mapped[str] = mapped_column(primary_key=True)
-    """Decides when the day begins."""
-    currency: Mapped[str | None]
-    pv_kwh: Mapped[float]
-    import_kwh: Mapped[float]
-    discharge_kwh: Mapped[float]
-    house_kwh: Mapped[float]
-    car_kwh: Mapped[float]
-    export_kwh: Mapped[float]
-    charge_kwh: Mapped[float]
-    losses_kwh: Mapped[float]
-    car_from_sun_kwh: Mapped[float]
-    car_from_battery_kwh: Mapped[float]
-    car_from_grid_kwh: Mapped[float]
-    period_s: Mapped[float]
-    measured_s: Mapped[float]
-    grid_unknown_s: Mapped[float]
-    car_unknown_s: Mapped[float]
-    charging_s: Mapped[float]
-    longest_gap_s: Mapped[float]
-    starts: Mapped[int]
-    phase_changes: Mapped[int]
-    cycles: Mapped[int]
-    cycles_failed: Mapped[int]
-    cycles_missed: Mapped[int]
-    meter_import_kwh: Mapped[float | None]
-    meter_import_gaps_kwh: Mapped[float | None]
-    meter_export_kwh: Mapped[float | None]
-    meter_export_gaps_kwh: Mapped[float | None]
-    battery_charged_kwh: Mapped[float | None]
-    battery_charged_gaps_kwh: Mapped[float | None]
-    battery_discharged_kwh: Mapped[float | None]
-    battery_discharged_gaps_kwh: Mapped[float | None]
-    import_sampled_kwh: Mapped[float | None]
-    export_sampled_kwh: Mapped[float | None]
-    charge_sampled_kwh: Mapped[float | None]
-    discharge_sampled_kwh: Mapped[float | None]
-    charger_session_kwh: Mapped[float | None]
-    charger_session_gaps_kwh: Mapped[float | None]
-    import_cost: Mapped[float | None]
-    export_income: Mapped[float | None]
-    car_grid_cost: Mapped[float | None]
-    saved: Mapped[float | None]
-
-    @property
-    def energy(self) -> Energy:
-        """The accounts of the day."""
-        return Energy(**{field.name: getattr(self, field.name) for field in fields(Energy)})
-
-
-class CloudCalls(Base):
-    """How often an endpoint of the Easee cloud was called in a quarter of an hour.
-
-    Every time zone's days begin with one.
-    """
-
-    __tablename__ = "cloud_calls"
-
-    site: Mapped[str] = mapped_column(primary_key=True)
-    since: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
-    endpoint: Mapped[str] = mapped_column(primary_key=True)
-    calls: Mapped[int]
-
-
-def _outcome(inverter: InverterReading, decision: Decision) -> str:
-    if inverter.asleep:
-        return "asleep"
-    return "pushed" if decision.push else "held"
+"""How long to wait for a locked database; the charger is waiting meanwhile."""
 
 
 class History:
-    """The database of cycles. Every method raises HistoryError when the database does not work."""
+    """The database of cycles. Every method raises HistoryError if the database fails."""
 
     def __init__(self, url: str) -> None:
         self._where, self._engine = _engine(url)
         self.boosts = Boosts(self._session)
         with self._errors("opened"), self._engine.connect() as connection:
             try:
-                bring_up_to_date(connection, self._where)
-            except DBAPIError:  # another process has just done the same
+                upgrade(connection, self._where)
+            except DBAPIError:  # another process has just upgraded it
                 connection.rollback()
-                bring_up_to_date(connection, self._where)
+                upgrade(connection, self._where)
             connection.commit()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         self._engine.dispose()
 
     def record(self, *cycles: Cycle, calls: Mapping[str, int] | None = None) -> None:
-        """Store cycles in the order in which they ran, and the calls to the cloud since before.
+        """Store cycles in the order in which they ran, and the number of calls to the cloud.
 
-        Storing the same cycle again replaces it; the calls add up.
+        Storing a cycle again replaces it; calls are added up.
         """
         site, since = cycles[-1].site, _quarter(cycles[-1].at)
         with self._errors("written"), Session(self._engine) as session:
@@ -243,14 +78,8 @@ class History:
                 )
             session.commit()
 
-    def record_all(self, cycles: Iterable[Cycle]) -> None:
-        """Store cycles that are not there yet, all or none."""
-        with self._errors("written"), Session(self._engine) as session:
-            session.add_all(cycles)
-            session.commit()
-
     def last_cycle(self, site: str) -> Cycle | None:
-        """The cycle of the site that ran last, also when the clock was set back since."""
+        """The cycle of the site that ran last, even if the clock has been set back since."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
         with self._errors("read"), Session(self._engine) as session:
             last = session.get(LastCycle, site)
@@ -264,7 +93,7 @@ class History:
             return session.scalar(query.order_by(Cycle.scheduled_at.desc()).limit(1))
 
     def began(self, site: str) -> datetime | None:
-        """When the first cycle of the site was."""
+        """When the first cycle of the site ran."""
         with self._errors("read"), Session(self._engine) as session:
             query = select(Cycle.at).where(Cycle.site == site).order_by(Cycle.at)
             return session.scalar(query.limit(1))
@@ -274,14 +103,13 @@ class History:
     ) -> pd.DataFrame:
         """Cycles with start <= at < end, by time: one row each, columns as in the table.
 
-        Numbers are floats with NaN for unknown. Without `columns`: all but the
-        controller state.
+        Numbers are floats, NaN is unknown. Without `columns`: all but the controller state.
         """
         table = Cycle.__table__.columns
         wanted = [table[name] for name in columns or table.keys() if name != "memory"]
         query = select(*wanted).where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
         with self._errors("read"), self._engine.connect() as connection:
-            # as the driver gives them: converting millions of rows one by one takes minutes
+            # raw values of the driver: converting millions of rows one by one takes minutes
             cursor: DBAPICursor = connection.execute(query.order_by(Cycle.at)).cursor
             rows = cursor.fetchall()
         values = list(zip(*rows, strict=True)) or [()] * len(wanted)
@@ -293,14 +121,14 @@ class History:
         )
 
     def record_days(self, rows: Iterable[DailyEnergy]) -> None:
-        """Store the accounts of days; storing them again replaces them."""
+        """Store the totals of days; storing a day again replaces it."""
         with self._errors("written"), Session(self._engine) as session:
             for row in rows:
                 session.merge(row)
             session.commit()
 
     def day(self, site: str, day: date, time_zone: str) -> DailyEnergy | None:
-        """The stored accounts of a local day."""
+        """The stored totals of a local day."""
         with self._errors("read"), Session(self._engine) as session:
             return session.get(DailyEnergy, (site, day, time_zone))
 
@@ -335,14 +163,14 @@ def open_history(url: str) -> History:
 
 
 def _quarter(moment: datetime) -> datetime:
-    """The beginning of the quarter of an hour, in UTC."""
+    """The start of the quarter of an hour, in UTC."""
     moment = moment.astimezone(UTC)
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
 def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:
     if isinstance(column.type, UtcDateTime):
-        if values and not isinstance(values[0], str):  # only SQLite keeps times as text
+        if values and not isinstance(values[0], str):  # only SQLite stores times as text
             return pd.Series(pd.to_datetime(values, utc=True)).dt.as_unit("us")
         return pd.Series(np.array(values, dtype="datetime64[us]")).dt.tz_localize(UTC)
     if isinstance(column.type, String):
@@ -356,8 +184,8 @@ def _engine(url: str) -> tuple[str, Engine]:
         parsed = make_url(url)
     except (SQLAlchemyError, ValueError):
         raise HistoryError(
-            "The history's URL cannot be understood. It is like postgresql://user:password@host/"
-            "database; special characters in the password are written as %40 and the like."
+            "The URL of the history is not valid. Write postgresql://user:password@host/database, "
+            "with special characters of the password encoded: %40 for @."
         ) from None
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
@@ -380,7 +208,7 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def survive_power_cuts(connection: Any, record: Any) -> None:
-        with suppress(sqlite3.OperationalError):  # locked: another process is doing it
+        with suppress(sqlite3.OperationalError):  # locked: another process is setting it
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
@@ -388,8 +216,8 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _failure(where: str, verb: str, cause: BaseException) -> HistoryError:
-    said, _, _ = str(cause).partition("\n")
+    message, _, _ = str(cause).partition("\n")
     return HistoryError(
-        f"The history at {where} could not be {verb} ({type(cause).__name__}: {said}). "
+        f"The history at {where} could not be {verb} ({type(cause).__name__}: {message}). "
         "Is the disk full, or the database down?"
     )

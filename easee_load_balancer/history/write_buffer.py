@@ -1,4 +1,4 @@
-"""Cycles on their way into the history: none is lost while the database cannot be used."""
+"""Cycles waiting to be stored: none is lost while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -8,52 +8,51 @@ from functools import cache
 from threading import Lock
 
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import Cycle
 
-_MOST_WAITING = 6000
+_MAX_WAITING = 6000
 """Two days, at a cycle every 30 s."""
 
 
 class WriteBuffer:
-    """What this process knows of the cycles of a history, whether that can be used or not.
+    """The cycles of this process, kept in memory until the history has stored them.
 
-    A process that ends takes with it what the history has not taken yet.
+    Cycles that are not stored yet are lost when the process ends.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._waiting: deque[Cycle] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[Cycle] = deque(maxlen=_MAX_WAITING)
         self._newest: dict[str, Cycle] = {}
         self._lock = Lock()
 
     def last_cycle(self, site: str) -> Cycle | None:
-        """The cycle of the site that ran last. Raises HistoryError when that cannot be known."""
+        """The cycle of the site that ran last. Raises HistoryError if the history fails."""
         known = self._newest.get(site)
         if known is not None and known in self._waiting:
             return known
         return open_history(self._url).last_cycle(site)
 
     def last_known(self, site: str) -> Cycle | None:
-        """The last cycle that this process recorded; None if there was none."""
+        """The last cycle that this process recorded."""
         return self._newest.get(site)
 
     def record(self, cycle: Cycle, calls: Mapping[str, int] | None = None) -> None:
-        """Store the cycle, those still waiting, and the calls to the cloud.
+        """Store the cycle, the waiting ones, and the number of calls to the cloud.
 
-        The cycle waits itself, and the calls do not count, when HistoryError is raised.
+        On HistoryError the cycle waits for the next attempt, and no calls are stored.
         """
         self._newest[cycle.site] = cycle
         self._waiting.append(cycle)
-        with self._lock:  # one may still be writing when its cycle has been given up
+        with self._lock:  # a cycle that timed out may still be writing
             cycles = list(self._waiting)
             if not cycles:
                 return
             try:
                 open_history(self._url).record(*cycles, calls=calls)
             except HistoryError as error:
-                raise HistoryError(
-                    f"{error} Cycles that are kept until it works again: {len(cycles)}."
-                ) from error
+                raise HistoryError(f"{error} Cycles kept in memory: {len(cycles)}.") from error
             for one in cycles:
                 if self._waiting and self._waiting[0] is one:
                     self._waiting.popleft()
@@ -61,5 +60,5 @@ class WriteBuffer:
 
 @cache
 def open_write_buffer(url: str) -> WriteBuffer:
-    """This process's journal for the history at that URL."""
+    """This process's write buffer for the history at that URL."""
     return WriteBuffer(url)

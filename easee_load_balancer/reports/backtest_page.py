@@ -1,108 +1,30 @@
-"""What another policy would have made of past days, and the page that says so."""
+"""The page of a backtest: what another policy would have made of recorded days."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
-from functools import cached_property
-
-from easee_load_balancer.backtest.recorded_days import Recorded
-from easee_load_balancer.backtest.replay import ENDLESS_KWH, House
-from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.energy.accounting import Energy
-from easee_load_balancer.energy.tariff import Prices
-from easee_load_balancer.periods import Period
+from easee_load_balancer.backtest.replay import UNLIMITED_KWH
+from easee_load_balancer.backtest.result import Backtest, total
 from easee_load_balancer.reports.markdown import as_duration, as_kwh, as_table, embedded
-from easee_load_balancer.simulation.plant.closed_loop import Outcome
 
 _NOTABLE_KWH = 0.05
-_WORTH_TELLING_KWH = 0.5
+_WORTH_SAYING_KWH = 0.5
 _NOTABLE_S = 180.0
 
 
-@dataclass(frozen=True)
-class Replayed:
-    """A day as it was and as the model plays it."""
-
-    recorded: Recorded
-    as_it_is: Outcome
-    """Under the policy as it is."""
-    changed: Outcome
-    """Under the changed policy; the same one where nothing is changed."""
-
-
-@dataclass(frozen=True)
-class Backtest:
-    """Past days under the policy as it is and under a changed one."""
-
-    site: str
-    period: Period
-    policy: Policy
-    change: str
-    """What is different; empty: nothing."""
-    house: House
-    days: Mapping[date, Replayed]
-
-    @cached_property
-    def as_it_is(self) -> Mapping[date, Energy]:
-        """The model's accounts of each day under the policy as it is."""
-        return {day: accounts(one.as_it_is) for day, one in self.days.items()}
-
-    @cached_property
-    def changed(self) -> Mapping[date, Energy]:
-        """The same under the changed policy."""
-        return {day: accounts(one.changed) for day, one in self.days.items()}
-
-    @cached_property
-    def recorded(self) -> Mapping[date, Energy]:
-        """What was measured; empty for days that were not recorded by this project."""
-        pairs = ((day, one.recorded.energy) for day, one in self.days.items())
-        return {day: energy for day, energy in pairs if energy is not None}
-
-    @property
-    def error_pct(self) -> float | None:
-        """How much more the model charges than was recorded."""
-        recorded_kwh = total(self.recorded.values()).car_kwh
-        if recorded_kwh < 1:
-            return None
-        played_kwh = total(self.as_it_is[day] for day in self.recorded).car_kwh
-        return 100 * (played_kwh / recorded_kwh - 1)
-
-
-def accounts(outcome: Outcome) -> Energy:
-    """What a replay says about the car and the grid."""
-    return Energy(
-        car_kwh=outcome.solar_kwh + outcome.battery_kwh + outcome.grid_kwh,
-        car_from_sun_kwh=outcome.solar_kwh,
-        car_from_battery_kwh=outcome.battery_kwh,
-        car_from_grid_kwh=outcome.grid_kwh,
-        import_kwh=outcome.imported_kwh,
-        export_kwh=outcome.exported_kwh,
-        starts=outcome.starts,
-        phase_changes=outcome.phase_changes,
-    )
-
-
-def total(days: Iterable[Energy]) -> Energy:
-    """The accounts of all of them together."""
-    return sum(days, Energy())
-
-
 def headline(test: Backtest) -> str:
-    """What the change would have brought, in one sentence."""
+    """What the change would have achieved, in one sentence."""
     if not test.days:
-        return f"Nothing was measured on {test.period.title}"
-    old, new = total(test.as_it_is.values()), total(test.changed.values())
+        return f"No measurements on {test.period.title}"
+    old, new = total(test.current.values()), total(test.changed.values())
     if not test.change:
         return (
-            f"Replayed under its own policy, {_days(test)} gives "
-            f"{as_kwh(old.car_from_sun_kwh)} kWh of sun in the car; {_error(test)}"
+            f"Replayed under the current policy, {_days(test)} gives "
+            f"{as_kwh(old.car_from_solar_kwh)} kWh of solar in the car; {_error(test)}"
         )
-    more_kwh = new.car_from_sun_kwh - old.car_from_sun_kwh
+    more_kwh = new.car_from_solar_kwh - old.car_from_solar_kwh
     sentence = (
-        f"With {test.change}, {_days(test)} would have given {_more(more_kwh, 'sun in the car')} "
-        f"({as_kwh(new.car_from_sun_kwh)} instead of {as_kwh(old.car_from_sun_kwh)})"
+        f"With {test.change}, {_days(test)} would have given {_more(more_kwh, 'solar in the car')} "
+        f"({as_kwh(new.car_from_solar_kwh)} instead of {as_kwh(old.car_from_solar_kwh)})"
     )
     others = {
         "grid": new.car_from_grid_kwh - old.car_from_grid_kwh,
@@ -111,7 +33,7 @@ def headline(test: Backtest) -> str:
     parts = [
         _more(kwh, f"from the {source}")
         for source, kwh in others.items()
-        if abs(kwh) >= _WORTH_TELLING_KWH
+        if abs(kwh) >= _WORTH_SAYING_KWH
     ]
     return f"{sentence}, {' and '.join(parts)}" if parts else sentence
 
@@ -123,20 +45,20 @@ def markdown(test: Backtest, picture: bytes | None) -> str:
     return "\n\n".join(
         [
             f"# {headline(test)}",
-            f"**{test.period.title}**, {test.site}. {_worth(test)}",
+            f"**{test.period.title}**, {test.site}. {_gain(test)}",
             embedded(picture, test.period.title),
-            "## Together",
-            _together(test),
+            "## Total",
+            _totals(test),
             *(["## Day by day", _day_by_day(test)] if len(test.days) > 1 else []),
-            "## How sure this is",
-            *_honesty(test),
+            "## Accuracy",
+            *_accuracy(test),
             "",
         ]
     )
 
 
 def _days(test: Backtest) -> str:
-    """Which days; those without measurement are not among them."""
+    """The days with measurements."""
     if len(test.days) == 1:
         (day,) = test.days
         return f"{day:%A} {day.day} {day:%B}"
@@ -148,30 +70,23 @@ def _days(test: Backtest) -> str:
 
 def _more(kwh: float, what: str) -> str:
     if abs(kwh) < _NOTABLE_KWH:
-        return f"as much {what}"
+        return f"the same amount of {what}"
     return f"{as_kwh(abs(kwh))} kWh {'more' if kwh > 0 else 'less'} {what}"
 
 
-def _worth(test: Backtest) -> str:
-    """The difference in money, by the prices of the policy as it is."""
+def _gain(test: Backtest) -> str:
     if not test.change:
         return ""
-    old, new, prices = (
-        total(test.as_it_is.values()),
-        total(test.changed.values()),
-        Prices(),
+    prices = test.prices
+    return (
+        f"Compared with charging at night for {prices.night_price:.2f} {prices.currency}/kWh, the "
+        f"change is worth {test.gain:+.2f} {prices.currency}."
     )
-    sun_eur = prices.night_price - prices.export_price
-    grid_eur = prices.import_price - prices.night_price
-    eur = sun_eur * (new.car_from_sun_kwh - old.car_from_sun_kwh) - grid_eur * (
-        new.car_from_grid_kwh - old.car_from_grid_kwh
-    )
-    return f"By the policy's prices, against charging at night, the change is worth {eur:+.2f} EUR."
 
 
-def _together(test: Backtest) -> str:
-    sides = [total(test.as_it_is.values())]
-    names = ["", "as it is"]
+def _totals(test: Backtest) -> str:
+    sides = [total(test.current.values())]
+    names = ["", "current policy"]
     if test.recorded:
         sides.insert(0, total(test.recorded.values()))
         names.insert(1, "recorded")
@@ -182,7 +97,7 @@ def _together(test: Backtest) -> str:
         (name, *(as_kwh(getattr(side, field)) for side in sides))
         for name, field in (
             ("Car, kWh", "car_kwh"),
-            ("from the sun", "car_from_sun_kwh"),
+            ("from solar", "car_from_solar_kwh"),
             ("from the battery", "car_from_battery_kwh"),
             ("from the grid", "car_from_grid_kwh"),
             ("Sold to the grid, kWh", "export_kwh"),
@@ -190,26 +105,26 @@ def _together(test: Backtest) -> str:
     ]
     rows += [
         (name, *(str(getattr(side, field)) for side in sides))
-        for name, field in (("Charges begun", "starts"), ("Phase changes", "phase_changes"))
+        for name, field in (("Charging starts", "starts"), ("Phase changes", "phase_changes"))
     ]
     return as_table(names, "l" + "r" * len(sides), rows)
 
 
 def _day_by_day(test: Backtest) -> str:
-    names = ["day", "sun recorded", "sun as it is"]
-    names += ["sun changed", "more", "grid as it is", "grid changed"] if test.change else []
+    names = ["day", "solar recorded", "solar, current"]
+    names += ["solar, changed", "difference", "grid, current", "grid, changed"] * bool(test.change)
     rows = []
     for day in test.days:
-        old, new, was = test.as_it_is[day], test.changed[day], test.recorded.get(day)
+        old, new, was = test.current[day], test.changed[day], test.recorded.get(day)
         row = [
             f"{day:%a} {day.day} {day:%b}",
-            as_kwh(was.car_from_sun_kwh if was else None),
-            as_kwh(old.car_from_sun_kwh),
+            as_kwh(was.car_from_solar_kwh if was else None),
+            as_kwh(old.car_from_solar_kwh),
         ]
         if test.change:
             row += [
-                as_kwh(new.car_from_sun_kwh),
-                f"{round(new.car_from_sun_kwh - old.car_from_sun_kwh, 1) + 0.0:+.1f}",
+                as_kwh(new.car_from_solar_kwh),
+                f"{round(new.car_from_solar_kwh - old.car_from_solar_kwh, 1) + 0.0:+.1f}",
                 as_kwh(old.car_from_grid_kwh),
                 as_kwh(new.car_from_grid_kwh),
             ]
@@ -220,63 +135,61 @@ def _day_by_day(test: Backtest) -> str:
 def _error(test: Backtest) -> str:
     error = test.error_pct
     if error is None:
-        return "nothing was recorded to compare that with"
+        return "there is no recording to compare it with"
     if abs(error) < 0.05:
-        return "that is what was recorded"
-    return f"that is {abs(error):.1f} % {'more' if error > 0 else 'less'} than recorded"
+        return "the same as recorded"
+    return f"{abs(error):.1f} % {'more' if error > 0 else 'less'} than recorded"
 
 
-def _honesty(test: Backtest) -> list[str]:
-    """What is known of the model's errors, and what it assumes."""
+def _accuracy(test: Backtest) -> list[str]:
+    """The model's error, and what it assumes."""
     parts = []
     if test.error_pct is not None:
         parts.append(
-            f"The model charges {as_kwh(total(test.as_it_is.values()).car_kwh)} kWh under the "
-            f"policy as it is; {_error(test)}. A difference between the policies that is smaller "
-            "than that says nothing."
+            f"Under the current policy the model charges "
+            f"{as_kwh(total(test.current.values()).car_kwh)} kWh, {_error(test)}. A smaller "
+            "difference between the policies means nothing."
         )
-    facts = [*_troubles(test), *_assumptions(test)]
+    facts = [*_deviations(test), *_assumptions(test)]
     return [*parts, "\n".join(f"- {fact}" for fact in facts)]
 
 
-def _troubles(test: Backtest) -> list[str]:
-    """What makes the recorded days differ from the policy as it is."""
+def _deviations(test: Backtest) -> list[str]:
+    """Why the recorded days differ from the current policy."""
     others_s = sum(one.recorded.other_modes_s for one in test.days.values())
     gaps_s = total(test.recorded.values()).unmeasured_s
     missing = [day for day in test.period.days if day not in test.days]
     facts = []
     if others_s >= _NOTABLE_S:
         facts.append(
-            f"For {as_duration(others_s)} another mode was in force (a boost, for example); both "
-            "replays leave that out."
+            f"Another mode was in force for {as_duration(others_s)} (a boost, for example); both "
+            "replays ignore that."
         )
     if gaps_s >= _NOTABLE_S:
-        facts.append(f"{as_duration(gaps_s)} were not measured and are filled in.")
+        facts.append(f"{as_duration(gaps_s)} without measurements are filled in.")
     if missing:
-        facts.append(f"Days without any measurement are left out: {len(missing)}.")
+        facts.append(f"Days without measurements are left out: {len(missing)}.")
     return facts
 
 
 def _assumptions(test: Backtest) -> list[str]:
-    house = test.house
-    stays = [one.recorded.day.stays for one in test.days.values() if one.recorded.day.stays]
-    endless = sum(any(stay.wants_kwh == ENDLESS_KWH for stay in day) for day in stays)
-    not_full = f"; on {endless} it was not seen full: there the model's car takes all it can get"
+    car, battery = test.house.car, test.house.battery
+    plug_ins = [one.recorded.day.plug_ins for one in test.days.values()]
+    with_car = [intervals for intervals in plug_ins if intervals]
+    not_full = sum(any(i.needed_kwh == UNLIMITED_KWH for i in day) for day in with_car)
+    limit = f", {car.max_current_a:.0f} A at most" if car.max_current_a < 32 else ""
     facts = [
-        f"A car was plugged in on {len(stays)} of {len(test.days)} days"
-        + not_full * bool(endless)
-        + ". Each day stands by itself: what a car takes more on one is not missing on the next.",
-        f"The car draws on {house.car.phases} phase{'s' * (house.car.phases > 1)}"
-        + (f", {house.car.max_current_a:.0f} A at most" if house.car.max_current_a < 32 else "")
-        + "; the charger does one phase only." * house.one_phase,
-        "The policy as it is now is taken to have been in force all the time; "
-        "limits by charger, circuit or app are not in the history.",
-        "How the household's load spreads over the phases is not recorded: the main fuse is "
-        "modelled with a usual spread.",
+        f"A car was plugged in on {len(with_car)} of {len(test.days)} days"
+        + f"; on {not_full} it was not seen full, so the model charges on" * bool(not_full)
+        + ". Each day is replayed by itself: more energy on one day changes nothing on the next.",
+        f"The car charges on {car.phases} phase{'s' * (car.phases > 1)}{limit}.",
+        "The current policy is assumed for all days. Limits set at the charger, the circuit or in "
+        "the app are not recorded.",
+        "The load of each phase is not recorded: the main fuse is modelled with a typical spread.",
     ]  # fmt: skip
-    if house.battery is not None:
+    if battery is not None:
         facts.append(
-            f"The battery has {house.battery.capacity_wh / 1000:.1f} kWh and "
-            f"{house.battery.max_power_w / 1000:.1f} kW, without losses."
+            f"The battery has {battery.capacity_wh / 1000:.1f} kWh and "
+            f"{battery.max_power_w / 1000:.1f} kW, without losses."
         )
-    return [fact if fact.endswith(".") else f"{fact}." for fact in facts]
+    return facts

@@ -1,4 +1,4 @@
-"""How all pictures look: dark, so that they suit the Prefect UI, and legible on a phone."""
+"""The style of all charts: dark as the Prefect UI, and legible on a phone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 BACKGROUND, INK, FAINT = "#12161f", "#e6e9f0", "#39414f"
-SUN, HOUSE, GRID, BATTERY = "#f6c445", "#8b96aa", "#ef6b5b", "#9d8cf5"
+SOLAR, HOUSE, GRID, BATTERY = "#f6c445", "#8b96aa", "#ef6b5b", "#9d8cf5"
 CAR, EXPORT, SETPOINT = "#46c487", "#4aa8e0", "#ffffff"
 WIDTH_IN = 6.2
 STYLE: dict[Any, Any] = {
@@ -37,7 +37,7 @@ STYLE: dict[Any, Any] = {
 
 
 def head(panel: Axes, title: str, columns: int) -> None:
-    """Title on the left, legend on the right, both above the panel."""
+    """Put the title on the left and the legend on the right, both above the panel."""
     panel.set_title(title)
     panel.set_axisbelow(True)
     panel.margins(x=0)
@@ -55,6 +55,7 @@ def head(panel: Axes, title: str, columns: int) -> None:
 
 
 def png(figure: Figure) -> bytes:
+    """The figure as a PNG."""
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=150, pil_kwargs={"optimize": True})
     return picture.getvalue()

@@ -1,4 +1,4 @@
-"""Sentences for people."""
+"""One cycle in words: its log line, and the rows of `check`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def cycle_line(
 
 
 def inverter_rows(inverter: InverterReading) -> list[tuple[str, str]]:
-    """What the inverter says, by name."""
+    """What the inverter reports, by name."""
     if inverter.asleep:
-        return [("Sun", "none: the inverter is asleep")]
+        return [("PV", "none: the inverter is asleep")]
     phases = {3: "three phases", 1: "one phase", None: ""}[inverter.meter_phases]
     rows = [
-        ("Sun", _kw(inverter.pv_w)),
+        ("PV", _kw(inverter.pv_w)),
         ("Grid", _direction(inverter.grid_export_w, "exported", "imported", phases)),
     ]
     amps = [-one for one in inverter.grid_current_phase_a if one is not None]
@@ -54,15 +54,15 @@ def inverter_rows(inverter: InverterReading) -> list[tuple[str, str]]:
 
 
 def charger_rows(charger: ChargerState, now: datetime) -> list[tuple[str, str]]:
-    """What the charger told its cloud, by name."""
+    """What the charger reports, by name."""
     mode = "unknown" if charger.mode is None else charger.mode.name.replace("_", " ").lower()
     newest = max(charger.observed_at.values(), default=None)
-    age = "" if newest is None else f", last heard of {(now - newest).total_seconds():.0f} s ago"
+    age = "" if newest is None else f", last seen {(now - newest).total_seconds():.0f} s ago"
     return [
         ("State", f"{mode if charger.online else 'offline'}{age}"),
         ("Car", f"{_kw(charger.car_w)}, offered {_amps(charger.output_current_a)}"),
-        ("Circuit current now", _phases(charger.circuit_current_a)),
-        ("Circuit current at most", _phases(charger.circuit_max_current_a)),
+        ("Circuit current", _phases(charger.circuit_current_a)),
+        ("Circuit current limit", _phases(charger.circuit_max_current_a)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pieces of the pages that artifacts show."""
+"""Elements of the Markdown pages in Prefect artifacts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNKNOWN = "–"  # noqa: RUF001
 
 
 def embedded(picture: bytes, title: str) -> str:
-    """A PNG within the page."""
+    """A PNG embedded in the page."""
     return f"![{title}](data:image/png;base64,{b64encode(picture).decode()})"
 
 
@@ -26,7 +26,7 @@ def as_kwh(kwh: float | None, digits: int = 1) -> str:
 
 
 def as_duration(seconds: float) -> str:
-    """Seconds for people."""
+    """Seconds as a duration: 45 s, 3 min 5 s, 12 min, 1 h 05 min."""
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 10:
         return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,4 +1,4 @@
-"""Pictures of a day and of longer periods."""
+"""Charts of a day and of longer periods."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from easee_load_balancer.reports.chart_style import (
     HOUSE,
     INK,
     SETPOINT,
+    SOLAR,
     STYLE,
-    SUN,
     WIDTH_IN,
     head,
     png,
@@ -34,11 +34,11 @@ from easee_load_balancer.reports.summary import DayDetail, Summary
 
 _BIN, _SHORT_BIN = timedelta(minutes=5), timedelta(minutes=1)
 _SHORT = timedelta(hours=6)
-"""A first day may be so short."""
+"""The first day can be this short."""
 
 
 def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
-    """The day as a PNG: sun and use, the car by source with its setpoint, grid and battery."""
+    """The day as a PNG: PV and consumption, the car by source, grid, and battery."""
     power = _binned(detail)
     soc = detail.cycles.dropna(subset="battery_soc_pct")
     heights = [2.8, 2.2, 2.2] + [1.2] * bool(len(soc))
@@ -47,7 +47,7 @@ def day_picture(detail: DayDetail, zone: ZoneInfo) -> bytes:
         panels: Sequence[Axes] = figure.subplots(
             len(heights), 1, sharex=True, height_ratios=heights
         )
-        _draw_sun(panels[0], power)
+        _draw_pv(panels[0], power)
         _draw_car(panels[1], power, detail.cycles)
         _draw_grid(panels[2], power, has_battery=bool(len(soc)))
         if len(soc):
@@ -66,13 +66,13 @@ def bars_picture(summary: Summary) -> bytes:
     bars = by_bar(summary.period, summary.days)
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, 6.4), layout="constrained")
-        car, sun = figure.subplots(2, 1, sharex=True)
+        car, pv = figure.subplots(2, 1, sharex=True)
         _stack(
             car,
             bars,
-            {"sun": CAR, "battery": BATTERY, "grid": GRID},
+            {"solar": CAR, "battery": BATTERY, "grid": GRID},
             [
-                [one.car_from_sun_kwh for one in bars.values()],
+                [one.car_from_solar_kwh for one in bars.values()],
                 [one.car_from_battery_kwh for one in bars.values()],
                 [one.car_from_grid_kwh for one in bars.values()],
             ],
@@ -80,19 +80,19 @@ def bars_picture(summary: Summary) -> bytes:
         head(car, "Car, kWh", 3)
         own = [max(one.pv_kwh - one.export_kwh, 0.0) for one in bars.values()]
         sold = [one.export_kwh for one in bars.values()]
-        _stack(sun, bars, {"used at home": SUN, "sold": EXPORT}, [own, sold])
+        _stack(pv, bars, {"used at home": SOLAR, "export": EXPORT}, [own, sold])
         bought = [-one.import_kwh for one in bars.values()]
-        sun.bar(list(range(len(bars))), bought, color=GRID, label="bought", width=0.8)
-        sun.axhline(0, color=INK, linewidth=0.8)
-        head(sun, "Sun, kWh", 3)
+        pv.bar(list(range(len(bars))), bought, color=GRID, label="import", width=0.8)
+        pv.axhline(0, color=INK, linewidth=0.8)
+        head(pv, "PV, kWh", 3)
         shown = range(0, len(bars), max(1, len(bars) // 12 + (len(bars) > 12)))
         labels = list(bars)
-        sun.set_xticks(list(shown), [labels[index] for index in shown])
+        pv.set_xticks(list(shown), [labels[index] for index in shown])
         return png(figure)
 
 
 def by_bar(period: Period, days: Mapping[date, Energy]) -> dict[str, Energy]:
-    """The accounts by day, or by month for periods of more than two months, with short names."""
+    """The totals by day, or by month for periods of more than two months, with short names."""
     monthly = period.kind == "year" or len(period.days) > 62
     several_months = (period.first.year, period.first.month) != (
         period.last.year,
@@ -109,7 +109,7 @@ def by_bar(period: Period, days: Mapping[date, Energy]) -> dict[str, Energy]:
     return bars
 
 
-def _draw_sun(panel: Axes, power: pd.DataFrame) -> None:
+def _draw_pv(panel: Axes, power: pd.DataFrame) -> None:
     car_w = power["car_w"]
     panel.stackplot(
         power.index,
@@ -121,21 +121,21 @@ def _draw_sun(panel: Axes, power: pd.DataFrame) -> None:
         linewidth=0,
     )
     panel.step(
-        power.index, power["pv_w"] / 1000, where="post", color=SUN, linewidth=2.0, label="sun"
+        power.index, power["pv_w"] / 1000, where="post", color=SOLAR, linewidth=2.0, label="PV"
     )
-    head(panel, "Sun and use, kW", 3)
+    head(panel, "PV and consumption, kW", 3)
     panel.set_ylim(bottom=0)
 
 
 def _draw_car(panel: Axes, power: pd.DataFrame, cycles: pd.DataFrame) -> None:
     panel.stackplot(
         power.index,
-        power["car_from_sun_w"] / 1000,
+        power["car_from_solar_w"] / 1000,
         power["car_from_battery_w"] / 1000,
         power["car_from_grid_w"] / 1000,
         step="post",
         colors=[CAR, BATTERY, GRID],
-        labels=["sun", "battery", "grid"],
+        labels=["solar", "battery", "grid"],
         linewidth=0,
     )
     setpoint_kw = cycles["setpoint_a"] * cycles["setpoint_phases"] * NOMINAL_VOLTAGE_V / 1000
@@ -154,8 +154,8 @@ def _draw_car(panel: Axes, power: pd.DataFrame, cycles: pd.DataFrame) -> None:
 
 def _draw_grid(panel: Axes, power: pd.DataFrame, *, has_battery: bool) -> None:
     sold, bought = power["export_w"] / 1000, -power["import_w"] / 1000
-    panel.fill_between(power.index, sold, step="post", color=EXPORT, linewidth=0, label="sold")
-    panel.fill_between(power.index, bought, step="post", color=GRID, linewidth=0, label="bought")
+    panel.fill_between(power.index, sold, step="post", color=EXPORT, linewidth=0, label="export")
+    panel.fill_between(power.index, bought, step="post", color=GRID, linewidth=0, label="import")
     if has_battery:
         charge = (power["charge_w"] - power["discharge_w"]) / 1000
         panel.step(
@@ -174,8 +174,8 @@ def _draw_state_of_charge(panel: Axes, soc: pd.DataFrame, length: timedelta) -> 
 
 
 def _binned(detail: DayDetail) -> pd.DataFrame:
-    """Mean powers of a few minutes each; unknown where nothing was measured."""
-    rows = detail.rows.set_index("at").drop(columns=["until", "grid_known", "car_known"])
+    """Mean powers of a few minutes each; unknown in gaps."""
+    rows = detail.flows.set_index("at").drop(columns=["until", "grid_known", "car_known"])
     binned = rows.resample(_bin(detail)).mean()
     return binned.set_axis(date2num(binned.index), axis=0)
 

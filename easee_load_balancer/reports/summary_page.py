@@ -1,36 +1,36 @@
-"""A summary in words: a headline, and a page of markdown with the picture and tables."""
+"""A summary in words: a headline, and a Markdown page with a chart and tables."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from easee_load_balancer.energy.accounting import Energy
-from easee_load_balancer.energy.power_flows import LONGEST_STEP_INTERVALS
+from easee_load_balancer.energy.power_flows import MAX_STEP_INTERVALS
 from easee_load_balancer.reports.markdown import UNKNOWN, as_duration, as_kwh, as_table, embedded
 from easee_load_balancer.reports.summary import DayDetail, Summary
 from easee_load_balancer.reports.summary_charts import by_bar
 
-_MOST_GAPS = 8
+_MAX_GAPS = 8
 _NOTABLE_GAP = timedelta(minutes=3)
 
 
 def headline(summary: Summary) -> str:
-    """How much sun went into the car, what that saved, and whether all went well."""
+    """How much solar energy went into the car, what that saved, and whether all cycles ran."""
     if not summary.total.measured_s:
         return _sentence(summary)
-    return f"{_sentence(summary)}; {_conduct(summary.total)}"
+    return f"{_sentence(summary)}; {_operation(summary.total)}"
 
 
 def _sentence(summary: Summary) -> str:
     total = summary.total
     if not total.measured_s:
-        return f"Nothing was measured on {summary.period.title}"
+        return f"No measurements on {summary.period.title}"
     if total.car_kwh < 0.05:
-        return f"No charging; the roof made {as_kwh(total.pv_kwh)} kWh"
-    sun_pct = round(100 * total.car_from_sun_kwh / total.car_kwh)
+        return f"No charging; PV produced {as_kwh(total.pv_kwh)} kWh"
+    solar_pct = round(100 * total.car_from_solar_kwh / total.car_kwh)
     sentence = (
-        f"{as_kwh(total.car_from_sun_kwh)} of the car's {as_kwh(total.car_kwh)} kWh "
-        f"were sun ({sun_pct} %)"
+        f"{as_kwh(total.car_from_solar_kwh)} of the car's {as_kwh(total.car_kwh)} kWh "
+        f"were solar ({solar_pct} %)"
     )
     if total.saved is not None:
         sentence += f", saved {_money(total.saved, summary.currency)}"
@@ -42,21 +42,21 @@ def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None =
     total = summary.total
     parts = [
         f"# {_sentence(summary)}",
-        f"**{summary.period.title}**, {summary.site}: {_conduct(total)}.",
+        f"**{summary.period.title}**, {summary.site}: {_operation(total)}.",
     ]
     if picture is not None:
         parts += [embedded(picture, summary.period.title)]
     parts += [
-        "## Where it came from, where it went",
+        "## Energy balance",
         _balance(total),
         "## The car",
         _car(total, summary.currency),
-        "## How it went",
-        _conduct_table(summary),
+        "## Operation",
+        _operation_table(summary),
     ]
     if len(summary.days) > 1:
-        parts += ["## Piece by piece", _parts(summary)]
-    parts += ["## Against the devices' own counters", _cross_check(total)]
+        parts += ["## Breakdown", _breakdown(summary)]
+    parts += ["## Compared with the devices' own counters", _cross_check(total)]
     if summary.cloud_calls:
         parts += ["## Calls to the Easee cloud", _cloud_calls(summary)]
     if detail is not None:
@@ -64,21 +64,21 @@ def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None =
     return "\n\n".join(parts) + "\n"
 
 
-def _conduct(total: Energy) -> str:
-    """Whether it behaved, in half a sentence."""
+def _operation(total: Energy) -> str:
+    """Whether all cycles ran, in half a sentence."""
     problems = []
     if total.cycles_failed:
         problems.append(f"{total.cycles_failed:,} of {total.cycles:,} cycles failed")
     if total.cycles_missed:
         problems.append(f"{total.cycles_missed:,} cycles missed")
     if total.unmeasured_s >= _NOTABLE_GAP.total_seconds():
-        problems.append(f"{as_duration(total.unmeasured_s)} not measured")
+        problems.append(f"{as_duration(total.unmeasured_s)} without measurements")
     return ", ".join(problems) or f"all {total.cycles:,} cycles ran"
 
 
 def _balance(total: Energy) -> str:
     sources = [
-        ("Sun", total.pv_kwh),
+        ("PV", total.pv_kwh),
         ("Grid", total.import_kwh),
         ("Battery", total.discharge_kwh),
         ("", None),
@@ -90,13 +90,13 @@ def _balance(total: Energy) -> str:
         ("Into the battery", total.charge_kwh),
     ]
     rows = [
-        (source, "" if kwh is None else as_kwh(kwh), use, as_kwh(used))
-        for (source, kwh), (use, used) in zip(sources, uses, strict=True)
+        (source, "" if kwh is None else as_kwh(kwh), use, as_kwh(used_kwh))
+        for (source, kwh), (use, used_kwh) in zip(sources, uses, strict=True)
     ]
-    came = total.pv_kwh + total.import_kwh + total.discharge_kwh
-    went = total.house_kwh + total.car_kwh + total.export_kwh + total.charge_kwh
-    rows.append(("**Together**", f"**{as_kwh(came)}**", "**Together**", f"**{as_kwh(went)}**"))
-    note = f"Of the house, {as_kwh(total.losses_kwh)} kWh were lost in the inverter."
+    supplied = total.pv_kwh + total.import_kwh + total.discharge_kwh
+    used = total.house_kwh + total.car_kwh + total.export_kwh + total.charge_kwh
+    rows.append(("**Total**", f"**{as_kwh(supplied)}**", "**Total**", f"**{as_kwh(used)}**"))
+    note = f"House includes {as_kwh(total.losses_kwh)} kWh of inverter losses."
     table = as_table(("From", "kWh", "To", "kWh"), "lrlr", rows)
     return f"{table}\n\n{note}" if total.losses_kwh >= 0.05 else table
 
@@ -105,32 +105,32 @@ def _car(total: Energy, currency: str | None) -> str:
     rows = [
         (name, as_kwh(kwh), _pct(100 * kwh / total.car_kwh if total.car_kwh else None))
         for name, kwh in (
-            ("From the sun", total.car_from_sun_kwh),
+            ("From solar", total.car_from_solar_kwh),
             ("From the battery", total.car_from_battery_kwh),
             ("From the grid", total.car_from_grid_kwh),
         )
     ]
     table = as_table(("", "kWh", "share"), "lrr", rows)
     if total.saved is None:
-        return f"{table}\n\nWithout a block 'Tariff' there are no amounts of money."
+        return f"{table}\n\nSave a block 'Tariff' to see amounts of money."
     return (
-        f"{table}\n\nBought from the grid, this sun would have cost "
-        f"{_money(total.saved, currency)} more than it would have earned there."
+        f"{table}\n\nThe solar energy saved {_money(total.saved, currency)}: its import price less "
+        "the export income given up."
     )
 
 
-def _conduct_table(summary: Summary) -> str:
+def _operation_table(summary: Summary) -> str:
     total, currency = summary.total, summary.currency
     rows = [
         ("Self-consumption", _pct(total.self_consumption_pct)),
         ("Autarky", _pct(total.autarky_pct)),
         ("Charging", as_duration(total.charging_s)),
-        ("Charges begun", _seen(total.starts, total)),
+        ("Charging starts", _seen(total.starts, total)),
         ("Phase changes", _seen(total.phase_changes, total)),
         ("Cycles", f"{total.cycles:,}"),
         ("Cycles failed", f"{total.cycles_failed:,}"),
         ("Cycles missed", f"{total.cycles_missed:,}"),
-        ("Not measured", as_duration(total.unmeasured_s)),
+        ("Without measurements", as_duration(total.unmeasured_s)),
         ("Longest gap", as_duration(total.longest_gap_s)),
     ]
     if total.grid_unknown_s:
@@ -139,35 +139,35 @@ def _conduct_table(summary: Summary) -> str:
         rows.append(("Car unknown", as_duration(total.car_unknown_s)))
     if total.saved is not None:
         rows += [
-            ("Paid to the grid", _money(total.import_cost, currency)),
-            ("Paid for the car", _money(total.car_grid_cost, currency)),
-            ("Earned from it", _money(total.export_income, currency)),
+            ("Import cost", _money(total.import_cost, currency)),
+            ("Import cost of the car", _money(total.car_grid_cost, currency)),
+            ("Export income", _money(total.export_income, currency)),
         ]
     notes = [
-        "Self-consumption is how much of the sun was used at home, autarky how much of the use "
-        "came from home."
+        "Self-consumption is the share of PV energy used at home, autarky the share of consumption "
+        "not covered by the grid."
     ]
     if total.grid_unknown_s:
-        notes += ["While the inverter sleeps, the grid and the house are unknown."]
+        notes += ["While the inverter is asleep, grid and house are unknown."]
     if total.car_unknown_s:
-        notes += ["While the car is unknown, it is part of the house."]
+        notes += ["While the car is unknown, it counts as part of the house."]
     return f"{as_table(('', summary.period.kind), 'lr', rows)}\n\n{' '.join(notes)}"
 
 
 def _seen(count: int, total: Energy) -> str:
-    """A count of which gaps may hide a part."""
+    """A count that gaps may have made too low."""
     if not total.unmeasured_s and not total.car_unknown_s:
         return f"{count:,}"
     return f"at least {count:,}" if count else "none seen"
 
 
 def _cross_check(total: Energy) -> str:
-    """What samples and counters say for the same time, and what is in no other figure."""
+    """Samples and counters for the same time, and what the counters show for the gaps."""
     checks = [
         ("Meter, import", total.import_sampled_kwh, "meter_import"),
         ("Meter, export", total.export_sampled_kwh, "meter_export"),
-        ("Battery, in", total.charge_sampled_kwh, "battery_charged"),
-        ("Battery, out", total.discharge_sampled_kwh, "battery_discharged"),
+        ("Battery, charged", total.charge_sampled_kwh, "battery_charged"),
+        ("Battery, discharged", total.discharge_sampled_kwh, "battery_discharged"),
         ("Charger", total.car_kwh, "charger_session"),
     ]
     rows = []
@@ -175,21 +175,21 @@ def _cross_check(total: Energy) -> str:
         counted = getattr(total, f"{name}_kwh")
         if counted is None:
             continue
-        differ = UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
+        difference = UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
         in_gaps = as_kwh(getattr(total, f"{name}_gaps_kwh"), 2)
-        rows.append((title, as_kwh(counted, 2), differ, in_gaps))
+        rows.append((title, as_kwh(counted, 2), difference, in_gaps))
     if not rows:
-        return "None of them could be read."
-    table = as_table(("kWh", "counted", "differ", "gaps"), "lrrr", rows)
+        return "No counter could be read."
+    table = as_table(("kWh", "counter", "difference", "gaps"), "lrrr", rows)
     return (
-        f"{table}\n\nCounted in the measured time; by how much the samples alone differ from it; "
-        "and counted while nothing was measured, which is in no other figure. On this page grid "
-        "and battery follow their counters, unless these count something else; the car follows "
-        "its samples."
+        f"{table}\n\nCounter: counted in the measured time. Difference: the samples alone less the "
+        "counter. Gaps: counted while nothing was measured; no other figure includes this. Grid "
+        "and battery on this page agree with their counters, unless these count something else; "
+        "the car's energy comes from samples."
     )
 
 
-def _parts(summary: Summary) -> str:
+def _breakdown(summary: Summary) -> str:
     bars = by_bar(summary.period, summary.days)
     rows = [
         (
@@ -200,7 +200,7 @@ def _parts(summary: Summary) -> str:
                     one.pv_kwh,
                     one.house_kwh,
                     one.car_kwh,
-                    one.car_from_sun_kwh,
+                    one.car_from_solar_kwh,
                     one.import_kwh,
                     one.export_kwh,
                 )
@@ -210,9 +210,9 @@ def _parts(summary: Summary) -> str:
         )
         for name, one in bars.items()
     ]
-    names = ("", "sun", "house", "car", "car from sun", "bought", "sold")
+    names = ("", "PV", "house", "car", "car from solar", "import", "export")
     saved = f"saved {summary.currency}" if summary.currency else "saved"
-    return as_table((*names, saved, "not measured"), "lrrrrrrrr", rows)
+    return as_table((*names, saved, "no data"), "lrrrrrrrr", rows)
 
 
 def _cloud_calls(summary: Summary) -> str:
@@ -221,12 +221,12 @@ def _cloud_calls(summary: Summary) -> str:
 
 
 def _gap_list(detail: DayDetail, summary: Summary) -> list[str]:
-    """The longest times without measurement, if there are any to speak of."""
+    """The longest times without measurements."""
     zone = summary.period.zone
     notable = [gap for gap in detail.gaps if gap[1] - gap[0] >= _NOTABLE_GAP]
     if not notable:
         return []
-    longest = sorted(notable, key=lambda gap: gap[0] - gap[1])[:_MOST_GAPS]
+    longest = sorted(notable, key=lambda gap: gap[0] - gap[1])[:_MAX_GAPS]
     rows = [
         (
             f"{since.astimezone(zone):%H:%M:%S}",
@@ -235,12 +235,9 @@ def _gap_list(detail: DayDetail, summary: Summary) -> list[str]:
         )
         for since, until in sorted(longest)
     ]
-    note = (
-        f"Nothing is assumed for times without measurement longer than {LONGEST_STEP_INTERVALS} "
-        "intervals."
-    )
-    if len(notable) > _MOST_GAPS:
-        note += f" The {_MOST_GAPS} longest of {len(notable)}."
+    note = f"Gaps longer than {MAX_STEP_INTERVALS} intervals are left out of all figures."
+    if len(notable) > _MAX_GAPS:
+        note += f" These are the {_MAX_GAPS} longest of {len(notable)}."
     return ["## Gaps", as_table(("from", "to", "length"), "rrr", rows), note]
 
 

@@ -1,4 +1,4 @@
-"""Backtests: a recorded day played again, the policy's form, CSV days, what is told of it."""
+"""Backtests: replayed days, the form of the policy, CSV days, headline and page."""
 
 from __future__ import annotations
 
@@ -9,51 +9,56 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from easee_load_balancer.backtest.house_estimator import HouseEstimator
 from easee_load_balancer.backtest.policy_change import PolicyChange
-from easee_load_balancer.backtest.recorded_days import (
-    AROUND,
-    COLUMNS,
-    Clues,
-    Recorded,
-    csv_days,
-    recorded_day,
+from easee_load_balancer.backtest.recorded_days import COLUMNS, RecordedDay, csv_days, recorded_day
+from easee_load_balancer.backtest.replay import (
+    UNLIMITED_KWH,
+    HouseModel,
+    PlugInInterval,
+    ReplayDay,
+    Samples,
+    replay,
 )
-from easee_load_balancer.backtest.replay import ENDLESS_KWH, House, PastDay, Samples, Stay, replay
+from easee_load_balancer.backtest.result import Backtest, Replayed, total
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.power_flows import MARGIN
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError
-from easee_load_balancer.history.store import History
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.backtest_charts import backtest_picture
-from easee_load_balancer.reports.backtest_page import Backtest, Replayed, headline, markdown, total
+from easee_load_balancer.reports.backtest_page import headline, markdown
 from easee_load_balancer.simulation.plant.charger import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import Outcome, Trace
 from easee_load_balancer.simulation.plant.plant import BatterySpec
+from tests.support.history import insert, opened
 from tests.support.simulated_day import DAY, STOCKHOLM, Troubles, Watched, watch_day
 
 HOUR = 3600
 POLICY = Policy()
+CHANGE = "phases auto, start threshold 30 s at minimum current"
 
 
 @dataclass(frozen=True)
 class Day:
-    """A watched day and what its history tells."""
+    """A simulated day and what its history gives."""
 
     watched: Watched
-    recorded: Recorded
-    house: House
+    recorded: RecordedDay
+    house: HouseModel
 
 
-def look(folder: Path, watched: Watched, day: date) -> Day:
-    history = History(f"sqlite:///{folder / 'history.db'}")
-    history.record_all(watched.cycles)
-    cycles = history.cycles("home", watched.start - AROUND, watched.end + AROUND, COLUMNS)
-    history.close()
-    clues = Clues()
-    clues.add(cycles)
-    recorded = recorded_day(cycles, day, STOCKHOLM, ControllerState(), "solar", ENDLESS_KWH)
+def load(folder: Path, watched: Watched, day: date) -> Day:
+    url = f"sqlite:///{folder / 'history.db'}"
+    insert(url, watched.cycles)
+    with opened(url) as history:
+        cycles = history.cycles("home", watched.start - MARGIN, watched.end + MARGIN, COLUMNS)
+    estimator = HouseEstimator()
+    estimator.add(cycles)
+    recorded = recorded_day(cycles, day, STOCKHOLM, ControllerState(), "solar", UNLIMITED_KWH)
     assert recorded is not None
-    return Day(watched, recorded, clues.house(None))
+    return Day(watched, recorded, estimator.house(None))
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +66,18 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Day:
     """Passing clouds, a battery, and a car that was away from nine to half past ten."""
     troubles = Troubles(trips=((9 * HOUR, 10 * HOUR + 1800),), lost_share=0.01)
     watched = watch_day(DAY, "variable", battery=BatterySpec(), troubles=troubles)
-    return look(tmp_path_factory.mktemp("clouds"), watched, DAY)
+    return load(tmp_path_factory.mktemp("clouds"), watched, DAY)
 
 
 @pytest.fixture(scope="module")
 def clear(tmp_path_factory: pytest.TempPathFactory) -> Day:
-    """25 hours without a cloud and without a battery; the car is full in the end."""
+    """25 hours without clouds and without a battery; the car is full in the end."""
     day = date(2026, 10, 25)
-    return look(tmp_path_factory.mktemp("clear"), watch_day(day, "clear", battery=None), day)
+    return load(tmp_path_factory.mktemp("clear"), watch_day(day, "clear", battery=None), day)
 
 
 @pytest.mark.parametrize("which", ["clouds", "clear"])
-def test_the_same_policy_gives_what_was_recorded(
+def test_a_replay_under_the_same_policy_gives_what_was_recorded(
     which: str, request: pytest.FixtureRequest
 ) -> None:
     day: Day = request.getfixturevalue(which)
@@ -82,98 +87,87 @@ def test_the_same_policy_gives_what_was_recorded(
     car_kwh = played.solar_kwh + played.battery_kwh + played.grid_kwh
     truth_kwh = day.watched.counted("car_kwh", day.watched.start, day.watched.end)
     print(f"\n{which}: car {car_kwh:.2f} replayed, {energy.car_kwh:.2f} recorded, ", end="")
-    print(f"{truth_kwh:.2f} true; sun {played.solar_kwh:.2f}, {energy.car_from_sun_kwh:.2f}")
+    print(f"{truth_kwh:.2f} true; solar {played.solar_kwh:.2f}, {energy.car_from_solar_kwh:.2f}")
     assert car_kwh == pytest.approx(energy.car_kwh, rel=0.02)
     assert car_kwh == pytest.approx(truth_kwh, rel=0.02)
-    assert played.solar_kwh == pytest.approx(energy.car_from_sun_kwh, rel=0.02)
+    assert played.solar_kwh == pytest.approx(energy.car_from_solar_kwh, rel=0.02)
     assert played.exported_kwh == pytest.approx(energy.export_kwh, rel=0.15)
 
 
-def test_what_the_history_tells_of_the_house(clouds: Day, clear: Day) -> None:
+def test_battery_car_and_plug_in_times_are_estimated_from_the_history(
+    clouds: Day, clear: Day
+) -> None:
     assert clouds.house.battery is not None
     assert clouds.house.battery.capacity_wh == pytest.approx(10_000, rel=0.15)
     assert clouds.house.car == CarSpec(phases=3, max_current_a=32.0)
-    assert not clouds.house.one_phase
     assert clear.house.battery is None
-    before, after = clouds.recorded.day.stays
+    before, after = clouds.recorded.day.plug_ins
     assert (before.since_s, after.until_s) == (0, 24 * HOUR)
     assert before.until_s == pytest.approx(9 * HOUR, abs=90)
     assert after.since_s == pytest.approx(10.5 * HOUR, abs=90)
-    assert {before.wants_kwh, after.wants_kwh} == {ENDLESS_KWH}
+    assert {before.needed_kwh, after.needed_kwh} == {UNLIMITED_KWH}
     assert clear.recorded.day.length_s == 25 * HOUR
-    (stay,) = clear.recorded.day.stays
-    assert stay.wants_kwh == pytest.approx(60, rel=0.02)
+    (all_day,) = clear.recorded.day.plug_ins
+    assert all_day.needed_kwh == pytest.approx(60, rel=0.02)
 
 
-def test_another_policy_gives_something_else(clouds: Day) -> None:
-    as_it_is = replay(clouds.recorded.day, clouds.house, POLICY)
+def test_a_replay_in_mode_fast_charges_more_within_the_fuse(clouds: Day) -> None:
+    current = replay(clouds.recorded.day, clouds.house, POLICY)
     fast = replay(clouds.recorded.day, clouds.house, Policy(mode="fast"))
-    assert fast.solar_kwh + fast.grid_kwh + fast.battery_kwh > 2 * as_it_is.solar_kwh
+    assert fast.solar_kwh + fast.grid_kwh + fast.battery_kwh > 2 * current.solar_kwh
     assert fast.over_fuse_min == 0
 
 
-def steady(**columns: object) -> pd.DataFrame:
-    """An hour of cycles that charge at 10 A on three phases."""
+def drawing(car_a: float | list[float], **columns: object) -> pd.DataFrame:
+    """An hour of cycles with a car that draws this on all phases together."""
     usual: dict[str, object] = {
         "at": pd.date_range("2026-06-21 10:00", periods=120, freq="30s", tz="UTC"),
-        "grid_export_w": 0.0,
         "battery_charge_w": 0.0,
         "battery_soc_pct": float("nan"),
         "setpoint_a": 10.0,
         "setpoint_phases": 3.0,
         "car_phases": 3.0,
-        "car_w": 9.7 * 3 * 230,
+        "car_w": [230 * a for a in car_a] if isinstance(car_a, list) else 230 * car_a,
     }
     return pd.DataFrame(usual | columns)
 
 
 @pytest.mark.parametrize(
-    ("columns", "phases", "limit_a", "one_phase"),
+    ("cycles", "phases", "limit_a"),
     [
-        ({}, 3, 32.0, False),
-        ({"car_w": 9.7 * 2 * 230}, 2, 32.0, False),
-        ({"car_w": 9.7 * 230}, 1, 32.0, False),
-        (
-            {
-                "setpoint_a": [10.0] * 60 + [16.0] * 60,
-                "car_w": [9.7 * 3 * 230] * 60 + [11.0 * 3 * 230] * 60,
-            },
-            3,
-            11.0,
-            False,
+        pytest.param(drawing(3 * 9.7), 3, 32.0, id="three phases"),
+        pytest.param(drawing(2 * 9.7), 2, 32.0, id="two phases"),
+        pytest.param(drawing(9.7), 1, 32.0, id="one phase"),
+        pytest.param(
+            drawing([3 * 9.7] * 60 + [3 * 11.0] * 60, setpoint_a=[10.0] * 60 + [16.0] * 60),
+            *(3, 11.0),
+            id="11 A at most",
         ),
-        ({"setpoint_phases": 1.0, "car_phases": 1.0, "car_w": 9.7 * 230}, 3, 32.0, False),
-        (
-            {
-                "setpoint_phases": 1.0,
-                "car_phases": 1.0,
-                "car_w": 9.7 * 230,
-                "grid_export_w": 4000.0,
-            },
-            3,
-            32.0,
-            True,
+        pytest.param(
+            drawing(9.7, setpoint_phases=1.0, car_phases=1.0), 3, 32.0, id="never offered three"
         ),
     ],
 )
-def test_clues_of_car_and_charger(
-    columns: dict[str, object], phases: int, limit_a: float, one_phase: bool
+def test_estimates_phases_and_highest_current_of_the_car(
+    cycles: pd.DataFrame, phases: int, limit_a: float
 ) -> None:
-    clues = Clues()
-    clues.add(steady(**columns))
-    house = clues.house(None)
-    assert house.car.phases == phases
-    assert house.car.max_current_a == pytest.approx(limit_a)
-    assert house.one_phase == one_phase
+    estimator = HouseEstimator()
+    estimator.add(cycles)
+    car = estimator.house(None).car
+    assert car.phases == phases
+    assert car.max_current_a == pytest.approx(limit_a)
 
 
-def test_a_change_leaves_what_is_empty() -> None:
+def test_empty_fields_of_a_change_leave_the_policy_as_it_is() -> None:
     policy = Policy(phases="3", start_threshold_s=90)
     change = PolicyChange.model_validate({"phases": "auto", "start_threshold_s": 30})
     changed = change.applied_to(policy)
     assert changed == policy.model_copy(update={"phases": "auto", "start_threshold_s": 30})
-    assert str(change) == "phases auto, start threshold 30 s at minimum current"
+    assert str(change) == CHANGE
     assert PolicyChange().applied_to(policy) == policy
+
+
+def test_the_form_has_every_field_of_the_policy_with_its_bounds() -> None:
     form = PolicyChange.model_json_schema()["properties"]
     assert set(form) == set(Policy.model_fields)
     shown = form["max_current_a"]
@@ -186,40 +180,37 @@ def test_a_change_leaves_what_is_empty() -> None:
 CSV_HEAD = "time,pv_w,load_w\n"
 
 
-def csv(first: str, minutes: int, step: int = 10) -> str:
-    times = pd.date_range(first, periods=minutes // step, freq=f"{step}min")
-    return CSV_HEAD + "".join(f"{at:%Y-%m-%d %H:%M},4000,300\n" for at in times)
+def csv(minutes: int, step: int = 10, at: str = "%Y-%m-%d %H:%M") -> str:
+    times = pd.date_range("2026-06-21 00:00", periods=minutes // step, freq=f"{step}min")
+    return CSV_HEAD + "".join(f"{time:{at}},4000,300\n" for time in times)
 
 
-def test_csv_days(tmp_path: Path) -> None:
-    text = csv("2026-06-21 00:00", 2 * 1440)
+def test_csv_days_come_from_a_text_or_a_file_with_or_without_dates(tmp_path: Path) -> None:
+    text = csv(2 * 1440)
     days = csv_days(text, DAY, STOCKHOLM, 20.0)
     assert list(days) == [DAY, DAY + timedelta(days=1)]
-    past = days[DAY].day
-    assert past.start == datetime(2026, 6, 20, 22, tzinfo=UTC)
-    assert past.stays == (Stay(0, 86_400, 20.0),)
-    assert past.samples.pv_at(50_000) == 4000
+    day = days[DAY].day
+    assert day.start == datetime(2026, 6, 20, 22, tzinfo=UTC)
+    assert day.plug_ins == (PlugInInterval(0, 86_400, 20.0),)
+    assert day.samples.pv_at(50_000) == 4000
     file = tmp_path / "days.csv"
     file.write_text(text)
     assert csv_days(str(file), DAY, STOCKHOLM, 20.0) == days
-    clock = CSV_HEAD + "".join(
-        f"{hour:02d}:{minute:02d},1,2\n" for hour in range(24) for minute in (0, 15, 30, 45)
-    )
-    assert list(csv_days(clock, DAY, STOCKHOLM, 20.0)) == [DAY]
+    assert list(csv_days(csv(1440, 15, "%H:%M"), DAY, STOCKHOLM, 20.0)) == [DAY]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("nowhere.csv", "nowhere.csv cannot be read: No such file"),
         ("time,pv\n1,2\n", "not a table with the columns time,pv_w,load_w"),
         (CSV_HEAD + "noon,1,2\n", "not a table with the columns"),
         (CSV_HEAD + "12:00,much,2\n", "not a table with the columns"),
-        (csv("2026-06-21 00:00", 600), "no row for more than 15 minutes of 2026-06-21"),
+        (csv(600), "no row for more than 15 minutes of 2026-06-21"),
     ],
 )
-def test_what_is_no_csv_is_said(text: str, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_an_unusable_csv_is_explained(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         csv_days(text, DAY, STOCKHOLM, 20.0)
 
 
@@ -232,56 +223,67 @@ def outcome(solar_kwh: float, grid_kwh: float = 0.0) -> Outcome:
     )  # fmt: skip
 
 
-def a_test(
-    days: int = 2, change: str = "phases auto, start threshold 30 s at minimum current"
+def a_backtest(
+    days: int = 2,
+    change: str = CHANGE,
+    prices: Prices | None = None,
 ) -> Backtest:
-    samples = Samples("day", (1000.0,), (300.0,))
     replayed = {}
     for number in range(days):
         day = DAY + timedelta(days=number)
-        past = PastDay(
-            datetime(day.year, day.month, day.day, tzinfo=UTC), 86_400, samples, (Stay(0, 86_400),)
-        )
-        replayed[day] = Replayed(Recorded(past, None), outcome(10.0), outcome(12.5, 0.4))
+        start, samples = datetime(day.year, day.month, day.day, tzinfo=UTC), Samples("", (1,), (1,))
+        inputs = ReplayDay(start, 86_400, samples, (PlugInInterval(0, 86_400),))
+        replayed[day] = Replayed(RecordedDay(inputs, None), outcome(10.0), outcome(12.5, 0.4))
     period = Period.between(DAY, DAY + timedelta(days=max(days, 1) - 1), STOCKHOLM)
-    return Backtest("home", period, POLICY, change, House(), replayed)
+    return Backtest("home", period, change, HouseModel(), replayed, prices or Prices())
 
 
 @pytest.mark.parametrize(
-    ("test", "told"),
+    ("test", "message"),
     [
         (
-            a_test(),
-            "With phases auto, start threshold 30 s at minimum current, 21 to 22 June would have given 5.0 kWh more "
-            "sun in the car (25.0 instead of 20.0), 0.8 kWh more from the grid",
+            a_backtest(),
+            f"With {CHANGE}, 21 to 22 June would have given 5.0 kWh more solar in the car "
+            "(25.0 instead of 20.0), 0.8 kWh more from the grid",
         ),
         (
-            a_test(1, ""),
-            "Replayed under its own policy, Sunday 21 June gives 10.0 kWh of sun in the car; "
-            "nothing was recorded to compare that with",
+            a_backtest(1, ""),
+            "Replayed under the current policy, Sunday 21 June gives 10.0 kWh of solar in the car; "
+            "there is no recording to compare it with",
         ),
-        (a_test(0), "Nothing was measured on "),
+        (a_backtest(0), "No measurements on Sunday 21 June 2026"),
     ],
 )
-def test_headline(test: Backtest, told: str) -> None:
-    assert headline(test).startswith(told)
+def test_headline(test: Backtest, message: str) -> None:
+    assert headline(test) == message
 
 
 @pytest.mark.parametrize("days", [0, 1, 2])
-def test_page(days: int) -> None:
-    test = a_test(days)
-    picture = backtest_picture(test)
-    page = markdown(test, picture)
+def test_the_page_has_a_chart_and_a_table_of_several_days(days: int) -> None:
+    test = a_backtest(days)
+    page = markdown(test, backtest_picture(test))
     assert page.startswith(f"# {headline(test)}\n")
     assert ("data:image/png;base64," in page) == (days > 0)
     assert ("| Sun 21 Jun | – | 10.0 | 12.5 | +2.5 | 0.0 | 0.4 |" in page) == (days > 1)  # noqa: RUF001
-    if days == 2:
-        # (0.20 - 0.08) EUR for each of 5 kWh, less (0.30 - 0.20) for each of 0.8
-        assert "is worth +0.52 EUR" in page
 
 
-def test_totals() -> None:
-    test = a_test(3)
+@pytest.mark.parametrize(
+    ("prices", "worth"),
+    [
+        # for each of 5 kWh of solar, less that for each of 0.8 kWh from the grid
+        (Prices(), "+0.52 EUR"),
+        (
+            Prices(currency="SEK", import_price=2.0, export_price=0.5, night_price=1.5),
+            "+4.60 SEK",
+        ),
+    ],
+)
+def test_the_page_says_what_the_change_is_worth_at_the_tariff(prices: Prices, worth: str) -> None:
+    assert f"the change is worth {worth}." in markdown(a_backtest(prices=prices), b"chart")
+
+
+def test_totals_add_up_days_that_were_not_recorded() -> None:
+    test = a_backtest(3)
     assert total(test.changed.values()).car_kwh == pytest.approx(3 * 12.9)
     assert test.recorded == {}
     assert test.error_pct is None

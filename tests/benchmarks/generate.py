@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.history.store import Cycle, History
+from easee_load_balancer.history.store import History
+from easee_load_balancer.history.tables import Cycle
 
 SITE = "home"
 Counters = tuple[float, ...]

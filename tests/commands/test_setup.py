@@ -18,7 +18,8 @@ from easee_load_balancer.commands.setup import ask_and_save
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import (
     BLOCKS,

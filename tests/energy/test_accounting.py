@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easee_load_balancer.energy.accounting import Energy, account, per_interval
-from easee_load_balancer.energy.power_flows import COLUMNS, gaps, ledger, usual_interval
+from easee_load_balancer.energy.power_flows import COLUMNS, gaps, power_flows, usual_interval
 from easee_load_balancer.energy.tariff import Prices
 
 START = datetime(2026, 6, 21, tzinfo=UTC)
@@ -90,9 +90,9 @@ def test_everything_that_comes_goes_somewhere(cycles: pd.DataFrame) -> None:
     came = sums.pv_kwh + sums.import_kwh + sums.discharge_kwh
     went = sums.house_kwh + sums.car_kwh + sums.export_kwh + sums.charge_kwh
     assert came == pytest.approx(went, abs=1e-9)
-    by_source = sums.car_from_sun_kwh + sums.car_from_battery_kwh + sums.car_from_grid_kwh
+    by_source = sums.car_from_solar_kwh + sums.car_from_battery_kwh + sums.car_from_grid_kwh
     assert by_source == pytest.approx(sums.car_kwh, abs=1e-9)
-    assert sums.car_from_sun_kwh >= -1e-9
+    assert sums.car_from_solar_kwh >= -1e-9
     assert sums.car_from_grid_kwh <= sums.import_kwh + 1e-9
     assert sums.car_from_battery_kwh <= sums.discharge_kwh + 1e-9
 
@@ -100,7 +100,7 @@ def test_everything_that_comes_goes_somewhere(cycles: pd.DataFrame) -> None:
 @quick
 @given(any_samples())
 def test_no_gap_is_bridged(cycles: pd.DataFrame) -> None:
-    rows = ledger(cycles, INTERVAL)
+    rows = power_flows(cycles, INTERVAL)
     held = rows["until"] - rows["at"]
     assert (held <= LONGEST).all()
     breaks = rows["at"].shift(-1) - rows["at"] > LONGEST
@@ -135,7 +135,7 @@ def test_an_hour_of_sun_in_the_car() -> None:
     assert sums.export_kwh == pytest.approx(1.0)
     assert sums.house_kwh == pytest.approx(1.0)
     assert sums.losses_kwh == pytest.approx(0.1)
-    assert sums.car_kwh == sums.car_from_sun_kwh == pytest.approx(4.0)
+    assert sums.car_kwh == sums.car_from_solar_kwh == pytest.approx(4.0)
     assert sums.self_consumption_pct == pytest.approx(100 * 5 / 6)
     assert sums.autarky_pct == pytest.approx(100.0)
     assert sums.charging_s == sums.measured_s == 3600
@@ -149,7 +149,7 @@ def test_the_car_takes_the_import_first_then_the_battery_then_the_sun() -> None:
     )
     assert sums.car_from_grid_kwh == pytest.approx(1.0)
     assert sums.car_from_battery_kwh == pytest.approx(2.0)
-    assert sums.car_from_sun_kwh == pytest.approx(2.0)
+    assert sums.car_from_solar_kwh == pytest.approx(2.0)
     assert sums.house_kwh == pytest.approx(1.0)
 
 
@@ -352,8 +352,8 @@ def test_the_usual_interval_is_that_of_most_cycles() -> None:
 @quick
 @given(any_samples())
 def test_the_intervals_add_up_to_the_accounts(cycles: pd.DataFrame) -> None:
-    table = per_interval(ledger(cycles, INTERVAL), START, at(3000))
+    table = per_interval(power_flows(cycles, INTERVAL), START, at(3000))
     sums = account(cycles, START, at(3000), INTERVAL)
     assert table["seconds"].sum() == pytest.approx(sums.measured_s)
-    assert table["car_from_sun_kwh"].sum() == pytest.approx(sums.car_from_sun_kwh, abs=1e-9)
+    assert table["car_from_solar_kwh"].sum() == pytest.approx(sums.car_from_solar_kwh, abs=1e-9)
     assert table["house_kwh"].sum() == pytest.approx(sums.house_kwh, abs=1e-9)

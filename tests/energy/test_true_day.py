@@ -12,8 +12,9 @@ import pytest
 from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.history.store import History
 from easee_load_balancer.periods import Period
-from easee_load_balancer.reports.summary import look_into, sum_up
+from easee_load_balancer.reports.summary import day_detail, sum_up
 from easee_load_balancer.simulation.plant.plant import BatterySpec
+from tests.support.history import insert
 from tests.support.simulated_day import STOCKHOLM, Troubles, Watched, watch_day
 
 HOUR = 3600
@@ -41,13 +42,14 @@ class Told:
 
 
 def tell(folder: Path, watched: Watched, day: date) -> Told:
-    history = History(f"sqlite:///{folder / 'history.db'}")
-    history.record_all(watched.cycles)
+    url = f"sqlite:///{folder / 'history.db'}"
+    insert(url, watched.cycles)
+    history = History(url)
     period = Period.around(day, "day", STOCKHOLM)
     energy = sum_up(history, "home", period, None, NOW).total
-    detail = look_into(history, "home", period, NOW)
+    detail = day_detail(history, "home", period, NOW)
     history.close()
-    return Told(watched, energy, watched.truth(detail.rows), len(detail.gaps) + 1)
+    return Told(watched, energy, watched.truth(detail.flows), len(detail.gaps) + 1)
 
 
 @pytest.fixture(scope="module")

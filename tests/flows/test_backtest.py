@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from backtest import backtest
-from prefect import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import State
 
 from easee_load_balancer.backtest.policy_change import PolicyChange
@@ -22,14 +21,6 @@ CSV = "time,pv_w,load_w\n" + "".join(
 )
 
 
-async def page(key: str) -> str:
-    """The newest artifact of that key."""
-    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
-    async with get_client() as client:
-        (artifact,) = await client.read_artifacts(artifact_filter=wanted)
-    return str(artifact.data)
-
-
 async def played(**parameters: Any) -> State[Any]:
     run: Any = backtest
     wanted = {"site": SITE, "change": PolicyChange()} | parameters
@@ -37,36 +28,38 @@ async def played(**parameters: Any) -> State[Any]:
     return state
 
 
-async def test_phase_switching_on_a_grey_day() -> None:
+async def test_publishes_what_phase_switching_gains_on_an_overcast_day() -> None:
     async with a_home(mode="solar", phases="3"):
         state = await played(csv=CSV, change=PolicyChange.model_validate({"phases": "auto"}))
     assert state.is_completed()
     assert (state.message or "").startswith("With phases auto, ")
-    assert "kWh more sun in the car (" in (state.message or "")
-    text = await page(f"backtest-{SITE}")
+    assert "kWh more solar in the car (" in (state.message or "")
+    artifact = await Artifact.aget(f"backtest-{SITE}")
+    assert artifact is not None
+    text = str(artifact.data)
     assert text.startswith(f"# {state.message}\n")
     assert text.count("](data:image/png;base64,") == 1
     assert "from the grid" in (state.message or "")  # half of three phases' lowest step
-    assert "| from the sun | 13." in text
+    assert "| from solar | 13." in text
 
 
-async def test_what_is_wrong_is_said_plainly() -> None:
+async def test_wrong_parameters_are_explained() -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"csv": "nowhere.csv"}, "nowhere.csv cannot be read"),
         ({"first_day": date(2026, 6, 2), "last_day": date(2026, 6, 1)}, "before the first"),
         ({"time_zone": "Europe/Smalland"}, "not an IANA time zone"),
     ]
     async with a_home(mode="solar"):
-        for parameters, told in wrong:
+        for parameters, message in wrong:
             state = await played(**parameters)
             assert state.is_failed()
-            assert told in (state.message or "")
+            assert message in (state.message or "")
         state = await played()
         assert state.is_completed()
-        assert (state.message or "").startswith("Nothing was measured on ")
+        assert (state.message or "").startswith("No measurements on ")
 
 
 @pytest.mark.parametrize("change", [{"max_current_a": 40}, {"phasis": "3"}, {"mode": "sun"}])
-def test_what_the_form_does_not_take(change: dict[str, Any]) -> None:
+def test_the_form_refuses_what_is_no_policy(change: dict[str, Any]) -> None:
     with pytest.raises(Exception, match="change"):
         backtest.validate_parameters({"change": change})

@@ -28,7 +28,7 @@ from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import HuaweiInverter, Site
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.system.settings import Settings
-from tests.history.test_store import cycle
+from tests.support.history import cycle
 from tests.support.home import SITE, Home, a_home
 
 PASSWORD = "correct-horse-battery-staple"

@@ -10,143 +10,98 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
-from sqlalchemy import create_engine, text
 
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.power_flows import COLUMNS
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.store import Cycle, History, open_history
+from easee_load_balancer.history.store import History, open_history
+from easee_load_balancer.history.tables import Cycle, DailyEnergy
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
 from easee_load_balancer.system.processes import free_port
+from tests.support.history import (
+    HOUR,
+    MINUTE,
+    NOON,
+    cycle,
+    execute,
+    insert,
+    last_cycle,
+    measured,
+    opened,
+)
 from tests.support.paths import PROJECT
 from tests.support.postgres import PASSWORD, Postgres
 
-NOON = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-
+DAY = date(2026, 6, 21)
 WRITER = """
 import sys
-from datetime import UTC, datetime, timedelta
-from easee_load_balancer.history.store import Cycle, History
-from tests.support.paths import PROJECT
+from tests.support.history import cycle, opened
 
 for line in sys.stdin:
     url, site = line.split()
-    history = History(url)
-    for minute in range(40):
-        at = datetime(2026, 6, 21, 12, minute, tzinfo=UTC)
-        history.record(
-            Cycle(
-site=site, scheduled_at=at, at=at, run_id="", outcome="", reason="", controller_state={})
-        )
-    history.close()
+    with opened(url) as history:
+        for minute in range(40):
+            history.record(cycle(minute, site))
     print("done", flush=True)
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'history.db'}"
-    postgres: Postgres = request.getfixturevalue("postgres")
-    return postgres.empty_database()
-
-
-@contextmanager
-def opened(url: str) -> Iterator[History]:
-    """A history that is closed at the end."""
-    history = History(url)
-    try:
-        yield history
-    finally:
-        history.close()
-
-
-@pytest.fixture
-def history(url: str) -> Iterator[History]:
-    """An empty history in each kind of database."""
-    with opened(url) as empty:
-        yield empty
-
-
-def cycle(minute: float = 0, site: str = "home", **columns: Any) -> Cycle:
-    """A cycle so many minutes after noon that knows nothing else."""
-    at = NOON + minute * MINUTE
-    known = {"run_id": "run", "outcome": "held", "reason": "", "controller_state": {}}
-    return Cycle(site=site, **({"scheduled_at": at, "at": at} | known | columns))
-
-
-def execute(url: str, statement: str) -> Any:
-    """The first value that a statement of plain SQL returns, if any."""
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        result = connection.execute(text(statement))
-        value = result.scalar() if result.returns_rows else None
-    engine.dispose()
-    return value
-
-
-def test_an_empty_history(history: History) -> None:
+def test_an_empty_history_has_no_cycle_and_frames_of_the_same_types(history: History) -> None:
     assert history.last_cycle("home") is None
-    frame = history.cycles("home", NOON, NOON + MINUTE)
-    assert frame.empty
-    assert "car_w" in frame
+    empty = history.cycles("home", NOON, NOON + MINUTE)
+    assert empty.empty
+    history.record(cycle())
+    assert empty.dtypes.equals(history.cycles("home", NOON, NOON + MINUTE).dtypes)
 
 
 def test_storing_a_cycle_again_replaces_it(history: History, url: str) -> None:
     history.record(cycle(outcome="held", car_w=1.0))
-    history.record(cycle(outcome="failed", car_w=None))
-    history.record(cycle(outcome="failed", car_w=None))
+    for _ in range(2):
+        history.record(cycle(outcome="failed", car_w=None))
     assert execute(url, "SELECT count(*) FROM cycles") == 1
-    last = history.last_cycle("home")
-    assert last is not None
+    last = last_cycle(history)
     assert (last.outcome, last.car_w) == ("failed", None)
 
 
-def test_the_last_cycle_is_the_one_that_ran_last(history: History) -> None:
+def test_the_last_cycle_is_the_one_that_ran_last(history: History, url: str) -> None:
     """The clock was set back by two minutes after the second."""
     for minute in (2, 3, 1):
         history.record(cycle(minute, at=NOON - minute * MINUTE))
     history.record(cycle(9, site="cabin"))
-    last = history.last_cycle("home")
-    assert last is not None
+    last = last_cycle(history)
     assert last.scheduled_at == NOON + 1 * MINUTE
     assert last.scheduled_at.tzinfo is UTC
     assert history.last_cycle("nowhere") is None
-
-
-def test_a_cycle_from_the_future_replaces_none() -> None:
-    noon = cycle(0)
-    assert noon.replaces(NOON, NOON + MINUTE)
-    assert noon.replaces(NOON - MINUTE, NOON + MINUTE)
-    assert not noon.replaces(NOON + MINUTE, NOON + MINUTE)
-    assert not noon.replaces(NOON - MINUTE, NOON - MINUTE)
-
-
-def test_without_a_note_the_newest_cycle_is_the_last(history: History, url: str) -> None:
-    """A history of an earlier version."""
-    history.record(cycle(1), cycle(2))
+    # as in a history that was written before there was this table
     execute(url, "DELETE FROM last_cycles")
-    last = history.last_cycle("home")
-    assert last is not None
-    assert last.scheduled_at == NOON + 2 * MINUTE
+    assert last_cycle(history).scheduled_at == NOON + 3 * MINUTE
 
 
-def test_what_is_remembered_comes_back(history: History, url: str) -> None:
-    memory = {"pushed_at": NOON.isoformat(), "setpoint_a": None, "samples": [1, 2.5], "øre": True}
-    history.record(cycle(controller_state=memory))
+@pytest.mark.parametrize(
+    ("due", "starts", "replaced"),
+    [
+        pytest.param(0, 1, True, id="the same cycle"),
+        pytest.param(-1, 1, True, id="an older one"),
+        pytest.param(1, 1, False, id="a newer one"),
+        pytest.param(-1, -1, False, id="the clock was set back"),
+    ],
+)
+def test_a_cycle_replaces_those_due_before_it(due: int, starts: int, replaced: bool) -> None:
+    assert cycle(0).replaces(NOON + due * MINUTE, NOON + starts * MINUTE) == replaced
+
+
+def test_the_controller_state_comes_back(history: History, url: str) -> None:
+    state = {"pushed_at": NOON.isoformat(), "setpoint_a": None, "samples": [1, 2.5], "øre": True}
+    history.record(cycle(controller_state=state))
     with opened(url) as another:
-        last = another.last_cycle("home")
-    assert last is not None
-    assert last.controller_state == memory
+        assert last_cycle(another).controller_state == state
 
 
 def test_unknown_is_null_and_zero_is_zero(history: History, url: str) -> None:
@@ -155,15 +110,12 @@ def test_unknown_is_null_and_zero_is_zero(history: History, url: str) -> None:
     assert execute(url, "SELECT count(*) FROM cycles WHERE pv_w IS NULL") == 1
     assert execute(url, "SELECT count(*) FROM cycles WHERE pv_w = 0 AND setpoint_a = 0") == 1
     frame = history.cycles("home", NOON, NOON + 2 * MINUTE)
-    assert frame["pv_w"][0] == 0
-    assert frame["setpoint_a"][0] == 0
-    for name in ("pv_w", "grid_export_w", "setpoint_a", "car_w"):
-        assert frame[name].dtype == "float64"
-        assert math.isnan(frame[name][1])
+    assert (frame["pv_w"][0], frame["setpoint_a"][0]) == (0, 0)
+    assert all(math.isnan(frame[name][1]) for name in ("pv_w", "grid_export_w", "setpoint_a"))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
-def test_columns_do_not_depend_on_what_is_in_them(rows: int, history: History) -> None:
+def test_columns_do_not_depend_on_their_values(rows: int, history: History) -> None:
     for minute in range(rows):
         history.record(cycle(minute, car_w=None if minute == 0 else 3680.0))
     frame = history.cycles("home", NOON, NOON + 2 * MINUTE)
@@ -175,84 +127,90 @@ def test_columns_do_not_depend_on_what_is_in_them(rows: int, history: History) -
         *("setpoint_a", "setpoint_phases", "exported_kwh", "imported_kwh"),
         *("charged_kwh", "discharged_kwh", "session_kwh"),
     ]
-    for name in ("scheduled_at", "at"):
-        assert isinstance(frame[name].dtype, pd.DatetimeTZDtype)
-        assert str(frame[name].dt.tz) == "UTC"
-    for name in frame.columns[7:]:
-        assert frame[name].dtype == "float64"
+    assert all(str(frame[name].dt.tz) == "UTC" for name in ("scheduled_at", "at"))
+    assert all(frame[name].dtype == "float64" for name in frame.columns[7:])
+    assert list(history.cycles("home", NOON, NOON + HOUR, COLUMNS)) == list(COLUMNS)
 
 
-def test_cycles_of_a_time_by_time(history: History) -> None:
+def test_cycles_come_in_the_order_of_time_whatever_the_zone(history: History) -> None:
     for minute in (3, 1, 2, 0, 4):
         scheduled_at = NOON - minute * MINUTE
         history.record(cycle(car_w=minute, at=NOON + minute * MINUTE, scheduled_at=scheduled_at))
     history.record(cycle(2, site="cabin"))
-    home = timezone(timedelta(hours=2))
-    start, end = NOON.astimezone(home) + MINUTE, NOON.astimezone(home) + 4 * MINUTE
-    frame = history.cycles("home", start, end)
+    noon_at_home = NOON.astimezone(timezone(timedelta(hours=2)))
+    frame = history.cycles("home", noon_at_home + MINUTE, noon_at_home + 4 * MINUTE)
     assert list(frame["car_w"]) == [1, 2, 3]
     assert list(frame["at"]) == [NOON + minute * MINUTE for minute in (1, 2, 3)]
 
 
 def test_times_of_any_zone_are_the_same_moment(history: History, url: str) -> None:
-    home = timezone(timedelta(hours=2))
     history.record(cycle())
     again = cycle()
-    again.scheduled_at = again.at = NOON.astimezone(home)
+    again.scheduled_at = again.at = NOON.astimezone(timezone(timedelta(hours=2)))
     history.record(again)
     assert execute(url, "SELECT count(*) FROM cycles") == 1
-    last = history.last_cycle("home")
-    assert last is not None
+    last = last_cycle(history)
     assert (last.at, last.at.utcoffset()) == (NOON, timedelta(0))
 
 
-OUTCOMES: list[tuple[str, dict[str, Any]]] = [
-    ("pushed", {"push": True}),
-    ("held", {"push": False}),
-    ("asleep", {"push": True, "asleep": True}),
-    ("failed", {"push": True, "failure": "The inverter does not answer."}),
-]
-
-
-@pytest.mark.parametrize(("outcome", "case"), OUTCOMES)
-def test_a_cycle_tells_what_happened(outcome: str, case: dict[str, Any], history: History) -> None:
-    inverter = InverterReading.unknown(NOON)
-    charger = ChargerState.unknown(NOON)
-    if case.get("asleep"):
-        inverter = InverterReading.sleeping(NOON)
+@pytest.mark.parametrize(
+    ("outcome", "case"),
+    [
+        ("pushed", {"push": True}),
+        ("held", {"push": False}),
+        ("asleep", {"push": True, "asleep": True}),
+        ("failed", {"push": True, "failure": "The inverter does not answer."}),
+    ],
+)
+def test_a_cycle_says_what_happened(outcome: str, case: dict[str, Any], history: History) -> None:
+    asleep = case.get("asleep", False)
     setpoint = Setpoint(11, 3) if case["push"] else None
-    decision = Decision(setpoint, push=case["push"], reason="sunny", state=ControllerState())
     row = Cycle.of(
         site="home",
         scheduled_at=NOON,
         at=NOON + MINUTE,
         run_id="run",
         mode="solar",
-        inverter=inverter,
-        charger=charger,
-        decision=decision,
+        inverter=InverterReading.sleeping(NOON) if asleep else InverterReading.unknown(NOON),
+        charger=ChargerState.unknown(NOON),
+        decision=Decision(setpoint, push=case["push"], reason="sunny", state=ControllerState()),
         failure=case.get("failure"),
     )
+    row.charger_mode = ChargerMode.CHARGING
     history.record(row)
-    last = history.last_cycle("home")
-    assert last is not None
+    last = last_cycle(history)
     assert (last.scheduled_at, last.at) == (NOON, NOON + MINUTE)
     assert (last.outcome, last.reason) == (outcome, case.get("failure", "sunny"))
     assert (last.setpoint_a, last.setpoint_phases) == ((11, 3) if setpoint else (None, None))
-    assert last.pv_w == (0 if case.get("asleep") else None)
+    assert (last.pv_w, last.charger_mode) == (0 if asleep else None, 3)
     assert last.controller_state == ControllerState().model_dump(mode="json")
 
 
-def test_enumerations_are_numbers(history: History) -> None:
-    history.record(cycle(charger_mode=ChargerMode.CHARGING))
-    last = history.last_cycle("home")
-    assert last is not None
-    assert last.charger_mode == 3
+def test_storing_a_day_again_replaces_it(history: History) -> None:
+    for pv_kwh in (1.0, 2.0):
+        energy = Energy(pv_kwh=pv_kwh, starts=3, saved=None)
+        history.record_days(
+            [DailyEnergy(site="home", day=DAY, time_zone="UTC", currency=None, energy=energy)]
+        )
+    row = history.day("home", DAY, "UTC")
+    assert row is not None
+    assert row.energy == Energy(pv_kwh=2.0, starts=3)
+    assert history.day("home", DAY, "Europe/Stockholm") is None
+
+
+def test_cloud_calls_add_up_within_a_day_that_begins_at_any_quarter(history: History) -> None:
+    for minute in (0, 14, 15, 29, 30):
+        calls = {"observations": 1} | ({"login": 2} if not minute else {})
+        history.record(cycle(minute), calls=calls)
+    quarter = 15 * MINUTE
+    assert history.cloud_calls("home", NOON, NOON + quarter) == {"login": 2, "observations": 2}
+    assert history.cloud_calls("home", NOON + quarter, NOON + 3 * quarter) == {"observations": 3}
+    assert history.cloud_calls("cabin", NOON, NOON + quarter) == {}
 
 
 @pytest.fixture(scope="module")
 def writers() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that write 40 cycles to the URL and site in each line that they are sent."""
+    """Processes that write 40 cycles for each line with a URL and a site."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER],
@@ -266,7 +224,7 @@ def writers() -> Iterator[list[subprocess.Popen[str]]]:
     ]
     yield processes
     for process in processes:
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_processes_write_at_the_same_time(writers: list[subprocess.Popen[str]], url: str) -> None:
@@ -279,8 +237,7 @@ def test_processes_write_at_the_same_time(writers: list[subprocess.Popen[str]], 
         assert writer.stdout is not None
         assert writer.stdout.readline() == "done\n"
     with opened(url) as history:
-        for site in sites:
-            assert len(history.cycles(site, NOON, NOON + timedelta(hours=1))) == 40
+        assert [len(history.cycles(site, NOON, NOON + HOUR)) for site in sites] == [40, 40]
 
 
 def test_a_lost_table_is_reported(history: History, url: str) -> None:
@@ -344,8 +301,17 @@ def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
         History(f"sqlite:///{file}")
 
 
-def test_a_full_disk_is_reported_and_survived(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path / 'history.db'}") as history:
+def test_a_damaged_database_is_reported(tmp_path: Path, sqlite_url: str) -> None:
+    insert(sqlite_url, measured(1000))
+    with (tmp_path / "history.db").open("r+b") as file:
+        file.seek(40_000)
+        file.write(b"\x00\xff" * 100_000)
+    with opened(sqlite_url) as history, pytest.raises(HistoryError, match="could not be read"):
+        history.cycles("home", NOON, NOON + 24 * HOUR)
+
+
+def test_a_full_disk_is_reported_and_survived(sqlite_url: str) -> None:
+    with opened(sqlite_url) as history:
         history.record(cycle(0))
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
@@ -359,18 +325,18 @@ def test_a_full_disk_is_reported_and_survived(tmp_path: Path) -> None:
     assert list(frame["at"]) == [NOON, NOON + 2 * MINUTE]
 
 
-def test_sqlite_survives_power_cuts_and_is_its_owners_alone(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'history.db'}"
-    with opened(url) as history:
+def test_sqlite_survives_power_cuts_and_only_its_owner_can_read_it(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    with opened(sqlite_url) as history:
         history.record(cycle())
         files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
         assert files == dict.fromkeys(("history.db", "history.db-wal", "history.db-shm"), 0o600)
-        assert execute(url, "PRAGMA journal_mode") == "wal"
+        assert execute(sqlite_url, "PRAGMA journal_mode") == "wal"
 
 
-def test_a_history_is_opened_once_per_process(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'history.db'}"
-    assert open_history(url) is open_history(url)
-    open_history(url).close()
+def test_a_history_is_opened_once_per_process(sqlite_url: str) -> None:
+    assert open_history(sqlite_url) is open_history(sqlite_url)
+    open_history(sqlite_url).close()
     with pytest.raises(HistoryError):
         open_history("sqlite:////no/such/folder/history.db")

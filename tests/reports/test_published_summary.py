@@ -1,4 +1,4 @@
-"""The flow on a real server: what it publishes, stores and writes, and how that looks."""
+"""The daily summary on a real server: what it publishes, stores and writes, and how that looks."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.energy.accounting import Energy
-from easee_load_balancer.history.store import History, open_history
+from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Tariff
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from tests.support.browser import browser, missing
+from tests.support.history import insert
 from tests.support.simulated_day import DAY, STOCKHOLM, Watched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PICTURES = os.environ.get("SCREENSHOTS")
-"""A folder in which to leave the screenshots."""
+"""A folder for screenshots."""
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,7 @@ def data(stack: PrefectStack, summer_day: Watched) -> Iterator[Path]:
     """The data folder of a home with a day of history."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EASEE_BALANCER_DATA_FOLDER", str(stack.data_folder))
-        history = History(f"sqlite:///{stack.data_folder / 'history.db'}")
-        history.record_all(summer_day.cycles)
-        history.close()
+        insert(f"sqlite:///{stack.data_folder / 'history.db'}", summer_day.cycles)
         yield stack.data_folder
         open_history.cache_clear()
 
@@ -53,13 +52,25 @@ async def summary(**parameters: Any) -> State[Energy]:
     return state
 
 
-async def test_a_day_is_told_in_one_sentence(data: Path, tariff: None) -> None:
+async def energy(**parameters: Any) -> Energy:
+    """The totals of a summary that completes."""
+    return await (await summary(**parameters)).aresult()
+
+
+async def page(key: str) -> tuple[str, str]:
+    """Text and description of the newest artifact with that key."""
+    artifact = await Artifact.aget(key)
+    assert artifact is not None
+    return str(artifact.data), artifact.description or ""
+
+
+async def test_the_headline_is_the_state_and_the_name_of_the_run(data: Path, tariff: None) -> None:
     state = await summary(day=DAY)
     assert state.is_completed()
     assert state.message is not None
     assert re.fullmatch(
-        r"\d+\.\d of the car's \d+\.\d kWh were sun \(\d+ %\), saved \d+\.\d\d SEK; "
-        r"1 of 2,\d{3} cycles failed, \d+ cycles missed, 30 min not measured",
+        r"\d+\.\d of the car's \d+\.\d kWh were solar \(\d+ %\), saved \d+\.\d\d SEK; "
+        r"1 of 2,\d{3} cycles failed, \d+ cycles missed, 30 min without measurements",
         state.message,
     )
     assert state.state_details.flow_run_id is not None
@@ -68,22 +79,20 @@ async def test_a_day_is_told_in_one_sentence(data: Path, tariff: None) -> None:
     assert run.name == state.message
 
 
-async def test_the_page_has_headline_picture_and_tables(data: Path, tariff: None) -> None:
+async def test_the_page_has_headline_chart_and_tables(data: Path, tariff: None) -> None:
     await summary(day=DAY)
-    page = await Artifact.aget("energy-home")
-    assert page is not None
-    assert isinstance(page.data, str)
-    assert page.data.startswith("# ")
-    assert page.data.count("](data:image/png;base64,") == 1
-    for title in ("Where it came from", "The car", "How it went", "own counters", "Gaps"):
-        assert title in page.data
-    assert "Sunday 21 June 2026" in (page.description or "")
-    assert len(page.data) < 400_000
+    text, description = await page("energy-home")
+    assert text.startswith("# ")
+    assert text.count("](data:image/png;base64,") == 1
+    for title in ("Energy balance", "The car", "Operation", "own counters", "Gaps"):
+        assert title in text
+    assert "Sunday 21 June 2026" in description
+    assert len(text) < 400_000
 
 
-async def test_the_same_day_again_gives_the_same(data: Path, tariff: None) -> None:
-    once = await (await summary(day=DAY)).aresult()
-    again = await (await summary(day=DAY, last_day=DAY)).aresult()
+async def test_the_same_day_again_gives_the_same_totals(data: Path, tariff: None) -> None:
+    once = await energy(day=DAY)
+    again = await energy(day=DAY, last_day=DAY)
     assert once == again
     stored = open_history(f"sqlite:///{data / 'history.db'}").day("home", DAY, STOCKHOLM.key)
     assert stored is not None
@@ -92,24 +101,19 @@ async def test_the_same_day_again_gives_the_same(data: Path, tariff: None) -> No
 
 
 async def test_a_month_is_the_sum_of_its_days(data: Path, tariff: None) -> None:
-    day = await (await summary(day=DAY)).aresult()
-    month = await summary(day=DAY.replace(day=3), period="month")
-    total = await month.aresult()
-    assert total.car_from_sun_kwh == pytest.approx(day.car_from_sun_kwh)
-    page = await Artifact.aget("energy-home-month")
-    assert page is not None
-    assert "June 2026" in (page.description or "")
-    around = await (
-        await summary(day=DAY - timedelta(days=1), last_day=DAY + timedelta(days=1))
-    ).aresult()
-    assert around.pv_kwh == pytest.approx(total.pv_kwh)
-    assert await Artifact.aget("energy-home-range") is not None
+    day = await energy(day=DAY)
+    month = await energy(day=DAY.replace(day=3), period="month")
+    assert month.car_from_solar_kwh == pytest.approx(day.car_from_solar_kwh)
+    assert "June 2026" in (await page("energy-home-month"))[1]
+    around = await energy(day=DAY - timedelta(days=1), last_day=DAY + timedelta(days=1))
+    assert around.pv_kwh == pytest.approx(month.pv_kwh)
+    await page("energy-home-range")
 
 
-async def test_the_file_adds_up_to_the_accounts(data: Path, tariff: None) -> None:
-    total = await (await summary(day=DAY, csv=True)).aresult()
+async def test_the_csv_adds_up_to_the_totals(data: Path, tariff: None) -> None:
+    total = await energy(day=DAY, csv=True)
     table = pd.read_csv(data / "summaries" / f"home-{DAY}.csv")
-    assert table["car_from_sun_kwh"].sum() == pytest.approx(total.car_from_sun_kwh, abs=0.01)
+    assert table["car_from_solar_kwh"].sum() == pytest.approx(total.car_from_solar_kwh, abs=0.01)
     assert table["seconds"].sum() == pytest.approx(total.measured_s)
     assert table["at"].iloc[1].endswith("+02:00")
     await summary(day=DAY, period="year", csv=True)
@@ -117,10 +121,10 @@ async def test_the_file_adds_up_to_the_accounts(data: Path, tariff: None) -> Non
     assert str(DAY) in days["day"].tolist()
 
 
-async def test_a_day_without_cycles_says_so(data: Path, tariff: None) -> None:
+async def test_a_day_without_cycles_completes_and_says_so(data: Path, tariff: None) -> None:
     state = await summary(day=date(2020, 1, 1))
     assert state.is_completed()
-    assert state.message == "Nothing was measured on Wednesday 1 January 2020"
+    assert state.message == "No measurements on Wednesday 1 January 2020"
 
 
 async def test_a_home_without_tariff_has_no_money(data: Path, tariff: None) -> None:
@@ -133,21 +137,21 @@ async def test_a_home_without_tariff_has_no_money(data: Path, tariff: None) -> N
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({"time_zone": "Europe/Smalland"}, "not an IANA time zone"),
         ({"day": DAY, "last_day": DAY - timedelta(days=1)}, "before the first"),
     ],
 )
-async def test_what_cannot_be_summed_up_is_said_plainly(
-    data: Path, parameters: dict[str, object], told: str
+async def test_wrong_parameters_are_explained(
+    data: Path, parameters: dict[str, object], message: str
 ) -> None:
     state = await summary(**parameters)
     assert state.is_failed()
-    assert told in (state.message or "")
+    assert message in (state.message or "")
 
 
-async def test_a_history_out_of_reach_is_said_plainly(
+async def test_a_history_that_cannot_be_opened_is_explained(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EASEE_BALANCER_HISTORY_URL", "sqlite:////nowhere/history.db")
@@ -162,12 +166,12 @@ async def test_the_page_in_a_browser(
 ) -> None:
     with temporary_settings({PREFECT_API_URL: stack.api_url}):
         state = await summary(day=DAY)
-        page = await Artifact.aget("energy-home")
-    assert page is not None
+        artifact = await Artifact.aget("energy-home")
+    assert artifact is not None
     with browser(tmp_path) as window:
         window.open(f"{stack.ui_url}/artifacts/key/energy-home")
         window.wait_for("return document.body.innerText.includes('Sunday 21 June 2026')")
-        window.open(f"{stack.ui_url}/artifacts/artifact/{page.id}")
+        window.open(f"{stack.ui_url}/artifacts/artifact/{artifact.id}")
         width = window.wait_for(
             "const i = document.querySelector('img[src^=\"data:image/png\"]');"
             "return i && i.complete && i.naturalWidth && i.getBoundingClientRect().width"

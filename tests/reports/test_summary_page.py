@@ -24,7 +24,7 @@ GOOD = Energy(
     house_kwh=9.0,
     car_kwh=20.0,
     export_kwh=12.0,
-    car_from_sun_kwh=19.0,
+    car_from_solar_kwh=19.0,
     car_from_grid_kwh=1.0,
     period_s=86_400,
     measured_s=86_400,
@@ -42,18 +42,18 @@ def one_day(energy: Energy, currency: str | None = None) -> Summary:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({}, "19.0 of the car's 20.0 kWh were sun (95 %); all 2,880 cycles ran"),
+        ({}, "19.0 of the car's 20.0 kWh were solar (95 %); all 2,880 cycles ran"),
         (
             {"saved": 28.5},
-            "19.0 of the car's 20.0 kWh were sun (95 %), saved 28.50 SEK; all 2,880 cycles ran",
+            "19.0 of the car's 20.0 kWh were solar (95 %), saved 28.50 SEK; all 2,880 cycles ran",
         ),
-        ({"car_kwh": 0.0}, "No charging; the roof made 40.0 kWh; all 2,880 cycles ran"),
+        ({"car_kwh": 0.0}, "No charging; PV produced 40.0 kWh; all 2,880 cycles ran"),
         (
             {"cycles_failed": 12, "cycles_missed": 1500, "measured_s": 40_000.0},
-            "19.0 of the car's 20.0 kWh were sun (95 %); 12 of 2,880 cycles failed, "
-            "1,500 cycles missed, 12 h 53 min not measured",
+            "19.0 of the car's 20.0 kWh were solar (95 %); 12 of 2,880 cycles failed, "
+            "1,500 cycles missed, 12 h 53 min without measurements",
         ),
-        ({"measured_s": 0.0}, "Nothing was measured on Sunday 21 June 2026"),
+        ({"measured_s": 0.0}, "No measurements on Sunday 21 June 2026"),
     ],
 )
 def test_headline(change: dict[str, float], told: str) -> None:
@@ -64,20 +64,20 @@ def test_headline(change: dict[str, float], told: str) -> None:
 def test_the_page_shows_both_sides_of_the_balance_and_the_difference_to_the_meter() -> None:
     page = markdown(one_day(GOOD), b"picture")
     assert "![Sunday 21 June 2026](data:image/png;base64,cGljdHVyZQ==)" in page
-    assert "| **Together** | **41.0** | **Together** | **41.0** |" in page
+    assert "| **Total** | **41.0** | **Total** | **41.0** |" in page
     assert "| Meter, import | 1.02 | -0.05 | 0.25 |" in page
     assert "Battery" not in page.partition("own counters")[2]
-    assert "Without a block 'Tariff'" in page
+    assert "Save a block 'Tariff'" in page
     assert all(line.count("|") in (0, 3, 4, 5, 6) for line in page.splitlines())
 
 
 def test_what_gaps_may_hide_is_said() -> None:
     values = asdict(GOOD) | {"starts": 4, "measured_s": GOOD.measured_s - 600}
     page = markdown(one_day(Energy(**values)), None)
-    assert "| Charges begun | at least 4 |" in page
+    assert "| Charging starts | at least 4 |" in page
     assert "| Phase changes | none seen |" in page
     values["measured_s"] = GOOD.measured_s
-    assert "| Charges begun | 4 |" in markdown(one_day(Energy(**values)), None)
+    assert "| Charging starts | 4 |" in markdown(one_day(Energy(**values)), None)
 
 
 def test_a_year_is_told_by_month() -> None:

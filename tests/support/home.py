@@ -15,7 +15,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.testing.utilities import prefect_test_harness
 from pydantic import SecretStr
 
-from easee_load_balancer.history.store import Cycle, open_history
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,

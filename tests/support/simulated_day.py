@@ -28,7 +28,7 @@ from easee_load_balancer.devices.huawei.registers import (
     decode_power,
     inverter_reading,
 )
-from easee_load_balancer.history.store import Cycle
+from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.periods import bounds
 from easee_load_balancer.simulation.easee.observations import as_json, cloud_copy, observe
@@ -105,7 +105,7 @@ class Watched:
                 real["import_kwh"] = real["car_from_grid_kwh"] = real["car_kwh"]
             for name, kwh in real.items():
                 sums[name] += kwh
-        sums["car_from_sun_kwh"] = (
+        sums["car_from_solar_kwh"] = (
             sums["car_kwh"] - sums["car_from_battery_kwh"] - sums["car_from_grid_kwh"]
         )
         return sums

@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Running
 
 from easee_load_balancer.commands.demo import save_demo_blocks
-from easee_load_balancer.history.boosts import BoostRow
 from easee_load_balancer.history.store import History
+from easee_load_balancer.history.tables import BoostRow
 from tests.support.paths import PROJECT
 from tests.support.worker import deployed, ended, under_way, working
 

@@ -1,0 +1,214 @@
+"""The tables of the history. Signs and units as in the measurements; NULL is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, date, datetime
+from typing import Any, get_type_hints
+
+from sqlalchemy import DateTime, Dialect, Float, Index, Integer
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, composite, mapped_column
+from sqlalchemy.types import JSON, TypeDecorator
+
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.measurements import ChargerState, InverterReading
+
+_STORED_NAMES = {"car_from_solar_kwh": "car_from_sun_kwh"}
+"""Fields whose column has an older name."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A timezone-aware UTC datetime in any database."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC; SQLite stores no zone."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """All tables of the history."""
+
+
+class SchemaVersion(Base):
+    """One row: the version of the database's schema."""
+
+    __tablename__ = "schema_version"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class Cycle(Base):
+    """One control cycle."""
+
+    __tablename__ = "cycles"
+    __table_args__ = (Index("ix_cycles_site_at", "site", "at"),)
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    """When the cycle was due."""
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When the house was read."""
+    run_id: Mapped[str]
+    outcome: Mapped[str]
+    """pushed, held, asleep or failed."""
+    reason: Mapped[str]
+    mode: Mapped[str | None]
+    pv_w: Mapped[float | None]
+    inverter_ac_w: Mapped[float | None]
+    grid_export_w: Mapped[float | None]
+    battery_charge_w: Mapped[float | None]
+    battery_soc_pct: Mapped[float | None]
+    car_w: Mapped[float | None]
+    car_age_s: Mapped[float | None]
+    """Age of `car_w` at the time of the reading."""
+    car_phases: Mapped[int | None]
+    """Phases on which the charger supplies current; 0 while it supplies none."""
+    charger_mode: Mapped[int | None]
+    surplus_w: Mapped[float | None]
+    setpoint_a: Mapped[int | None]
+    setpoint_phases: Mapped[int | None]
+    exported_kwh: Mapped[float | None]
+    imported_kwh: Mapped[float | None]
+    charged_kwh: Mapped[float | None]
+    discharged_kwh: Mapped[float | None]
+    session_kwh: Mapped[float | None]
+    controller_state: Mapped[dict[str, Any]] = mapped_column("memory", JSON)
+
+    def replaces(self, scheduled_at: datetime, started_at: datetime) -> bool:
+        """Whether this cycle makes one that was due at `scheduled_at` superfluous.
+
+        A cycle from the future replaces nothing: the clock has been set back since.
+        """
+        return scheduled_at <= self.scheduled_at <= started_at
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        site: str,
+        scheduled_at: datetime,
+        at: datetime,
+        run_id: str,
+        mode: str,
+        inverter: InverterReading,
+        charger: ChargerState,
+        decision: Decision,
+        failure: str | None = None,
+    ) -> Cycle:
+        """The row for a cycle; `failure` is the reason if it failed."""
+        setpoint = decision.setpoint
+        return cls(
+            site=site,
+            scheduled_at=scheduled_at,
+            at=at,
+            run_id=run_id,
+            outcome="failed" if failure else _outcome(inverter, decision),
+            reason=failure or decision.reason,
+            mode=mode,
+            pv_w=inverter.pv_w,
+            inverter_ac_w=inverter.inverter_ac_w,
+            grid_export_w=inverter.grid_export_w,
+            battery_charge_w=inverter.battery_charge_w,
+            battery_soc_pct=inverter.battery_soc_pct,
+            car_w=charger.car_w,
+            car_age_s=charger.age_s("car_w"),
+            car_phases=charger.output_phases,
+            charger_mode=charger.mode,
+            surplus_w=decision.surplus_w,
+            setpoint_a=setpoint.current_a if setpoint else None,
+            setpoint_phases=setpoint.phases if setpoint else None,
+            exported_kwh=inverter.exported_kwh,
+            imported_kwh=inverter.imported_kwh,
+            charged_kwh=inverter.charged_kwh,
+            discharged_kwh=inverter.discharged_kwh,
+            session_kwh=charger.session_kwh,
+            controller_state=decision.state.model_dump(mode="json"),
+        )
+
+
+class LastCycle(Base):
+    """Which cycle of a site ran last; the newest time is wrong after the clock was set back."""
+
+    __tablename__ = "last_cycles"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BoostRow(Base):
+    """One boost; active until `ended_at` is set."""
+
+    __tablename__ = "boosts"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    """The flow run that started it."""
+    site: Mapped[str] = mapped_column(index=True)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_by: Mapped[str | None]
+    """Why it ended."""
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    @property
+    def boost(self) -> Boost:
+        """The boost as last recorded."""
+        return Boost.model_validate(self.state)
+
+
+class CloudCalls(Base):
+    """How often an endpoint of the Easee cloud was called within a quarter of an hour.
+
+    In every time zone, a day begins at a quarter of an hour.
+    """
+
+    __tablename__ = "cloud_calls"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    endpoint: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int]
+
+
+def _energy_columns() -> Iterator[MappedColumn[Any]]:
+    """A column for each field of `Energy`, in their order."""
+    types = get_type_hints(Energy)
+    for field in fields(Energy):
+        column_type = Integer if types[field.name] is int else Float
+        optional = types[field.name] == float | None
+        name = _STORED_NAMES.get(field.name, field.name)
+        yield mapped_column(name, column_type, nullable=optional)
+
+
+class DailyEnergy(Base):
+    """The energy totals of one local day; NULL is unknown."""
+
+    __tablename__ = "daily_energy"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    time_zone: Mapped[str] = mapped_column(primary_key=True)
+    """Decides when the day begins."""
+    currency: Mapped[str | None]
+    energy: Mapped[Energy] = composite(Energy, *_energy_columns())
+    """A column for each field."""
+
+
+def _outcome(inverter: InverterReading, decision: Decision) -> str:
+    if inverter.asleep:
+        return "asleep"
+    return "pushed" if decision.push else "held"
