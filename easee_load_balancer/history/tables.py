@@ -16,6 +16,10 @@ from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.measurements import ChargerState, InverterReading
 
+_FROM_INVERTER = (
+    *("pv_w", "inverter_ac_w", "grid_export_w", "battery_charge_w", "battery_soc_pct"),
+    *("exported_kwh", "imported_kwh", "charged_kwh", "discharged_kwh"),
+)
 _STORED_NAMES = {"car_from_solar_kwh": "car_from_sun_kwh"}
 """Fields whose column has an older name."""
 
@@ -120,11 +124,7 @@ class Cycle(Base):
             outcome="failed" if failure else _outcome(inverter, decision),
             reason=failure or decision.reason,
             mode=mode,
-            pv_w=inverter.pv_w,
-            inverter_ac_w=inverter.inverter_ac_w,
-            grid_export_w=inverter.grid_export_w,
-            battery_charge_w=inverter.battery_charge_w,
-            battery_soc_pct=inverter.battery_soc_pct,
+            **{name: getattr(inverter, name) for name in _FROM_INVERTER},
             car_w=charger.car_w,
             car_age_s=charger.age_s("car_w"),
             car_phases=charger.output_phases,
@@ -132,10 +132,6 @@ class Cycle(Base):
             surplus_w=decision.surplus_w,
             setpoint_a=setpoint.current_a if setpoint else None,
             setpoint_phases=setpoint.phases if setpoint else None,
-            exported_kwh=inverter.exported_kwh,
-            imported_kwh=inverter.imported_kwh,
-            charged_kwh=inverter.charged_kwh,
-            discharged_kwh=inverter.discharged_kwh,
             session_kwh=charger.session_kwh,
             controller_state=decision.state.model_dump(mode="json"),
         )

@@ -190,21 +190,12 @@ def _cross_check(total: Energy) -> str:
 
 
 def _breakdown(summary: Summary) -> str:
+    flows = ("pv", "house", "car", "car_from_solar", "import", "export")
     bars = by_bar(summary.period, summary.days)
     rows = [
         (
             name,
-            *(
-                as_kwh(kwh)
-                for kwh in (
-                    one.pv_kwh,
-                    one.house_kwh,
-                    one.car_kwh,
-                    one.car_from_solar_kwh,
-                    one.import_kwh,
-                    one.export_kwh,
-                )
-            ),
+            *(as_kwh(getattr(one, f"{flow}_kwh")) for flow in flows),
             UNKNOWN if one.saved is None else f"{one.saved:,.2f}",
             as_duration(one.unmeasured_s),
         )

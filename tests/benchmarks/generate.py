@@ -48,7 +48,7 @@ def generate_history(path: Path, start: datetime, days: int, interval_s: int) ->
 def _day(
     midnight: datetime, number: int, interval_s: int, counted: Counters
 ) -> tuple[Iterator[dict[str, Any]], Counters]:
-    """A day's rows and the counters at its end: sun by season, clouds, a car at noon."""
+    """A day's rows and the counters at its end: PV by season, clouds, a car at noon."""
     seconds = np.arange(0, 86_400, interval_s)
     season = 0.6 - 0.4 * np.cos(2 * np.pi * number / 365)
     height = np.clip(np.sin(np.pi * (seconds - 21_600) / 43_200), 0, None)
@@ -74,15 +74,15 @@ def _day(
         ):
             due = midnight + timedelta(seconds=at)
             read = due + timedelta(milliseconds=137 + at % 211)
-            sun, charge, out, into_car, *kwh = values
+            pv_w, charge, out, into_car, *kwh = values
             exported_kwh, imported_kwh, charged_kwh, discharged_kwh, session_kwh = kwh
             yield {
                 "scheduled_at": f"{due:%Y-%m-%d %H:%M:%S.%f}",
                 "at": f"{read:%Y-%m-%d %H:%M:%S.%f}",
                 "run_id": f"0699c2f1-aaaa-7bbb-8ccc-{at + 100_000 * number:012d}",
                 "outcome": "held",
-                "pv_w": sun,
-                "inverter_ac_w": sun - charge,
+                "pv_w": pv_w,
+                "inverter_ac_w": pv_w - charge,
                 "grid_export_w": out,
                 "battery_charge_w": charge,
                 "battery_soc_pct": 50.0,

@@ -1,4 +1,4 @@
-"""The accounts: what must hold for any samples, and the cases that are easy to get wrong."""
+"""Energy totals: what holds for any samples, and the cases that are easy to get wrong."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def at(seconds: float) -> datetime:
 
 
 def samples(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Cycles as the history gives them; what is not said is unknown."""
+    """Cycles as the history returns them; missing values are unknown."""
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame["at"] = pd.to_datetime(frame["at"], utc=True).dt.as_unit("us")
     frame["outcome"] = [row.get("outcome", "held") for row in rows]
@@ -40,36 +40,36 @@ def samples(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def steady(
     since: float = 0, until: float = 3600, step: float = 30, **power_w: float | None
 ) -> list[dict[str, Any]]:
-    """Samples that stay the same; a plant at rest but for what is given."""
+    """Constant samples; all powers are 0 except the given ones."""
     still: dict[str, Any] = {"pv_w": 0, "inverter_ac_w": 0, "grid_export_w": 0}
     still |= {"battery_charge_w": 0, "car_w": 0, "car_phases": 0, **power_w}
     return [{"at": at(second), **still} for second in np.arange(since, until, step).tolist()]
 
 
-def accounts(rows: list[dict[str, Any]], until: float = 3600, **more: Any) -> Energy:
+def totals(rows: list[dict[str, Any]], until: float = 3600, **more: Any) -> Energy:
     return account(samples(rows), START, at(until), INTERVAL, **more)
 
 
 watts = st.integers(-15_000, 15_000).map(float)
-sun = st.integers(0, 15_000).map(float)
+pv_watts = st.integers(0, 15_000).map(float)
 count = st.integers(0, 300).map(lambda steps: steps / 100)
-"""Counters that go on, stand still, jump too far and begin again."""
+"""Counters that go on, stand still, jump and restart."""
 
 
 @st.composite
 def any_samples(draw: st.DrawFn) -> pd.DataFrame:
-    """Irregular samples with unknown values, gaps, and counters that begin again."""
+    """Irregular samples with unknown values, gaps, and counters that restart."""
     steps = draw(st.lists(st.integers(1, 250), max_size=12))
     moments = np.cumsum([draw(st.integers(-200, 200)), *steps])
     rows = [
         {
             "at": at(float(second)),
             "outcome": draw(st.sampled_from(["held", "pushed", "failed"])),
-            "pv_w": draw(st.none() | sun),
+            "pv_w": draw(st.none() | pv_watts),
             "inverter_ac_w": draw(st.none() | watts),
             "grid_export_w": draw(st.none() | watts),
             "battery_charge_w": draw(st.none() | st.just(0.0) | watts),
-            "car_w": draw(st.none() | sun),
+            "car_w": draw(st.none() | pv_watts),
             "car_age_s": draw(st.none() | st.integers(-5, 400).map(float)),
             "car_phases": draw(st.none() | st.sampled_from([0.0, 1.0, 3.0])),
             "exported_kwh": draw(st.none() | count),
@@ -85,11 +85,11 @@ def any_samples(draw: st.DrawFn) -> pd.DataFrame:
 
 @quick
 @given(any_samples())
-def test_everything_that_comes_goes_somewhere(cycles: pd.DataFrame) -> None:
+def test_supply_equals_use_and_the_sources_of_the_car_add_up(cycles: pd.DataFrame) -> None:
     sums = account(cycles, START, at(3000), INTERVAL)
-    came = sums.pv_kwh + sums.import_kwh + sums.discharge_kwh
-    went = sums.house_kwh + sums.car_kwh + sums.export_kwh + sums.charge_kwh
-    assert came == pytest.approx(went, abs=1e-9)
+    supply = sums.pv_kwh + sums.import_kwh + sums.discharge_kwh
+    used = sums.house_kwh + sums.car_kwh + sums.export_kwh + sums.charge_kwh
+    assert supply == pytest.approx(used, abs=1e-9)
     by_source = sums.car_from_solar_kwh + sums.car_from_battery_kwh + sums.car_from_grid_kwh
     assert by_source == pytest.approx(sums.car_kwh, abs=1e-9)
     assert sums.car_from_solar_kwh >= -1e-9
@@ -99,7 +99,7 @@ def test_everything_that_comes_goes_somewhere(cycles: pd.DataFrame) -> None:
 
 @quick
 @given(any_samples())
-def test_no_gap_is_bridged(cycles: pd.DataFrame) -> None:
+def test_no_sample_holds_into_a_gap(cycles: pd.DataFrame) -> None:
     rows = power_flows(cycles, INTERVAL)
     held = rows["until"] - rows["at"]
     assert (held <= LONGEST).all()
@@ -112,7 +112,7 @@ def test_no_gap_is_bridged(cycles: pd.DataFrame) -> None:
 
 @quick
 @given(any_samples(), st.floats(1, 2999))
-def test_two_halves_add_up_to_the_whole(cycles: pd.DataFrame, second: float) -> None:
+def test_the_totals_of_two_parts_add_up_to_the_whole(cycles: pd.DataFrame, second: float) -> None:
     prices = Prices(import_price=2, export_price=0.5, import_price_by_hour=list(range(24)))
     zone = ZoneInfo("Europe/Stockholm")
     whole = account(cycles, START, at(3000), INTERVAL, prices, zone)
@@ -127,14 +127,10 @@ def test_two_halves_add_up_to_the_whole(cycles: pd.DataFrame, second: float) -> 
             assert mine == pytest.approx(theirs, abs=1e-6), field.name
 
 
-def test_an_hour_of_sun_in_the_car() -> None:
-    sums = accounts(
-        steady(-30, 3660, pv_w=6000, inverter_ac_w=5900, grid_export_w=1000, car_w=4000)
-    )
-    assert sums.pv_kwh == pytest.approx(6.0)
-    assert sums.export_kwh == pytest.approx(1.0)
-    assert sums.house_kwh == pytest.approx(1.0)
-    assert sums.losses_kwh == pytest.approx(0.1)
+def test_an_hour_of_solar_charging() -> None:
+    sums = totals(steady(-30, 3660, pv_w=6000, inverter_ac_w=5900, grid_export_w=1000, car_w=4000))
+    balance = (sums.pv_kwh, sums.export_kwh, sums.house_kwh, sums.losses_kwh)
+    assert balance == pytest.approx((6.0, 1.0, 1.0, 0.1))
     assert sums.car_kwh == sums.car_from_solar_kwh == pytest.approx(4.0)
     assert sums.self_consumption_pct == pytest.approx(100 * 5 / 6)
     assert sums.autarky_pct == pytest.approx(100.0)
@@ -143,29 +139,27 @@ def test_an_hour_of_sun_in_the_car() -> None:
     assert sums.cycles == 120
 
 
-def test_the_car_takes_the_import_first_then_the_battery_then_the_sun() -> None:
-    sums = accounts(
+def test_the_car_uses_import_first_then_battery_then_solar() -> None:
+    sums = totals(
         steady(-30, 3660, pv_w=3000, grid_export_w=-1000, battery_charge_w=-2000, car_w=5000)
     )
-    assert sums.car_from_grid_kwh == pytest.approx(1.0)
-    assert sums.car_from_battery_kwh == pytest.approx(2.0)
-    assert sums.car_from_solar_kwh == pytest.approx(2.0)
-    assert sums.house_kwh == pytest.approx(1.0)
+    car = (sums.car_from_grid_kwh, sums.car_from_battery_kwh, sums.car_from_solar_kwh)
+    assert (*car, sums.house_kwh) == pytest.approx((1.0, 2.0, 2.0, 1.0))
 
 
-def test_a_gap_of_three_intervals_is_bridged_and_a_longer_one_is_not() -> None:
-    short = accounts(steady(0, 1801, pv_w=1000) + steady(1890, 3660, pv_w=1000))
+def test_a_sample_holds_for_three_intervals_and_no_longer() -> None:
+    short = totals(steady(0, 1801, pv_w=1000) + steady(1890, 3660, pv_w=1000))
     assert short.pv_kwh == pytest.approx(1.0)
     assert short.cycles_missed == 2
     assert short.longest_gap_s == 0
-    long = accounts(steady(0, 1801, pv_w=1000) + steady(1891, 3660, pv_w=1000))
+    long = totals(steady(0, 1801, pv_w=1000) + steady(1891, 3660, pv_w=1000))
     assert long.longest_gap_s == 91
     assert long.measured_s == 3600 - 91
     assert long.pv_kwh == pytest.approx(long.measured_s / 3600)
 
 
-def test_nothing_at_all_is_one_long_gap() -> None:
-    sums = accounts([])
+def test_no_samples_are_one_long_gap() -> None:
+    sums = totals([])
     assert sums.measured_s == 0
     assert sums.longest_gap_s == sums.unmeasured_s == 3600
     assert sums.cycles_missed == 120
@@ -174,42 +168,42 @@ def test_nothing_at_all_is_one_long_gap() -> None:
     assert sums.meter_import_kwh is None
 
 
-def test_a_reading_that_failed_once_is_bridged() -> None:
+def test_one_failed_reading_leaves_no_gap() -> None:
     rows = steady(-30, 3660, pv_w=2000, grid_export_w=2000)
     unknown = {"pv_w": None, "grid_export_w": None, "battery_charge_w": None, "outcome": "failed"}
     rows[40] |= unknown
-    sums = accounts(rows)
+    sums = totals(rows)
     assert sums.pv_kwh == pytest.approx(2.0)
     assert sums.cycles_failed == 1
     assert sums.cycles_missed == 0
 
 
-def test_a_charger_that_is_silent_for_long_counts_as_house_and_is_reported() -> None:
+def test_the_car_counts_as_house_while_the_charger_is_unknown_for_long() -> None:
     rows = steady(-30, 3660, pv_w=5000, car_w=4000)
     for row in rows[21:41]:
         row["car_w"] = None
-    sums = accounts(rows)
+    sums = totals(rows)
     assert sums.car_unknown_s == 600
     assert sums.car_kwh == pytest.approx(4.0 * 3000 / 3600)
     assert sums.house_kwh == pytest.approx(5.0 - sums.car_kwh)
     rows = steady(-30, 3660, pv_w=5000, car_w=4000)
     for row in rows[21:23]:
         row["car_w"] = None
-    assert accounts(rows).car_kwh == pytest.approx(4.0)
+    assert totals(rows).car_kwh == pytest.approx(4.0)
 
 
-def test_while_the_inverter_sleeps_the_car_can_only_have_been_fed_by_the_grid() -> None:
-    sums = accounts(steady(-30, 3660, grid_export_w=None, car_w=3000))
+def test_the_car_draws_from_the_grid_while_the_inverter_sleeps() -> None:
+    sums = totals(steady(-30, 3660, grid_export_w=None, car_w=3000))
     assert sums.car_from_grid_kwh == sums.import_kwh == pytest.approx(3.0)
     assert sums.house_kwh == 0
     assert sums.grid_unknown_s == 3600
 
 
-def test_counters_of_the_devices_are_compared_over_the_same_time() -> None:
+def test_counters_are_compared_over_the_measured_time() -> None:
     rows = steady(0, 1801, grid_export_w=-6000) + steady(2400, 3601, grid_export_w=-6000)
     for row in rows:
         row["imported_kwh"] = 4000 + (row["at"] - START).total_seconds() / 600
-    sums = accounts(rows)
+    sums = totals(rows)
     assert sums.import_kwh == pytest.approx(5.0)
     assert sums.meter_import_kwh == pytest.approx(5.0)
     assert sums.meter_import_gaps_kwh == pytest.approx(1.0)
@@ -223,14 +217,14 @@ def test_counters_of_the_devices_are_compared_over_the_same_time() -> None:
         pytest.param((40, 41, 42, 90), id="zeros in the middle of a session"),
     ],
 )
-def test_a_session_counter_begins_again_with_each_car(zeros: tuple[int, ...]) -> None:
+def test_a_session_counter_restarts_with_each_car(zeros: tuple[int, ...]) -> None:
     rows = steady(0, 3631, car_w=1200)
     for row in rows:
         second = (row["at"] - START).total_seconds()
         row["session_kwh"] = (second if second < 1800 else second - 1800) / 3000
     for index in zeros:
         rows[index]["session_kwh"] = 0.0
-    sums = accounts(rows)
+    sums = totals(rows)
     assert sums.charger_session_kwh == pytest.approx(1.2, abs=0.02)
 
 
@@ -242,50 +236,50 @@ def counting(rows: list[dict[str, Any]], **true_w: float) -> list[dict[str, Any]
     return rows
 
 
-def test_what_happens_between_the_samples_is_known_from_the_counters() -> None:
+def test_counters_add_what_happens_between_samples() -> None:
     rows = steady(-30, 3660, pv_w=4000, inverter_ac_w=4000, car_w=4000)
-    sums = accounts(counting(rows, imported_kwh=22.0, exported_kwh=20.0, discharged_kwh=24.0))
+    sums = totals(counting(rows, imported_kwh=22.0, exported_kwh=20.0, discharged_kwh=24.0))
     assert sums.import_kwh == sums.car_from_grid_kwh == pytest.approx(0.022, abs=0.01)
     assert sums.export_kwh == pytest.approx(0.02, abs=0.01)
     assert sums.discharge_kwh == sums.car_from_battery_kwh == pytest.approx(0.024, abs=0.01)
     assert (sums.import_sampled_kwh, sums.charge_sampled_kwh) == (0.0, None)
 
 
-def test_samples_that_meet_the_same_moment_each_time_are_put_right() -> None:
+def test_counters_correct_samples_in_step_with_a_load() -> None:
     # every other sample meets a kettle, which runs for a third of the time
     rows = steady(-30, 3660, step=60, grid_export_w=-200)
     rows += steady(0, 3660, step=60, grid_export_w=-1400)
     rows.sort(key=lambda row: row["at"])
-    sums = accounts(counting(rows, imported_kwh=600.0))
+    sums = totals(counting(rows, imported_kwh=600.0))
     assert sums.import_sampled_kwh == pytest.approx(0.8, abs=0.01)
     assert sums.import_kwh == sums.house_kwh == pytest.approx(0.6, abs=0.011)
 
 
-def test_a_counter_of_something_else_is_shown_but_not_followed() -> None:
+def test_a_counter_of_something_else_is_shown_but_not_used() -> None:
     rows = counting(steady(-30, 3660, grid_export_w=-1000), imported_kwh=4000.0)
-    sums = accounts(rows)
+    sums = totals(rows)
     assert sums.import_kwh == pytest.approx(1.0)
     assert sums.import_sampled_kwh == pytest.approx(1.0)
     assert sums.meter_import_kwh == pytest.approx(4.0, abs=0.05)
 
 
 @pytest.mark.parametrize("readings", [(7.0, 0.0), (0.0, 7.0), (0.0, 65_535.0)])
-def test_a_counter_that_jumps_is_not_believed(readings: tuple[float, float]) -> None:
+def test_a_counter_that_jumps_is_ignored(readings: tuple[float, float]) -> None:
     rows = steady(-30, 3660, grid_export_w=-1000)
     for index, row in enumerate(rows):
         row["imported_kwh"] = readings[index > 60]
-    assert accounts(rows).import_kwh == pytest.approx(1.0)
-    assert accounts(rows).meter_import_kwh == 0
+    assert totals(rows).import_kwh == pytest.approx(1.0)
+    assert totals(rows).meter_import_kwh == 0
 
 
-def test_a_counter_is_followed_on_each_side_of_a_gap_but_not_across_it() -> None:
+def test_a_counter_is_used_on_each_side_of_a_gap_but_not_across_it() -> None:
     rows = steady(0, 1801, grid_export_w=-900) + steady(2400, 3601, grid_export_w=-900)
-    sums = accounts(counting(rows, imported_kwh=1000.0))
+    sums = totals(counting(rows, imported_kwh=1000.0))
     assert sums.import_kwh == pytest.approx(3000 / 3600, abs=0.011)
     assert sums.meter_import_gaps_kwh == pytest.approx(600 / 3600, abs=0.011)
 
 
-def test_what_the_house_took_while_the_inverter_slept_is_known_to_the_meter() -> None:
+def test_the_meter_shows_the_house_s_use_while_the_inverter_slept() -> None:
     awake = {"grid_export_w": -600.0, "pv_w": 100.0}
     evening, morning = steady(0, 601, **awake), steady(3000, 3661, **awake)
     counting(evening, imported_kwh=600.0)
@@ -294,19 +288,19 @@ def test_what_the_house_took_while_the_inverter_slept_is_known_to_the_meter() ->
         row["imported_kwh"] += 0.6
     # 0.6 kWh more than with 600 W: 1 kW for the car, 500 W for the house
     night = steady(630, 3000, grid_export_w=None, car_w=1000.0)
-    sums = accounts(evening + night + morning)
+    sums = totals(evening + night + morning)
     assert sums.car_from_grid_kwh == pytest.approx(2370 / 3600)
     assert sums.meter_import_gaps_kwh == pytest.approx(1.0 - 2370 / 3600, abs=0.03)
 
 
-def test_the_moment_at_which_the_car_stopped_is_the_charger_s() -> None:
+def test_the_charger_s_time_stamp_decides_when_the_car_stopped() -> None:
     rows = steady(0, 1801, car_w=3600) + steady(1830, 3631, car_w=0)
     rows[61]["car_age_s"] = 25.0
-    assert accounts(rows).car_kwh == pytest.approx((1800 + 5) / 1000)
-    assert accounts(rows).charging_s == 1805
+    assert totals(rows).car_kwh == pytest.approx((1800 + 5) / 1000)
+    assert totals(rows).charging_s == 1805
 
 
-def test_starts_and_phase_changes_are_counted_over_pauses() -> None:
+def test_starts_and_phase_changes_are_counted_across_pauses() -> None:
     rows = (
         steady(-30, 600, car_w=0)
         + steady(600, 1200, car_w=7000, car_phases=3)
@@ -314,12 +308,12 @@ def test_starts_and_phase_changes_are_counted_over_pauses() -> None:
         + steady(1800, 2400, car_w=2000, car_phases=1)
         + steady(2400, 3660, car_w=5000, car_phases=3)
     )
-    sums = accounts(rows)
+    sums = totals(rows)
     assert (sums.starts, sums.phase_changes) == (2, 2)
     assert sums.charging_s == 600 + 600 + 1200
 
 
-def test_money_is_that_of_the_hour() -> None:
+def test_prices_are_those_of_the_local_hour() -> None:
     prices = Prices(
         currency="SEK",
         import_price=9,
@@ -338,12 +332,12 @@ def test_money_is_that_of_the_hour() -> None:
     assert sums.import_cost == sums.car_grid_cost == 0
 
 
-def test_a_session_without_prices_has_no_money() -> None:
-    assert accounts(steady()).saved is None
-    assert (accounts(steady()) + Energy(saved=2.0)).saved == 2.0
+def test_without_prices_there_is_no_money() -> None:
+    assert totals(steady()).saved is None
+    assert (totals(steady()) + Energy(saved=2.0)).saved == 2.0
 
 
-def test_the_usual_interval_is_that_of_most_cycles() -> None:
+def test_the_usual_interval_is_the_median() -> None:
     rows = steady(0, 900, step=10) + steady(2000, 2900, step=10) + steady(2901, 2902)
     assert usual_interval(samples(rows)) == timedelta(seconds=10)
     assert usual_interval(samples([])) == timedelta(seconds=30)
@@ -351,7 +345,7 @@ def test_the_usual_interval_is_that_of_most_cycles() -> None:
 
 @quick
 @given(any_samples())
-def test_the_intervals_add_up_to_the_accounts(cycles: pd.DataFrame) -> None:
+def test_the_intervals_add_up_to_the_totals(cycles: pd.DataFrame) -> None:
     table = per_interval(power_flows(cycles, INTERVAL), START, at(3000))
     sums = account(cycles, START, at(3000), INTERVAL)
     assert table["seconds"].sum() == pytest.approx(sums.measured_s)

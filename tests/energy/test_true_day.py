@@ -1,4 +1,4 @@
-"""The accounts of a day against the simulated house's own meters, with all that goes wrong."""
+"""The totals of a day against the simulated house's true energies, with all kinds of faults."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ TROUBLES = Troubles(
 
 
 @dataclass(frozen=True)
-class Told:
-    """A watched day and the accounts of it."""
+class SummedDay:
+    """A simulated day and its totals."""
 
     watched: Watched
     energy: Energy
     truth: dict[str, float]
     stretches: int
-    """Times without a gap."""
+    """Parts of the day between gaps."""
 
 
-def tell(folder: Path, watched: Watched, day: date) -> Told:
+def summed_day(folder: Path, watched: Watched, day: date) -> SummedDay:
     url = f"sqlite:///{folder / 'history.db'}"
     insert(url, watched.cycles)
     history = History(url)
@@ -49,44 +49,43 @@ def tell(folder: Path, watched: Watched, day: date) -> Told:
     energy = sum_up(history, "home", period, None, NOW).total
     detail = day_detail(history, "home", period, NOW)
     history.close()
-    return Told(watched, energy, watched.truth(detail.flows), len(detail.gaps) + 1)
+    return SummedDay(watched, energy, watched.truth(detail.flows), len(detail.gaps) + 1)
 
 
 @pytest.fixture(scope="module")
-def autumn(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """25 hours with passing clouds, a battery, and all the troubles."""
+def autumn(tmp_path_factory: pytest.TempPathFactory) -> SummedDay:
+    """25 hours with passing clouds, a battery, and all faults."""
     day = date(2026, 10, 25)
     watched = watch_day(day, battery=BatterySpec(), troubles=TROUBLES, interval_s=10)
-    return tell(tmp_path_factory.mktemp("autumn"), watched, day)
+    return summed_day(tmp_path_factory.mktemp("autumn"), watched, day)
 
 
 @pytest.fixture(scope="module")
-def spring(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def spring(tmp_path_factory: pytest.TempPathFactory) -> SummedDay:
     """23 hours with a clear sky and without a battery: the inverter sleeps at night."""
     day = date(2026, 3, 29)
     watched = watch_day(day, "clear", battery=None, troubles=TROUBLES, interval_s=15)
-    return tell(tmp_path_factory.mktemp("spring"), watched, day)
+    return summed_day(tmp_path_factory.mktemp("spring"), watched, day)
 
 
 @pytest.mark.parametrize("season", ["autumn", "spring"])
-def test_energies_are_those_of_the_house(season: str, request: pytest.FixtureRequest) -> None:
-    told: Told = request.getfixturevalue(season)
-    # what a counter counted in one stretch is known to its step of 0.01 kWh
-    resolution = 0.01 * math.sqrt(told.stretches)
+def test_totals_match_the_true_energies(season: str, request: pytest.FixtureRequest) -> None:
+    summed: SummedDay = request.getfixturevalue(season)
+    # a counter gives the energy between two gaps to its step of 0.01 kWh
+    resolution = 0.01 * math.sqrt(summed.stretches)
     allowed = {
         name: max((0.02 if name.startswith("car_from") else 0.01) * kwh, resolution)
-        for name, kwh in told.truth.items()
+        for name, kwh in summed.truth.items()
     }
     print(f"\n{season}: kWh{'':18}here    house")
-    for name, kwh in told.truth.items():
-        ours = getattr(told.energy, name)
+    for name, kwh in summed.truth.items():
+        ours = getattr(summed.energy, name)
         print(f"{name:22} {ours:9.3f} {kwh:9.3f} {ours - kwh:+9.3f} of {allowed[name]:.3f}")
-    for name, kwh in told.truth.items():
-        assert getattr(told.energy, name) == pytest.approx(kwh, abs=allowed[name]), name
+    for name, kwh in summed.truth.items():
+        assert getattr(summed.energy, name) == pytest.approx(kwh, abs=allowed[name]), name
 
 
-def test_no_energy_of_the_day_is_lost_sight_of(autumn: Told) -> None:
-    """What was measured, and what the counters counted meanwhile and in the gaps."""
+def test_measured_time_and_gaps_add_up_to_the_counters_of_the_day(autumn: SummedDay) -> None:
     energy, watched = autumn.energy, autumn.watched
     for real, name in (
         ("imported_kwh", "meter_import"),
@@ -100,11 +99,11 @@ def test_no_energy_of_the_day_is_lost_sight_of(autumn: Told) -> None:
 
 
 @pytest.mark.parametrize(("season", "hours"), [("autumn", 25), ("spring", 23)])
-def test_the_day_is_as_long_as_it_was_and_its_gaps_are_known(
+def test_length_of_the_day_and_its_gaps_are_known(
     season: str, hours: int, request: pytest.FixtureRequest
 ) -> None:
-    told: Told = request.getfixturevalue(season)
-    energy = told.energy
+    summed: SummedDay = request.getfixturevalue(season)
+    energy = summed.energy
     assert energy.period_s == hours * HOUR
     assert 1800 <= energy.longest_gap_s <= 1920
     # 30 min and 3 min without cycles, 5 min without the inverter
@@ -116,16 +115,16 @@ def test_the_day_is_as_long_as_it_was_and_its_gaps_are_known(
 
 
 @pytest.mark.parametrize("season", ["autumn", "spring"])
-def test_starts_are_those_of_the_charger(season: str, request: pytest.FixtureRequest) -> None:
-    told: Told = request.getfixturevalue(season)
-    assert told.watched.starts >= 2
+def test_starts_match_the_charger(season: str, request: pytest.FixtureRequest) -> None:
+    summed: SummedDay = request.getfixturevalue(season)
+    assert summed.watched.starts >= 2
     # those in the gaps cannot be seen
-    assert 0.8 * told.watched.starts <= told.energy.starts <= told.watched.starts
-    assert 0 < told.energy.phase_changes <= told.watched.phase_changes
+    assert 0.8 * summed.watched.starts <= summed.energy.starts <= summed.watched.starts
+    assert 0 < summed.energy.phase_changes <= summed.watched.phase_changes
 
 
 @pytest.mark.parametrize("season", ["autumn", "spring"])
-def test_the_devices_own_counters_agree(season: str, request: pytest.FixtureRequest) -> None:
+def test_samples_agree_with_counters(season: str, request: pytest.FixtureRequest) -> None:
     energy = request.getfixturevalue(season).energy
     assert energy.meter_export_kwh == pytest.approx(energy.export_sampled_kwh, rel=0.02)
     assert energy.charger_session_kwh == pytest.approx(energy.car_kwh, rel=0.02)

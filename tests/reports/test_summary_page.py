@@ -1,4 +1,4 @@
-"""Words, pictures and periods."""
+"""Headline, page, charts and periods."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def one_day(energy: Energy, currency: str | None = None) -> Summary:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({}, "19.0 of the car's 20.0 kWh were solar (95 %); all 2,880 cycles ran"),
         (
@@ -56,12 +56,12 @@ def one_day(energy: Energy, currency: str | None = None) -> Summary:
         ({"measured_s": 0.0}, "No measurements on Sunday 21 June 2026"),
     ],
 )
-def test_headline(change: dict[str, float], told: str) -> None:
+def test_headline(change: dict[str, float], message: str) -> None:
     values = {name: getattr(GOOD, name) for name in Energy.__dataclass_fields__} | change
-    assert headline(one_day(Energy(**values), "SEK")) == told
+    assert headline(one_day(Energy(**values), "SEK")) == message
 
 
-def test_the_page_shows_both_sides_of_the_balance_and_the_difference_to_the_meter() -> None:
+def test_the_page_has_the_energy_balance_and_the_difference_to_the_meter() -> None:
     page = markdown(one_day(GOOD), b"picture")
     assert "![Sunday 21 June 2026](data:image/png;base64,cGljdHVyZQ==)" in page
     assert "| **Total** | **41.0** | **Total** | **41.0** |" in page
@@ -71,7 +71,7 @@ def test_the_page_shows_both_sides_of_the_balance_and_the_difference_to_the_mete
     assert all(line.count("|") in (0, 3, 4, 5, 6) for line in page.splitlines())
 
 
-def test_what_gaps_may_hide_is_said() -> None:
+def test_counts_say_at_least_when_there_are_gaps() -> None:
     values = asdict(GOOD) | {"starts": 4, "measured_s": GOOD.measured_s - 600}
     page = markdown(one_day(Energy(**values)), None)
     assert "| Charging starts | at least 4 |" in page
@@ -80,7 +80,7 @@ def test_what_gaps_may_hide_is_said() -> None:
     assert "| Charging starts | 4 |" in markdown(one_day(Energy(**values)), None)
 
 
-def test_a_year_is_told_by_month() -> None:
+def test_a_year_is_broken_down_by_month() -> None:
     period = Period.around(DAY, "year", ZONE)
     summary = Summary("home", period, dict.fromkeys(period.days, GOOD), None)
     bars = by_bar(period, summary.days)
@@ -89,7 +89,7 @@ def test_a_year_is_told_by_month() -> None:
     assert "| Feb | 1,120.0 |" in markdown(summary, None)
 
 
-def test_days_of_two_months_keep_apart() -> None:
+def test_bars_are_days_up_to_two_months_and_months_beyond() -> None:
     period = Period.between(date(2026, 6, 20), date(2026, 7, 25), ZONE)
     assert len(by_bar(period, dict.fromkeys(period.days, GOOD))) == 36
     long = Period.between(date(2025, 6, 20), date(2026, 7, 25), ZONE)
@@ -97,7 +97,7 @@ def test_days_of_two_months_keep_apart() -> None:
     assert len(by_bar(long, dict.fromkeys(long.days, GOOD))) == 14
 
 
-def test_the_bars_are_a_picture_that_is_dark() -> None:
+def test_the_chart_of_a_month_is_dark_wide_and_small() -> None:
     period = Period.around(DAY, "month", ZONE)
     picture = bars_picture(Summary("home", period, dict.fromkeys(period.days, GOOD), None))
     pixels = imread(BytesIO(picture), format="png")
@@ -119,7 +119,7 @@ def test_periods(kind: PeriodKind, first: date, last: date) -> None:
     assert (period.days[0], period.days[-1]) == (first, last)
 
 
-def test_december_ends_with_the_year() -> None:
+def test_december_ends_on_the_last_day_of_the_year() -> None:
     assert Period.around(date(2026, 12, 5), "month", ZONE).last == date(2026, 12, 31)
 
 

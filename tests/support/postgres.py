@@ -30,10 +30,10 @@ class Postgres:
     """A running server."""
 
     url: str
-    """Of its one database, for SQLAlchemy."""
+    """The URL of its one database, for SQLAlchemy."""
 
     def empty_database(self) -> str:
-        """The URL of the database, with nothing in it any more."""
+        """The URL of the database, emptied."""
         self.execute("DROP SCHEMA public CASCADE")
         self.execute("CREATE SCHEMA public")
         return self.url
@@ -75,15 +75,8 @@ def running_postgres() -> Iterator[Postgres]:
         password = folder / "password"
         password.write_text(PASSWORD)
         os.chown(password, user.pw_uid, user.pw_gid)
-        run(
-            "initdb",
-            "-U",
-            _OWNER,
-            "-A",
-            "scram-sha-256",
-            "--no-sync",
-            f"--pwfile={folder}/password",
-        )
+        login = ("-U", _OWNER, "-A", "scram-sha-256", f"--pwfile={password}")
+        run("initdb", "--no-sync", *login)
         listen = f"-h {HOST} -p {port} -k {folder} {_FAST}"
         run("pg_ctl", "start", "--wait", f"--log={folder}/log", "-o", listen)
         try:

@@ -1,4 +1,4 @@
-"""A simulated house watched for a local day: the history it leaves, and what really happened."""
+"""A simulated local day: the history it leaves, and the true energies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from easee_load_balancer.simulation.plant.plant import BatterySpec, Counters, Ho
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 DAY = date(2026, 6, 21)
 AROUND_S = 600
-"""The house is watched so much longer before and after the day."""
+"""The simulation starts this long before the day and ends this long after it."""
 _CLOUD_DELAY_S = 2
 TTL_S = int(TIME_TO_LIVE.total_seconds())
 _PHASE_S = 7
@@ -59,7 +59,7 @@ TRUE_NAMES = {
     "car_from_battery_kwh": "car_from_battery_kwh",
     "car_from_grid_kwh": "car_from_grid_kwh",
 }
-"""The accounts, and the plant's counters that count the same."""
+"""Energy totals, and the plant's counters of the same energy."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class Watched:
     phase_changes: int
 
     def truth(self, rows: pd.DataFrame) -> dict[str, float]:
-        """What really happened while the rows of a ledger hold, by the names of the accounts.
+        """The true energies while the power flows hold, by the names of the totals.
 
-        Where a row does not know the grid or the car, neither do these figures.
+        Grid or car are unknown where they are unknown in the power flows.
         """
         sums: dict[str, float] = dict.fromkeys(TRUE_NAMES, 0.0)
         columns = (rows[name] for name in ("at", "until", "car_known", "grid_known"))
@@ -111,7 +111,7 @@ class Watched:
         return sums
 
     def counted(self, name: str, since: datetime, until: datetime) -> float:
-        """What really happened between two moments, in kWh."""
+        """The true energy between two moments, in kWh."""
         first, last = (
             AROUND_S + (min(max(at, self.start), self.end) - self.start).total_seconds()
             for at in (since, until)
@@ -130,7 +130,7 @@ def watch_day(
     site: str = "home",
     policy: Policy | None = None,
 ) -> Watched:
-    """Run the house and the control law over one local day, with everything that goes wrong."""
+    """Run the house and the control law over one local day, with faults."""
     troubles = troubles or Troubles()
     start, end = bounds(day, STOCKHOLM)
     length_s = int((end - start).total_seconds())
@@ -159,7 +159,7 @@ def watch_day(
 
 
 class _Control:
-    """The cycles, as the flow runs them, on the house's devices."""
+    """The cycles, as the flow runs them, with the house's devices."""
 
     def __init__(
         self, plant: Plant, devices: _Devices, troubles: Troubles, policy: Policy, site: str
@@ -170,7 +170,7 @@ class _Control:
         self._rng, self._state = random.Random(5), ControllerState()
 
     def cycle(self, second: int, at: datetime) -> None:
-        """Read, decide, command and remember; or nothing, when the cycle gets lost."""
+        """Read, decide, command and record, unless the cycle is lost."""
         troubles = self._troubles
         if self._rng.random() < troubles.lost_share:
             return
