@@ -10,7 +10,7 @@ import pandas as pd
 from easee_load_balancer.backtest.replay import HouseModel
 from easee_load_balancer.control.power_estimate import CAR_UNDERDRAW_A, DRAWING_W, NOMINAL_VOLTAGE_V
 from easee_load_balancer.energy.resampling import Floats, seconds
-from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.plant import BatterySpec
 
 _STEADY_CYCLES = 4

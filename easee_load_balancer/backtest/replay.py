@@ -14,7 +14,8 @@ from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
-from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
-from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, run_house

@@ -29,7 +29,7 @@ from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.backtest_charts import backtest_picture
 from easee_load_balancer.reports.backtest_page import headline, markdown
-from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import Outcome, Trace
 from easee_load_balancer.simulation.plant.plant import BatterySpec
 from tests.support.history import insert, opened

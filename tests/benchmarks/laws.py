@@ -10,7 +10,7 @@ import numpy as np
 
 from easee_load_balancer.backtest.replay import PolicyLaw as Ours
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
-from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.day import Day
 
 __all__ = ["Bound", "Evcc", "Ours", "Seed", "bound", "value_eur"]

@@ -33,7 +33,7 @@ from easee_load_balancer.orchestration.worker.offline import alone
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
-from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.benchmarks.soak_tally import HINDRANCES, MIDNIGHT, Tally, rows

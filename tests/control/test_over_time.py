@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.simulation.plant.charger import CarSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, SLOW, Link, run_day
 from easee_load_balancer.simulation.plant.day import Day, generate_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant

@@ -25,7 +25,8 @@ from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from easee_load_balancer.simulation.fault_triggers import Trigger
-from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.processes import Child

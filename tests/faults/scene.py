@@ -26,7 +26,8 @@ from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.worker.offline import alone
 from easee_load_balancer.simulation.faults import Faults
-from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.system.settings import Settings
 from tests.support.home import SITE, Home, a_home

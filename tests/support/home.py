@@ -26,7 +26,8 @@ from easee_load_balancer.orchestration.blocks import (
 )
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
-from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house

@@ -12,18 +12,18 @@ from typing import Any
 from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.simulation.plant.cloud_lag import (
     CAR_POWER_KW,
+    LIFETIME_KWH,
+    SESSION_KWH,
     VOLTAGE_V,
     CloudLag,
-    DeadBand,
     Reported,
 )
+from easee_load_balancer.simulation.plant.grid import IT_GRIDS, ONE_PHASE_GRIDS, Conductors
 from easee_load_balancer.simulation.plant.plant import Plant
 
 Value = bool | int | float | str
 
 _DATA_TYPES: dict[type, int] = {bool: 2, float: 3, int: 4, str: 6}
-_ONE_PHASE_GRIDS = (3, 5)
-_IT_GRIDS = (4, 5)
 _LIFETIME_BEFORE_KWH = 1234.567
 _HEARTBEAT_S = 600
 _NEUTRAL_TO_EARTH_V = 3.066
@@ -53,8 +53,8 @@ _CONFIGURED_LONG_AGO = frozenset(
 
 _BANDS = {
     120: CAR_POWER_KW,
-    121: DeadBand(0.01, every_s=300),
-    124: DeadBand(0.01, every_s=3600),
+    121: SESSION_KWH,
+    124: LIFETIME_KWH,
     194: VOLTAGE_V,
 }
 _TOGETHER = {120: (182, 183, 184, 185), 194: (190, 191, 192, 193, 195, 196, 197, 198, 199)}
@@ -156,9 +156,9 @@ def _charging(plant: Plant) -> dict[int, Value]:
         100: "C" if charging else "B" if car.plugged_in else "A",
         103: car.plugged_in,
         109: int(charger.op_mode),
-        110: _output_phase(charger.output_phases, charger.spec.grid_type),
+        110: _output_phase(charger.conductors, charger.spec.grid_type),
         119: 0,
-        120: round(plant.car_w / 1000, 3),
+        120: round(plant.reported_car_w / 1000, 3),
         121: round(car.energy_kwh, 6),
         124: round(_LIFETIME_BEFORE_KWH + plant.counters.car_kwh, 6),
         125: 40 + charger.starts,
@@ -168,19 +168,32 @@ def _charging(plant: Plant) -> dict[int, Value]:
     }
 
 
-def _output_phase(phases: int, grid_type: int) -> int:
-    """The API's enumeration: 0 none, 10 L1 (TN), 11 one phase (IT), 30 three phases."""
-    if phases == 1:
-        return 11 if grid_type in _IT_GRIDS else 10
-    return 30 if phases else 0
+_TN_OUTPUTS: dict[Conductors, int] = {
+    (): 0,
+    (0,): 10,
+    (1,): 12,
+    (2,): 14,
+    (0, 1): 20,
+    (1, 2): 21,
+    (0, 2): 22,
+    (0, 1, 2): 30,
+}
+_IT_OUTPUTS: dict[Conductors, int] = {(): 0, (0, 2): 11, (0, 1, 2): 30}
+
+
+def _output_phase(conductors: Conductors, grid_type: int) -> int:
+    """The API's enumeration: 0 none, 10.. one phase, 11 one on IT, 20.. two, 30 three phases."""
+    return (_IT_OUTPUTS if grid_type in IT_GRIDS else _TN_OUTPUTS)[conductors]
 
 
 def _electricity(plant: Plant) -> dict[int, Value]:
     """Currents into the terminals T2 (N) to T5 (L3), and the voltages between all of T1 to T5."""
     i1, i2, i3 = plant.charger.car_phase_current_a()
-    neutral = math.sqrt(max(0.0, i1 * i1 + i2 * i2 + i3 * i3 - i1 * i2 - i2 * i3 - i3 * i1))
+    grid_type = plant.charger.spec.grid_type
+    squares = i1 * i1 + i2 * i2 + i3 * i3 - i1 * i2 - i2 * i3 - i3 * i1
+    neutral = 0.0 if grid_type in IT_GRIDS else math.sqrt(max(0.0, squares))
     u1, u2, u3 = plant.voltage_v
-    if plant.charger.spec.grid_type in _ONE_PHASE_GRIDS:
+    if grid_type in ONE_PHASE_GRIDS:
         u2 = u3 = 0.0
     currents = (neutral, i1, i2, i3)
     voltages = (

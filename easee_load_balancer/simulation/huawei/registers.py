@@ -34,6 +34,7 @@ DISCHARGED_BEFORE_KWH = 3_090.0
 """Readings of the plant's counters when the simulation started."""
 
 STATUS_ON_GRID = 0x0200
+STATUS_OFF_GRID = 0x0203
 STATUS_NO_IRRADIATION = 0xA000
 
 _STRINGS = 2
@@ -239,7 +240,7 @@ def inverter(plant: Plant, today: Today) -> Words:
         (32086, U16, 100, "%", "efficiency", 0.0 if dark else 98.4),
         (32087, I16, 10, "°C", "temperature", 24.0 + 20.0 * ac_w / plant.spec.rated_w),
         (32088, U16, 1000, "MOhm", "insulation", 3.0),
-        (32089, U16, 1, "", "device status", STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID),
+        (32089, U16, 1, "", "device status", _status(plant, dark=dark)),
         (32090, U16, 1, "", "fault code", 0),
         (32093, U32, 1, "s", "shutdown time", None),
         (32095, I32, 1, "W", "active power, fast", ac_w),
@@ -250,6 +251,12 @@ def inverter(plant: Plant, today: Today) -> Words:
         (40000, U32, 1, "s", "system time", now_s),
     )
     return words | _inverter_output(plant)
+
+
+def _status(plant: Plant, *, dark: bool) -> int:
+    if plant.off_grid:
+        return STATUS_OFF_GRID
+    return STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID
 
 
 def _inverter_output(plant: Plant) -> Words:
@@ -318,11 +325,10 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
         )
     power_w, voltage_v = sample.grid_export_w, sample.voltage_v
     total_w = sum(power_w[:phases])
-    current_a = tuple(watts / volts for watts, volts in zip(power_w, voltage_v, strict=True))
     line_v: PhaseValues = _line_voltages(*voltage_v) if phases == 3 else (None, None, None)
     columns = (
         (37101, 10, "V", "voltage", _per_phase(phases, voltage_v)),
-        (37107, 100, "A", "current", _per_phase(phases, current_a)),
+        (37107, 100, "A", "current", _per_phase(phases, sample.current_a)),
         (37126, 10, "V", "line voltage", line_v),
         (37132, 1, "W", "power", _per_phase(phases, power_w)),
     )
@@ -337,12 +343,16 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
         (37115, I32, 1, "var", "reactive power", _REACTIVE_VAR),
         (37117, I16, 1000, "", "power factor", total_w / math.hypot(total_w, _REACTIVE_VAR)),
         (37118, I16, 100, "Hz", "frequency", _FREQUENCY_HZ),
-        (37119, I32, 100, "kWh", "exported", EXPORTED_BEFORE_KWH + sample.exported_kwh),
-        (37121, I32, 100, "kWh", "imported", IMPORTED_BEFORE_KWH + sample.imported_kwh),
+        (37119, I32, 100, "kWh", "exported", _counter(EXPORTED_BEFORE_KWH, sample.exported_kwh)),
+        (37121, I32, 100, "kWh", "imported", _counter(IMPORTED_BEFORE_KWH, sample.imported_kwh)),
         (37123, I32, 100, "kvarh", "reactive energy", 0),
         kind,
         (37138, U16, 1, "", "detection result", 1),
     )
+
+
+def _counter(before_kwh: float, since_kwh: float | None) -> float | None:
+    return None if since_kwh is None else before_kwh + since_kwh
 
 
 def _per_phase(phases: int, values: tuple[float, ...]) -> PhaseValues:

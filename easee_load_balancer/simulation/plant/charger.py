@@ -1,31 +1,26 @@
-"""The charger's contactor and pilot signal, and the car behind it, in one-second steps."""
+"""The charger's contactor and pilot signal, in one-second steps."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 from easee_load_balancer.measurements import MIN_CURRENT_A, ChargerMode
 from easee_load_balancer.measurements import ReasonForNoCurrent as Reason
-
-PerPhase = tuple[float, float, float]
+from easee_load_balancer.simulation.plant.car import Car
+from easee_load_balancer.simulation.plant.grid import (
+    IT1,
+    IT3,
+    IT_GRIDS,
+    ONE_PHASE_GRIDS,
+    TN3,
+    Conductors,
+    PerPhase,
+)
 
 _NO_LIMIT_A = 40.0
 _WAIT_AT_MINIMUM_S = 300
-
-
-@dataclass(frozen=True, slots=True)
-class CarSpec:
-    """A car: phases and maximum of its on-board charger, and the energy until it is full."""
-
-    phases: int = 3
-    max_current_a: float = 16.0
-    energy_needed_kwh: float = 60.0
-    start_delay_s: tuple[int, int] = (10, 60)
-    ramp_a_per_s: float = 1.0
-    gap_a: float = 0.3
-    step_a: float = 0.0
-    """Cars with a coarse on-board charger draw multiples of this; 0 = any current."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class ChargerSpec:
     phase_mode: int = 2
     """1 single phase, 2 automatic, 3 three phases."""
     grid_type: int = 1
-    """1 TN three-phase, 3 TN one-phase, 4 IT three-phase, 5 IT one-phase."""
+    """1 TN three-phase, 3 TN one-phase, 4 IT three-phase, 5 IT one-phase (L1 and L3)."""
     authorization_required: bool = False
     schedule: tuple[int, int] | None = None
     """The charger's own schedule: charging allowed between these minutes of the day."""
@@ -47,42 +42,14 @@ class ChargerSpec:
     """Newer firmware waits five minutes when charging starts at 6 A."""
     command_delay_s: tuple[int, int] = (1, 3)
     phase_change_s: tuple[int, int] = (8, 40)
-
-
-class Car:
-    """The car, which draws part of the offered current."""
-
-    def __init__(self, spec: CarSpec, rng: random.Random) -> None:
-        self.spec = spec
-        self.plugged_in = True
-        self.current_a = 0.0
-        self.energy_kwh = 0.0
-        self._rng = rng
-        self._starts_at_s: int | None = None
-
-    @property
-    def full(self) -> bool:
-        return self.energy_kwh >= self.spec.energy_needed_kwh
-
-    def plug_in(self) -> None:
-        """Arrive with an empty battery."""
-        self.plugged_in, self.energy_kwh, self._starts_at_s = True, 0.0, None
-
-    def unplug(self) -> None:
-        self.plugged_in, self.current_a, self._starts_at_s = False, 0.0, None
-
-    def step(self, clock_s: int, offered_a: float) -> None:
-        if not self.plugged_in or self.full or offered_a < MIN_CURRENT_A:
-            self.current_a, self._starts_at_s = 0.0, None
-            return
-        if self._starts_at_s is None:
-            self._starts_at_s = clock_s + self._rng.randint(*self.spec.start_delay_s)
-        if clock_s < self._starts_at_s:
-            return
-        wanted_a = min(offered_a - self.spec.gap_a, self.spec.max_current_a)
-        if self.spec.step_a:
-            wanted_a = wanted_a // self.spec.step_a * self.spec.step_a
-        self.current_a = min(wanted_a, self.current_a + self.spec.ramp_a_per_s)
+    wiring: tuple[int, int, int] = (0, 1, 2)
+    """The house's line on which each of the charger's phases hangs; 0 = L1."""
+    stuck_phases: Literal["never", "until_paused", "until_unplugged"] = "never"
+    """How long it stays on its phases whatever the circuit current says."""
+    ignores_zero_s: int = 0
+    """After a command of 0 A while charging, how long such commands are accepted in vain."""
+    stale_power: bool = False
+    """The reported power keeps its last value after the charge has stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +75,10 @@ class Charger:
         self.dynamic_circuit_current_a: PerPhase = (_NO_LIMIT_A,) * 3
         self.dynamic_charger_current_a = spec.max_current_a
         self.output_current_a = 0.0
-        self.output_phases = 0
+        self.conductors: Conductors = ()
+        """The charger's phases that the output uses."""
+        self.stuck_on: Conductors = ()
+        """Those that it cannot leave."""
         self.op_mode = ChargerMode.READY_TO_CHARGE
         self.reason_for_no_current = Reason.NONE
         self.starts = 0
@@ -119,7 +89,9 @@ class Charger:
         self._charger_expires_s: int | None = None
         self._interrupted_until_s = 0
         self._waiting_until_s = 0
-        self._phases_before = 0
+        self._conductors_before: Conductors = ()
+        self._carrying: Conductors = ()
+        self._zeros_ignored_until_s: int | None = None
 
     def command_circuit(self, clock_s: int, current_a: PerPhase, ttl_s: int | None) -> None:
         """Set the dynamic circuit current per phase; `ttl_s` None = no end."""
@@ -133,6 +105,7 @@ class Charger:
     def plug_in(self) -> None:
         """A car arrives: the dynamic charger current returns to the maximum."""
         self.car.plug_in()
+        self.stuck_on = ()
         self.authorized = not self.spec.authorization_required
         self.dynamic_charger_current_a, self._charger_expires_s = self.spec.max_current_a, None
 
@@ -148,7 +121,9 @@ class Charger:
         self._expire(clock_s)
         was_drawing = self.car.current_a > 0
         self._signal(clock_s)
-        self.car.step(clock_s, self.output_current_a)
+        self.car.step(clock_s, self.output_current_a, self.output_phases)
+        if self.conductors or not self.car.current_a:
+            self._carrying = self.conductors
         if self.car.current_a > 0 and not was_drawing:
             self.starts += 1
         self.op_mode, self.reason_for_no_current = self._mode_and_reason(clock_s)
@@ -177,10 +152,27 @@ class Charger:
             min(shared, circuit[2], dynamic[2]),
         )
 
+    @property
+    def output_phases(self) -> int:
+        """Number of phases that are signalled as in use; between two lines of IT it is one."""
+        count = len(self.conductors)
+        return 1 if self.spec.grid_type in IT_GRIDS and count == 2 else count
+
+    @property
+    def car_conductors(self) -> Conductors:
+        """The charger's phases that this car uses of those that carry a current."""
+        if self.spec.grid_type in IT_GRIDS:
+            return self._carrying
+        return self._carrying[: self.car.spec.phases]
+
     def car_phase_current_a(self) -> PerPhase:
-        """What the car draws on L1, L2, L3."""
-        drawn, phases = self.car.current_a, min(self.output_phases, self.car.spec.phases)
-        return (drawn, drawn if phases >= 2 else 0.0, drawn if phases >= 3 else 0.0)
+        """What the car draws on L1, L2, L3 of the charger."""
+        drawn, used = self.car.current_a, self.car_conductors
+        return (
+            drawn if 0 in used else 0.0,
+            drawn if 1 in used else 0.0,
+            drawn if 2 in used else 0.0,
+        )
 
     def _queue(
         self, clock_s: int, circuit_a: PerPhase | None, charger_a: float | None, ttl_s: int | None
@@ -194,7 +186,7 @@ class Charger:
         due = [command for command in self._commands if command.due_s <= clock_s]
         self._commands = [command for command in self._commands if command.due_s > clock_s]
         for command in due:
-            if command.circuit_a is not None:
+            if command.circuit_a is not None and not self._ignores(clock_s, command.circuit_a):
                 self.dynamic_circuit_current_a = command.circuit_a
                 self._circuit_expires_s = command.expires_s
             if command.charger_a is not None:
@@ -208,35 +200,57 @@ class Charger:
         if self._charger_expires_s is not None and clock_s >= self._charger_expires_s:
             self.dynamic_charger_current_a, self._charger_expires_s = self.spec.max_current_a, None
 
-    def _allowed(self) -> tuple[float, int]:
-        """The current and the number of phases that the limits allow."""
-        l1, l2, l3 = self.limit_a
-        three = min(l1, l2, l3)
-        one_phase_only = self.spec.phase_mode == 1 or self.spec.grid_type in (3, 5)
-        if one_phase_only:
-            return (l1, 1) if l1 >= MIN_CURRENT_A else (0.0, 0)
-        if three >= MIN_CURRENT_A:
-            return three, 3
-        can_switch = self.spec.phase_mode == 2 and self.spec.grid_type == 1
-        if can_switch and l1 >= MIN_CURRENT_A:
-            return l1, 1
-        return 0.0, 0
+    def _ignores(self, clock_s: int, circuit_a: PerPhase) -> bool:
+        if not self.spec.ignores_zero_s or max(circuit_a) >= MIN_CURRENT_A:
+            return False
+        if self._zeros_ignored_until_s is None and self.car.current_a:
+            self._zeros_ignored_until_s = clock_s + self.spec.ignores_zero_s
+        if self._zeros_ignored_until_s is not None and clock_s < self._zeros_ignored_until_s:
+            return True
+        self._zeros_ignored_until_s = None
+        return False
+
+    def possible_conductors(self) -> tuple[Conductors, ...]:
+        """The choices of phases that grid, phase mode and car allow, most phases first."""
+        spec = self.spec
+        if spec.grid_type == IT1 or (
+            spec.grid_type == IT3 and (spec.phase_mode == 1 or self.car.spec.phases < 3)
+        ):
+            return ((0, 2),)
+        if spec.phase_mode == 1 or spec.grid_type in ONE_PHASE_GRIDS:
+            return ((0,),)
+        if spec.phase_mode == 2 and spec.grid_type == TN3:
+            return ((0, 1, 2), (0, 1), (0, 2), (0,))
+        return ((0, 1, 2),)
+
+    def _allowed(self) -> tuple[float, Conductors]:
+        """The current and the phases that the limits allow; on IT1 every 0 A disrupts."""
+        limit_a = self.limit_a
+        if self.spec.grid_type == IT1 and min(limit_a) < MIN_CURRENT_A:
+            return 0.0, ()
+        for conductors in self.possible_conductors():
+            allowed_a = min(limit_a[phase] for phase in conductors)
+            if allowed_a >= MIN_CURRENT_A:
+                stuck = self.stuck_on if self.spec.stuck_phases != "never" else ()
+                return allowed_a, stuck or conductors
+        return 0.0, ()
 
     def _signal(self, clock_s: int) -> None:
-        allowed_a, phases = self._allowed()
+        allowed_a, conductors = self._allowed()
         allowed = self.authorized and self.enabled and self.within_schedule(clock_s)
-        if not self.car.plugged_in or not allowed or not phases:
-            self.output_current_a, self.output_phases, self._waiting_until_s = 0.0, 0, 0
+        if not self.car.plugged_in or not allowed or not conductors:
+            self.output_current_a, self.conductors, self._waiting_until_s = 0.0, (), 0
+            if self.spec.stuck_phases == "until_paused":
+                self.stuck_on = ()
             return
         paused = self.output_current_a == 0 and clock_s >= self._interrupted_until_s
-        if self._phases_before not in (0, phases) and not paused:
-            self._interrupted_until_s = clock_s + self._rng.randint(*self.spec.phase_change_s)
+        if self._conductors_before not in ((), conductors):
+            if not paused:
+                self._interrupted_until_s = clock_s + self._rng.randint(*self.spec.phase_change_s)
             self.phase_changes += 1
-        elif self._phases_before not in (0, phases):
-            self.phase_changes += 1
-        self._phases_before = phases
+        self._conductors_before = self.stuck_on = conductors
         if clock_s < self._interrupted_until_s:
-            self.output_current_a, self.output_phases = 0.0, 0
+            self.output_current_a, self.conductors = 0.0, ()
             return
         if self.spec.waits_at_minimum and self.output_current_a == 0:
             if allowed_a >= MIN_CURRENT_A + 1:
@@ -246,7 +260,7 @@ class Charger:
             if clock_s < self._waiting_until_s:
                 return
             self._waiting_until_s = 0
-        self.output_current_a, self.output_phases = allowed_a, phases
+        self.output_current_a, self.conductors = allowed_a, conductors
 
     def _mode_and_reason(self, clock_s: int) -> tuple[ChargerMode, Reason]:
         car = self.car
@@ -260,7 +274,7 @@ class Charger:
             return ChargerMode.AWAITING_START, Reason.SCHEDULE
         if car.full:
             return ChargerMode.COMPLETED, Reason.CAR_NOT_CHARGING
-        if self.output_current_a == 0:
+        if self.output_current_a == 0 and car.current_a == 0:
             circuit_low = self.dynamic_circuit_current_a[0] < MIN_CURRENT_A
             return ChargerMode.AWAITING_START, (
                 Reason.CIRCUIT_CURRENT_TOO_LOW if circuit_low else Reason.CHARGER_CURRENT_TOO_LOW

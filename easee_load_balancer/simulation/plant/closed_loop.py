@@ -15,9 +15,16 @@ from easee_load_balancer.measurements import (
     ChargerState,
     InverterReading,
     Setpoint,
+    plausible_voltage_v,
 )
-from easee_load_balancer.simulation.plant.charger import CarSpec
-from easee_load_balancer.simulation.plant.cloud_lag import CAR_POWER_W, VOLTAGE_V, CloudLag
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.cloud_lag import (
+    CAR_POWER_W,
+    LIFETIME_KWH,
+    SESSION_KWH,
+    VOLTAGE_V,
+    CloudLag,
+)
 from easee_load_balancer.simulation.plant.day import Weather
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 
@@ -54,7 +61,12 @@ class Law(Protocol):
 class ReportedCharger:
     """The charger as its cloud shows it: sent on changes, and late."""
 
-    _BANDS: ClassVar = {"car_w": CAR_POWER_W, "voltage_l1_v": VOLTAGE_V}
+    _BANDS: ClassVar = {
+        "car_w": CAR_POWER_W,
+        "voltage_l1_v": VOLTAGE_V,
+        "session_kwh": SESSION_KWH,
+        "lifetime_kwh": LIFETIME_KWH,
+    }
     _TOGETHER: ClassVar = {
         "car_w": CAR_CURRENTS_OBSERVED,
         "voltage_l1_v": ("voltage_l2_v", "voltage_l3_v"),
@@ -73,7 +85,10 @@ class ReportedCharger:
             "output_current_a": charger.output_current_a,
             "output_phases": charger.output_phases,
             "circuit_current_a": charger.dynamic_circuit_current_a,
-            "car_w": plant.car_w,
+            "car_w": plant.reported_car_w,
+            "reason_for_no_current": charger.reason_for_no_current,
+            "session_kwh": plant.car.energy_kwh,
+            "lifetime_kwh": plant.counters.car_kwh,
         }
         l1, l2, l3 = CAR_CURRENTS_OBSERVED
         values[l1], values[l2], values[l3] = charger.car_phase_current_a()
@@ -102,6 +117,9 @@ class ReportedCharger:
             charger_max_current_a=spec.max_current_a,
             phase_mode=spec.phase_mode,
             grid_type=spec.grid_type,
+            reason_for_no_current=value["reason_for_no_current"],
+            session_kwh=value["session_kwh"],
+            lifetime_kwh=value["lifetime_kwh"],
             observed_at={name: reported.observed_at for name, reported in shown.items()},
         )
 
@@ -207,20 +225,31 @@ def read_inverter(plant: Plant, now: datetime) -> InverterReading:
     """What the inverter and its meter show at this second."""
     if plant.asleep:
         return InverterReading.sleeping(now)
-    meter, battery = plant.meter, plant.battery
-    l1, l2, l3 = (
-        power / volts for power, volts in zip(meter.grid_export_w, meter.voltage_v, strict=True)
-    )
-    return InverterReading(
+    battery = plant.battery
+    reading = InverterReading(
         taken_at=now,
-        grid_export_w=sum(meter.grid_export_w),
+        grid_export_w=None,
         battery_charge_w=plant.battery_charge_w,
         battery_soc_pct=battery.soc_pct if battery else None,
         has_battery=battery is not None,
         pv_w=plant.pv_w,
         inverter_ac_w=plant.inverter_ac_w,
-        grid_export_phase_w=meter.grid_export_w,
-        grid_current_phase_a=(l1, l2, l3),
-        grid_voltage_v=meter.voltage_v,
         meter_phases=3 if plant.spec.phases == 3 else 1,
+    )
+    if not plant.meter_online:
+        return reading
+    meter = plant.meter
+    l1_v, l2_v, l3_v = meter.voltage_v
+    return replace(
+        reading,
+        grid_export_w=sum(meter.grid_export_w),
+        grid_export_phase_w=meter.grid_export_w,
+        grid_current_phase_a=meter.current_a,
+        grid_voltage_v=(
+            plausible_voltage_v(l1_v),
+            plausible_voltage_v(l2_v),
+            plausible_voltage_v(l3_v),
+        ),
+        exported_kwh=meter.exported_kwh,
+        imported_kwh=meter.imported_kwh,
     )

@@ -42,11 +42,16 @@ class Reported:
     observed_at: datetime
 
 
+SESSION_KWH = DeadBand(0.01, every_s=300)
+LIFETIME_KWH = DeadBand(0.01, every_s=3600)
+
+
 class CloudLag(Generic[Key]):
     """The cloud's copy of the charger's values, each shown `delay_s` after it was observed.
 
     Values without a dead band are sent on any change; `together` names the values that are only
-    sent together with another one. First values are shown at once.
+    sent together with another one, and when they come from zero or go to zero. First values are
+    shown at once.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class CloudLag(Generic[Key]):
         self._bands = bands
         self._together = together
         self._leading: list[Key] = []
+        self._following: list[Key] = []
         self._sent: dict[Key, tuple[Any, int]] = {}
         self._shown: dict[Key, Reported] = {}
         self._under_way: deque[tuple[Key, Reported]] = deque()
@@ -74,8 +80,10 @@ class CloudLag(Generic[Key]):
             band = self._bands.get(key)
             if band is None or band.left(before, values[key], clock_s - sent_s):
                 for each in (key, *self._together.get(key, ())):
-                    self._sent[each] = values[each], clock_s
-                    self._under_way.append((each, Reported(values[each], now)))
+                    self._send(each, values[each], clock_s, now)
+        for key in self._following:
+            if bool(values[key]) != bool(self._sent[key][0]):
+                self._send(key, values[key], clock_s, now)
 
     def shown(self, now: datetime) -> Mapping[Key, Reported]:
         """What the cloud shows at that time."""
@@ -89,5 +97,9 @@ class CloudLag(Generic[Key]):
             if key not in self._sent:
                 self._sent[key] = value, clock_s
                 self._shown[key] = Reported(value, now)
-        followers = {key for keys in self._together.values() for key in keys}
-        self._leading = [key for key in self._sent if key not in followers]
+        self._following = [key for keys in self._together.values() for key in keys]
+        self._leading = [key for key in self._sent if key not in self._following]
+
+    def _send(self, key: Key, value: Any, clock_s: int, now: datetime) -> None:
+        self._sent[key] = value, clock_s
+        self._under_way.append((key, Reported(value, now)))

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from easee_load_balancer.simulation.plant.charger import (
-    Car,
-    CarSpec,
-    Charger,
-    ChargerSpec,
-    PerPhase,
-)
+from easee_load_balancer.simulation.plant.car import Car, CarSpec
+from easee_load_balancer.simulation.plant.charger import Charger, ChargerSpec
 from easee_load_balancer.simulation.plant.day import Weather
+from easee_load_balancer.simulation.plant.grid import (
+    IT_GRIDS,
+    Conductors,
+    Lines,
+    PerPhase,
+    car_power_w,
+    it_lines,
+    tn_lines,
+)
 
 _ASLEEP_AFTER_DARK_S = 600
 _DARK_W = 10.0
+_NOTHING: PerPhase = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,28 @@ class BatterySpec:
     lowest_soc_pct: float = 5.0
     offline: bool = False
     """Installed, without communication to the inverter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A car that is plugged in between two seconds of the plant's clock."""
+
+    since_s: int
+    until_s: int
+    car: CarSpec = field(default_factory=CarSpec)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFault:
+    """What the meter shows wrongly between two seconds of the plant's clock.
+
+    offline: nothing. zeros: 0 in every value, no counters. dead_phase: 0 V and 0 W on L2, its
+    current goes on. frozen: the same values again and again.
+    """
+
+    kind: Literal["offline", "zeros", "dead_phase", "frozen"]
+    since_s: int
+    until_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +84,13 @@ class HouseSpec:
     """How often the meter takes a new sample."""
     meter_delay_s: int = 2
     """Age of a sample when the inverter shows it."""
+    meter_unsigned: bool = False
+    """The currents have no sign; the powers have theirs."""
+    meter_faults: tuple[MeterFault, ...] = ()
+    islands: tuple[tuple[int, int], ...] = ()
+    """Between these seconds the grid is gone: a backup box feeds the house from PV and battery."""
+    visits: tuple[Visit, ...] = ()
+    """Cars that come and go, in order; empty: `car` is there from the start."""
     seed: int = 1
 
 
@@ -65,8 +100,9 @@ class MeterSample:
 
     grid_export_w: PerPhase
     voltage_v: PerPhase
-    exported_kwh: float
-    imported_kwh: float
+    exported_kwh: float | None
+    imported_kwh: float | None
+    current_a: PerPhase
 
 
 @dataclass(slots=True)
@@ -142,18 +178,27 @@ class Plant:
         self.charger = Charger(spec.charger, self.car, rng)
         self.counters = Counters()
         self.extra_load_w: PerPhase = (0.0, 0.0, 0.0)
-        """An additional load per phase, for tests of the main fuse."""
+        """An additional load per phase, on IT on L1-L2, L2-L3, L3-L1: for the main fuse."""
         self.pv_w = day.pv_at(start_s)
         self.load_w = day.load_at(start_s)
         self.car_w = 0.0
+        self.reported_car_w = 0.0
+        """The car's power as the charger reports it."""
         self.battery_charge_w = 0.0
         self.inverter_ac_w = 0.0
-        self.grid_export_phase_w: PerPhase = (0.0, 0.0, 0.0)
+        self.grid_export_phase_w: PerPhase = _NOTHING
+        self.grid_export_phase_a: PerPhase = (0.0, 0.0, 0.0)
+        """Signed like the power."""
+        self.off_grid = False
         self.voltage_v: PerPhase = (230.0, 230.0, 230.0)
         self._dark_s = _ASLEEP_AFTER_DARK_S if self.pv_w < _DARK_W else 0
         self._samples: deque[MeterSample] = deque(
             maxlen=spec.meter_delay_s // spec.meter_refresh_s + 1
         )
+        self._visits = deque(spec.visits)
+        self._leaves_at_s: int | None = None
+        if spec.visits:
+            self.car.unplug()
         self.step()
 
     @property
@@ -166,6 +211,19 @@ class Plant:
         return self._samples[0]
 
     @property
+    def meter_online(self) -> bool:
+        """Whether the meter answers."""
+        return not self.off_grid and self.meter_fault != "offline"
+
+    @property
+    def meter_fault(self) -> str | None:
+        """The kind of the meter's present fault."""
+        for fault in self.spec.meter_faults:
+            if fault.since_s <= self.clock_s < fault.until_s:
+                return fault.kind
+        return None
+
+    @property
     def asleep(self) -> bool:
         """A plant without battery stops answering after ten dark minutes."""
         return self.spec.battery is None and self._dark_s >= _ASLEEP_AFTER_DARK_S
@@ -174,36 +232,63 @@ class Plant:
         """Advance by one second."""
         self.clock_s += 1
         self.pv_w = self.day.pv_at(self.clock_s)
+        self._come_and_go()
         self.charger.step(self.clock_s)
-        l1, l2, l3 = self._consumption_w()
-        self._generate(l1 + l2 + l3)
-        feed = self.inverter_ac_w
-        if self.spec.phases == 3:
-            feed /= 3
-            self.grid_export_phase_w = (feed - l1, feed - l2, feed - l3)
-        else:
-            self.grid_export_phase_w = (feed - l1, 0.0, 0.0)
+        self._consume()
+        lines = self.lines(self.car.current_a, self.charger.car_conductors)
+        self.off_grid = any(begin <= self.clock_s < end for begin, end in self.spec.islands)
+        if self.off_grid:
+            lines = Lines((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+        self.grid_export_phase_w, self.grid_export_phase_a = lines.power_w, lines.current_a
         self._count()
         if self.clock_s % self.spec.meter_refresh_s == 0 or not self._samples:
             self._sample()
 
-    def _consumption_w(self) -> PerPhase:
-        """House and car on each phase."""
-        extra = self.extra_load_w
-        base_w = self.day.load_at(self.clock_s)
-        volts = self.voltage_v
-        amps = self.charger.car_phase_current_a()
-        car = (amps[0] * volts[0], amps[1] * volts[1], amps[2] * volts[2])
-        self.car_w = car[0] + car[1] + car[2]
-        self.load_w = base_w + extra[0] + extra[1] + extra[2]
+    def lines(self, car_a: float, conductors: Conductors) -> Lines:
+        """The house's lines if the car drew that on these of the charger's phases."""
+        wiring, volts = self.charger.spec.wiring, self.voltage_v
         if self.spec.phases == 1:
-            return (self.load_w + self.car_w, 0.0, 0.0)
-        share = self.LOAD_SHARE
-        return (
-            base_w * share[0] + extra[0] + car[0],
-            base_w * share[1] + extra[1] + car[1],
-            base_w * share[2] + extra[2] + car[2],
-        )
+            power_w = self.inverter_ac_w - (
+                self._load_phase_w[0] + self._car_power_w(car_a, conductors)
+            )
+            return Lines((power_w, 0.0, 0.0), (power_w / volts[0], 0.0, 0.0))
+        used = tuple(wiring[phase] for phase in conductors)
+        if self.charger.spec.grid_type in IT_GRIDS:
+            return it_lines(self.inverter_ac_w, self._load_phase_w, volts, car_a, used)
+        l1, l2, l3 = (car_a if line in used else 0.0 for line in range(3))
+        return tn_lines(self.inverter_ac_w, self._load_phase_w, volts, (l1, l2, l3))
+
+    def _come_and_go(self) -> None:
+        if self._leaves_at_s is not None and self.clock_s >= self._leaves_at_s:
+            self.car.unplug()
+            self._leaves_at_s = None
+        if self._visits and self.clock_s >= self._visits[0].since_s:
+            visit = self._visits.popleft()
+            self.car.spec, self._leaves_at_s = visit.car, visit.until_s
+            self.charger.plug_in()
+
+    def _car_power_w(self, car_a: float, conductors: Conductors) -> float:
+        spec = self.charger.spec
+        used = tuple(spec.wiring[phase] for phase in conductors)
+        return car_power_w(spec.grid_type, car_a, used, self.voltage_v)
+
+    def _consume(self) -> None:
+        """What the house and the car take, and what the inverter feeds then."""
+        extra, share = self.extra_load_w, self.LOAD_SHARE
+        base_w = self.day.load_at(self.clock_s)
+        self.load_w = base_w + extra[0] + extra[1] + extra[2]
+        self.car_w = self._car_power_w(self.car.current_a, self.charger.car_conductors)
+        if self.car_w or not self.charger.spec.stale_power:
+            self.reported_car_w = self.car_w
+        if self.spec.phases == 1:
+            self._load_phase_w = (self.load_w, 0.0, 0.0)
+        else:
+            self._load_phase_w = (
+                base_w * share[0] + extra[0],
+                base_w * share[1] + extra[1],
+                base_w * share[2] + extra[2],
+            )
+        self._generate(self.load_w + self.car_w)
 
     def _generate(self, consumption_w: float) -> None:
         if self.battery is not None:
@@ -232,18 +317,34 @@ class Plant:
             counters.discharged_kwh -= charge * kwh
             not_from_grid_w = self.car_w - min(max(0.0, -net), self.car_w)
             counters.car_from_battery_kwh += min(-charge, not_from_grid_w) * kwh
-        if -min(e1, e2, e3) > self.spec.main_fuse_a * 230.0:
-            counters.over_fuse_s += 1
+        over = -min(e1, e2, e3) > self.spec.main_fuse_a * 230.0
+        if self.charger.spec.grid_type in IT_GRIDS:
+            over = -min(self.grid_export_phase_a) > self.spec.main_fuse_a
+        counters.over_fuse_s += over
 
     def _sample(self) -> None:
         e1, e2, e3 = self.grid_export_phase_w
         self.voltage_v = (231.0 + e1 / 1500, 229.5 + e2 / 1500, 232.0 + e3 / 1500)
+        a1, a2, a3 = self.grid_export_phase_a
+        if self.spec.meter_unsigned:
+            a1, a2, a3 = abs(a1), abs(a2), abs(a3)
         counters = self.counters
-        self._samples.append(
-            MeterSample(
-                self.grid_export_phase_w,
-                self.voltage_v,
-                counters.exported_kwh,
-                counters.imported_kwh,
-            )
+        sample = MeterSample(
+            self.grid_export_phase_w,
+            self.voltage_v,
+            counters.exported_kwh,
+            counters.imported_kwh,
+            (a1, a2, a3),
         )
+        self._samples.append(self._with_fault(sample))
+
+    def _with_fault(self, sample: MeterSample) -> MeterSample:
+        fault = self.meter_fault
+        if fault == "frozen" and self._samples:
+            return self._samples[-1]
+        if fault == "zeros":
+            return MeterSample(_NOTHING, _NOTHING, None, None, _NOTHING)
+        if fault == "dead_phase":
+            (p1, _, p3), (u1, _, u3) = sample.grid_export_w, sample.voltage_v
+            return replace(sample, grid_export_w=(p1, 0.0, p3), voltage_v=(u1, 0.0, u3))
+        return sample

@@ -15,7 +15,8 @@ from easee_load_balancer.simulation.easee.observations import (
     cloud_copy,
     observe,
 )
-from easee_load_balancer.simulation.plant.charger import CarSpec, ChargerSpec
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.cloud_lag import Reported
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant

@@ -55,9 +55,12 @@ def capture(shared_data: Path, name: str) -> tuple[Words, dict[str, Any]]:
 
 def test_meter_block_matches_the_recorded_dump(shared_data: Path) -> None:
     dump, expected = capture(shared_data, "M1")
+    power_w, voltage_v = expected["phase_power_w"], expected["phase_voltage_v"]
+    l1_a, l2_a, l3_a = (watts / volts for watts, volts in zip(power_w, voltage_v, strict=True))
     sample = MeterSample(
-        grid_export_w=tuple(expected["phase_power_w"]),
-        voltage_v=tuple(expected["phase_voltage_v"]),
+        grid_export_w=tuple(power_w),
+        voltage_v=tuple(voltage_v),
+        current_a=(l1_a, l2_a, l3_a),
         exported_kwh=expected["exported_kwh"] - EXPORTED_BEFORE_KWH,
         imported_kwh=expected["imported_kwh"] - IMPORTED_BEFORE_KWH,
     )
