@@ -97,8 +97,9 @@ class CloudLag(Generic[Key]):
             if key not in self._sent:
                 self._sent[key] = value, clock_s
                 self._shown[key] = Reported(value, now)
-        self._following = [key for keys in self._together.values() for key in keys]
-        self._leading = [key for key in self._sent if key not in self._following]
+        followers = {key for keys in self._together.values() for key in keys}
+        self._leading = [key for key in self._sent if key not in followers]
+        self._following = [key for key in self._sent if key in followers]
 
     def _send(self, key: Key, value: Any, clock_s: int, now: datetime) -> None:
         self._sent[key] = value, clock_s
