@@ -2,6 +2,7 @@
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
 # make benchmark        the control law against others, DAYS=folder with days as CSV
+# make benchmark-adversarial [ONLY=NAME]  the control law on awkward plants
 # make soak [HOURS=24] [INTERVAL=30] [SEED=1]  a simulated day under random faults
 # make audit            known vulnerabilities of the pinned packages
 # make faults           what each fault does at each moment of a cycle, as a table (25 min)
@@ -11,7 +12,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint audit soak benchmark benchmark-cycle benchmark-footprint faults screenshots clean
+.PHONY: install demo test lint audit soak benchmark benchmark-adversarial benchmark-cycle benchmark-footprint faults screenshots clean
 
 install: .venv/installed
 
@@ -30,6 +31,9 @@ lint: .venv/installed-dev
 
 benchmark: .venv/installed
 	$(BIN)/python tests/benchmarks/control.py $(DAYS)
+
+benchmark-adversarial: .venv/installed
+	$(BIN)/python -m tests.benchmarks.adversarial $(if $(ONLY),--only "$(ONLY)")
 
 benchmark-cycle: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \

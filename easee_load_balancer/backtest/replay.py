@@ -33,13 +33,15 @@ class PolicyLaw:
     interval_s: int = 10
     time_to_live_s: int | None = int(TIME_TO_LIVE.total_seconds())
     state: ControllerState = field(default_factory=ControllerState)
+    reason: str = ""
+    """Why it decided so last."""
 
     def cycle(
         self, now: datetime, inverter: InverterReading, charger: ChargerState
     ) -> Setpoint | None:
         """The setpoint to send now, None to send nothing."""
         decision = decide(CycleInputs(now, inverter, charger, self.policy), self.state)
-        self.state = decision.state
+        self.state, self.reason = decision.state, decision.reason
         if decision.setpoint is None or not decision.push:
             return None
         self.state = decision.pushed(now).state

@@ -36,10 +36,10 @@ class Lines:
     current_a: PerPhase
 
 
-def car_power_w(
+def power_between_w(
     grid_type: int, current_a: float, conductors: Conductors, voltage_v: PerPhase
 ) -> float:
-    """Power of a car that draws this current on these of the house's lines."""
+    """Power in W of a car that draws this current on these of the house's lines."""
     if grid_type not in IT_GRIDS:
         power_w = 0.0
         for line in conductors:

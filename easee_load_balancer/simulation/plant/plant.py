@@ -19,8 +19,8 @@ from easee_load_balancer.simulation.plant.grid import (
     Conductors,
     Lines,
     PerPhase,
-    car_power_w,
     it_lines,
+    power_between_w,
     tn_lines,
 )
 
@@ -249,7 +249,7 @@ class Plant:
         wiring, volts = self.charger.spec.wiring, self.voltage_v
         if self.spec.phases == 1:
             power_w = self.inverter_ac_w - (
-                self._load_phase_w[0] + self._car_power_w(car_a, conductors)
+                self._load_phase_w[0] + self.car_power_w(car_a, conductors)
             )
             return Lines((power_w, 0.0, 0.0), (power_w / volts[0], 0.0, 0.0))
         used = tuple(wiring[phase] for phase in conductors)
@@ -267,17 +267,18 @@ class Plant:
             self.car.spec, self._leaves_at_s = visit.car, visit.until_s
             self.charger.plug_in()
 
-    def _car_power_w(self, car_a: float, conductors: Conductors) -> float:
+    def car_power_w(self, car_a: float, conductors: Conductors) -> float:
+        """The car's power if it drew that on these of the charger's phases."""
         spec = self.charger.spec
         used = tuple(spec.wiring[phase] for phase in conductors)
-        return car_power_w(spec.grid_type, car_a, used, self.voltage_v)
+        return power_between_w(spec.grid_type, car_a, used, self.voltage_v)
 
     def _consume(self) -> None:
         """What the house and the car take, and what the inverter feeds then."""
         extra, share = self.extra_load_w, self.LOAD_SHARE
         base_w = self.day.load_at(self.clock_s)
         self.load_w = base_w + extra[0] + extra[1] + extra[2]
-        self.car_w = self._car_power_w(self.car.current_a, self.charger.car_conductors)
+        self.car_w = self.car_power_w(self.car.current_a, self.charger.car_conductors)
         if self.car_w or not self.charger.spec.stale_power:
             self.reported_car_w = self.car_w
         if self.spec.phases == 1:
