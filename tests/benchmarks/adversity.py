@@ -176,13 +176,13 @@ NAMED: dict[str, Named] = {
     "1-phase car on L1, overload on L3": Named(
         ("1-phase car",), Option(step=LoadStep(2, 26.0, 1800, 900))
     ),
-    "unseen swap to a wobbling car, then 20 A on L1": Named(
-        ("wobbles", "unseen car swap", "30 s, slow"),
-        Option(step=LoadStep(0, 20.0, _END_S, 6000)),
+    "unseen swap to a wobbling car, then 25 A on L1": Named(
+        ("wobbles", "unseen car swap", "35 A", "30 s, slow"),
+        Option(step=LoadStep(0, 25.0, _END_S, 6000), policy={"max_current_a": 16}),
     ),
-    "unseen swap to a wobbling car, then 20 A on L1, quick": Named(
-        ("wobbles", "unseen car swap", "TN rotated"),
-        Option(step=LoadStep(1, 20.0, _END_S, 6000)),
+    "unseen swap to a wobbling car, then 25 A on L1, quick": Named(
+        ("wobbles", "unseen car swap", "35 A", "TN rotated"),
+        Option(step=LoadStep(0, 25.0, _END_S, 6000), policy={"max_current_a": 16}),
     ),
     "plug-in near the fuse, charger at 16 A": Named(
         ("plugged in late", "30 s, slow"),

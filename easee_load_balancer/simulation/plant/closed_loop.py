@@ -234,7 +234,6 @@ def read_inverter(plant: Plant, now: datetime) -> InverterReading:
         has_battery=battery is not None,
         pv_w=plant.pv_w,
         inverter_ac_w=plant.inverter_ac_w,
-        meter_phases=3 if plant.spec.phases == 3 else 1,
     )
     if not plant.meter_online:
         return reading
@@ -252,4 +251,5 @@ def read_inverter(plant: Plant, now: datetime) -> InverterReading:
         ),
         exported_kwh=meter.exported_kwh,
         imported_kwh=meter.imported_kwh,
+        meter_phases=3 if plant.spec.phases == 3 else 1,
     )
