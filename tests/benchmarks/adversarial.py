@@ -190,14 +190,19 @@ class Watch:
 
     @property
     def energy_pct(self) -> float | None:
-        """Energy, with solar alone its worth, in % of what the plant allows."""
-        if self.scenario.policy.mode == "solar":
-            got, best = self.worth_kwh, self.clairvoyant.best_worth_kwh
-        else:
-            allowed = self.clairvoyant.best_kwh
-            best = sum(allowed.values())
-            got = sum(min(kwh, self.kwh.get(at, 0.0)) for at, kwh in allowed.items())
-        return None if best < _WORTH_MENTIONING_KWH else 100 * got / best
+        """Energy, with solar alone its worth, in % of what the plant allows.
+
+        In solar+minimum the better of both: two ways may be worth the same, not their energy.
+        """
+        mode, allowed = self.scenario.policy.mode, self.clairvoyant.best_kwh
+        best_kwh, best_worth_kwh = sum(allowed.values()), self.clairvoyant.best_worth_kwh
+        shares = []
+        if mode != "solar" and best_kwh >= _WORTH_MENTIONING_KWH:
+            got_kwh = sum(min(kwh, self.kwh.get(at, 0.0)) for at, kwh in allowed.items())
+            shares.append(got_kwh / best_kwh)
+        if mode != "fast" and best_worth_kwh >= _WORTH_MENTIONING_KWH:
+            shares.append(self.worth_kwh / best_worth_kwh)
+        return 100 * max(shares) if shares else None
 
 
 def play(scenario: Scenario, *, trace: bool = False) -> Result:
