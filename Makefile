@@ -1,6 +1,7 @@
 # make install          what it takes to run: .venv
 # make demo [CYCLES=3]  the whole product against a simulated house
 # make test             lint, types and tests
+# make fuzz [SECONDS=600]  property tests with random seeds, repeated for this long
 # make benchmark        the control law against others, DAYS=folder with days as CSV
 # make benchmark-adversarial [ONLY=NAME]  the control law on awkward plants
 # make soak [HOURS=24] [INTERVAL=30] [SEED=1]  a simulated day under random faults
@@ -12,7 +13,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint audit soak benchmark benchmark-adversarial benchmark-cycle benchmark-footprint faults screenshots clean
+.PHONY: install demo test fuzz lint audit soak benchmark benchmark-adversarial benchmark-cycle benchmark-footprint faults screenshots clean
 
 install: .venv/installed
 
@@ -23,11 +24,18 @@ demo: .venv/installed
 test: lint
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Each round is a new random search; a failure stops it and prints the example.
+SECONDS ?= 600
+fuzz: .venv/installed-dev
+	end=$$(( $$(date +%s) + $(SECONDS) )); while [ $$(date +%s) -lt $$end ]; do \
+		HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q -m hypothesis || exit 1; done
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m easee_load_balancer.commands.settings_page --check
 
 benchmark: .venv/installed
 	$(BIN)/python tests/benchmarks/control.py $(DAYS)
@@ -75,7 +83,7 @@ clean:
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
 	touch $@
 
-# After a change of the bounds in pyproject.toml: resolve anew, pin everything.
+# After a change of the bounds in pyproject.toml: resolve again and pin everything.
 .PHONY: pins
 pins:
 	rm -rf .pins && $(PYTHON) -m venv .pins

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.paths import SHARED_DATA
 from tests.support.postgres import NotInstalled, Postgres, running_postgres
 
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+
+settings.register_profile("test", derandomize=True, deadline=None)
+settings.register_profile("fuzz", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 
 @pytest.fixture(scope="session")

@@ -1,46 +1,46 @@
-"""The README says what the models say."""
+"""The README and the page of settings are current."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from pathlib import Path
 
-from annotated_types import Ge, Le
+import pytest
 from prefect.blocks.core import Block
-from pydantic.fields import FieldInfo
+from typer.main import get_command
 
-from easee_load_balancer.orchestration.blocks import ChargingPolicy, HuaweiInverter, Tariff
+from easee_load_balancer.cli import app
+from easee_load_balancer.commands.settings_page import PAGE, settings_page
+from easee_load_balancer.orchestration.blocks import BLOCKS
 from tests.support.paths import PROJECT
 
-README = PROJECT / "README.md"
+PAGES = ("README.md", "CONTRIBUTING.md", "deployments/README.md")
+README = (PROJECT / "README.md").read_text()
 
 
-def settings_table() -> str:
-    """Every setting that an owner may want to change, as a markdown table."""
-    return "\n".join(_rows())
+def test_the_page_of_settings_is_that_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    assert settings_page() == PAGE.read_text()
 
 
-def _rows() -> Iterator[str]:
-    yield "| block | setting | default | range | what it does |"
-    yield "|---|---|---|---|---|"
-    blocks: tuple[type[Block], ...] = (ChargingPolicy, HuaweiInverter, Tariff)
-    for block in blocks:
-        for field in block.model_fields.values():
-            cells = (block.get_block_type_name(), field.title, _default(field), _range(field))
-            yield f"| {' | '.join(map(str, cells))} | {field.description} |"
+@pytest.mark.parametrize("page", PAGES)
+def test_links_to_files_work(page: str) -> None:
+    file = PROJECT / page
+    for target in re.findall(r"\]\((?!http)([^)#]+)", file.read_text()):
+        assert (file.parent / target).exists(), target
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required() or field.default_factory is not None:
-        return ""
-    return "" if field.default is None else str(field.default)
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_and_commands_that_a_page_names_exist(page: str) -> None:
+    text = (PROJECT / page).read_text()
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(re.findall(r"easee-balancer ([a-z]+)", text)) <= set(commands)
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)`", text)) <= targets
+    for name in re.findall(r"`((?:easee_load_balancer|flows|tasks|tests|docs)/[^` ]*)`", text):
+        assert Path(PROJECT / name).exists(), name
 
 
-def _range(field: FieldInfo) -> str:
-    lowest = next((one.ge for one in field.metadata if isinstance(one, Ge)), None)
-    highest = next((one.le for one in field.metadata if isinstance(one, Le)), None)
-    return "" if lowest is None and highest is None else f"{lowest} to {highest}"
-
-
-def test_the_table_of_settings_is_that_of_the_models() -> None:
-    table = settings_table()
-    assert table in README.read_text(), f"put this into the README:\n\n{table}"
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_readme_names_every_block(block: type[Block]) -> None:
+    assert block.get_block_type_name() in README
