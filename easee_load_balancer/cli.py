@@ -11,13 +11,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from easee_load_balancer.commands.simulate import house
+from easee_load_balancer.commands.simulate import simulate
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.system.hardening import keep_to_oneself
+from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.locks import SiteBusy
-from easee_load_balancer.system.processes import StartError, interrupt_on_signals
+from easee_load_balancer.system.processes import interrupt_on_signals
 
 ServerPort = Annotated[
     int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
@@ -28,27 +27,27 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 
 @app.callback()
 def main() -> None:
-    """Charge the car with what the roof has left over."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells its makers of each new user else
-    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # our errors say more
-    keep_to_oneself()
+    """Charge the car with surplus solar power."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # else Prefect reports each new user
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # our own errors say more
+    harden_process()
 
 
-app.command()(house)
+app.command()(simulate)
 
 
 @app.command()
 def demo(
     cycles: Annotated[
-        int | None, typer.Option(min=1, help="End after this many completed cycles.")
+        int | None, typer.Option(min=1, help="Stop after this many completed cycles.")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path(".demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".demo"),
 ) -> None:
-    """Run the whole product against a simulated house; touches no hardware, ends with Ctrl-C."""
+    """Run the whole product with a simulated house, without any hardware, until Ctrl-C."""
     from easee_load_balancer.commands.demo import run_demo  # Prefect takes seconds to import
 
     interrupt_on_signals()
-    with _failing(1):
+    with _exit_on_error(1):
         good = run_demo(Path.cwd(), folder.resolve(), cycles, _console())
     raise typer.Exit(0 if good else 1)
 
@@ -59,20 +58,20 @@ def setup(
         str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
     ] = None,
     charger: Annotated[
-        str | None, typer.Option(metavar="ID", help="Which charger, where there are several.")
+        str | None, typer.Option(metavar="ID", help="Charger to use if there are several.")
     ] = None,
     inverter: Annotated[
         str | None,
         typer.Option(metavar="HOST[:PORT]", help="Address of the inverter or its dongle."),
     ] = None,
     unit_id: Annotated[
-        int | None, typer.Option(min=0, max=247, help="The inverter's Modbus unit id, if known.")
+        int | None, typer.Option(min=0, max=247, help="The inverter's Modbus unit ID, if known.")
     ] = None,
     search: Annotated[
-        bool, typer.Option("--search", help="Look for the inverter in the local network (/24).")
+        bool, typer.Option("--search", help="Search the local network (/24) for the inverter.")
     ] = False,
     asleep: Annotated[
-        bool, typer.Option("--asleep", help="Save an inverter that does not answer in the dark.")
+        bool, typer.Option("--asleep", help="Save without testing (inverter asleep).")
     ] = False,
     fuse: Annotated[
         str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
@@ -82,15 +81,15 @@ def setup(
     ] = None,
     port: ServerPort = 4200,
 ) -> None:
-    """Set up your house: login, charger, inverter, main fuse. Again: Enter keeps what is saved.
+    """Set up your house: login, charger, inverter, main fuse. Enter keeps a saved value.
 
-    The password is typed, or in the environment variable EASEE_PASSWORD.
+    Type the password, or set the environment variable EASEE_PASSWORD.
     """
     from easee_load_balancer.commands.setup import run_setup
     from easee_load_balancer.commands.setup_wizard import SEARCH, Answers
 
     if search and inverter:
-        raise typer.BadParameter("Give --inverter or --search.")
+        raise typer.BadParameter("Use either --inverter or --search.")
     answers = Answers(
         user_name=user_name,
         password=os.environ.get("EASEE_PASSWORD"),
@@ -102,55 +101,51 @@ def setup(
         fuse=fuse,
     )
     interrupt_on_signals()
-    with _failing(1):
+    with _exit_on_error(1):
         run_setup(Path.cwd(), port, answers, _console())
 
 
 @app.command()
 def check(
-    watch: Annotated[bool, typer.Option("--watch", help="Again every 30 s, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every 30 s until Ctrl-C.")] = False,
     port: ServerPort = 4200,
 ) -> None:
-    """Read everything once and say what would be sent and why; nothing is sent.
+    """Read everything once and show what would be sent and why; nothing is sent.
 
-    Ends with 0 if everything could be read, 1 if not, 2 if nothing has been set up.
+    Exit code 0: everything could be read; 1: something could not; 2: not set up yet.
     """
     from easee_load_balancer.commands.check import run_check
 
     interrupt_on_signals()
-    with _failing(2):
+    with _exit_on_error(2):
         raise typer.Exit(0 if run_check(Path.cwd(), port, watch, _console()) else 1)
 
 
 @app.command()
 def up(port: ServerPort = 4200) -> None:
-    """Run it for real: Prefect server, deployments and worker, until Ctrl-C."""
+    """Run the balancer: Prefect server, deployments and worker, until Ctrl-C."""
     from easee_load_balancer.commands.up import run_up
 
-    with _failing(1):
+    with _exit_on_error(1):
         run_up(Path.cwd(), port, _console())
 
 
 def _console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr, highlight=False)
-    console.soft_wrap = not console.is_terminal  # a log keeps its lines whole
+    console.soft_wrap = not console.is_terminal  # keep lines whole in a log
     return console
 
 
 @contextmanager
-def _failing(code: int) -> Iterator[None]:
-    """End with that code and a sentence instead of a traceback."""
-    from easee_load_balancer.commands.output import tell_error
+def _exit_on_error(code: int) -> Iterator[None]:
+    """Exit with that code and a message instead of a traceback."""
+    from easee_load_balancer.commands.output import print_error
 
     try:
         yield
-    except BalancerError as error:
-        tell_error(_console(stderr=True), error)
-    except (StartError, SiteBusy) as error:
-        _console(stderr=True).print(Text(f"{error}", "red"))
-    else:
-        return
-    raise typer.Exit(code)
+    except (BalancerError, SiteBusy) as error:
+        print_error(_console(stderr=True), error)
+        raise typer.Exit(code) from None
 
 
 if __name__ == "__main__":

@@ -1,27 +1,12 @@
-"""Everything that can fail, as one small tree; each message says what, where and what to do.
-
-BalancerError
-+- ConfigurationError
-|  +- MissingBlock
-+- InverterError
-|  +- InverterUnreachable
-|  +- InverterBusy
-|  +- InverterUnsupported
-|  +- InverterImplausible
-|  +- InverterNotFound
-+- ChargerError
-|  +- ChargerUnreachable
-|  +- ChargerUnknown
-|  +- BadCredentials
-|  +- RateLimited
-|  +- Blocked
-|  +- InvalidAnswer
-+- HistoryError
-"""
+"""Everything that can fail, as one small tree; each message says what failed and what to do."""
 
 from __future__ import annotations
 
 from datetime import datetime
+
+from pydantic import ValidationError
+
+_MOST_PROBLEMS = 3
 
 
 class BalancerError(Exception):
@@ -29,11 +14,11 @@ class BalancerError(Exception):
 
 
 class ConfigurationError(BalancerError):
-    """A block is missing or holds values that cannot work: a person has to change it."""
+    """A block or setting is missing or wrong; a person has to correct it."""
 
 
 class MissingBlock(ConfigurationError):
-    """A block that is needed has not been created yet."""
+    """A required block has not been created yet."""
 
 
 class InverterError(BalancerError):
@@ -41,31 +26,31 @@ class InverterError(BalancerError):
 
 
 class InverterUnreachable(InverterError):
-    """No connection, no answer in time, or the connection was lost."""
+    """No connection, no answer in time, or connection lost."""
 
 
 class InverterBusy(InverterError):
-    """The inverter answers that it is busy (Modbus exception 6)."""
+    """The inverter reports that it is busy (Modbus exception 6)."""
 
 
 class InverterUnsupported(InverterError):
-    """The device does not know the registers: another model, or another unit id."""
+    """The device does not know the registers: different model or wrong unit id."""
 
 
 class InverterImplausible(InverterError):
-    """The answer cannot be true: wrong length or impossible values."""
+    """The answer has the wrong length or impossible values."""
 
 
 class InverterNotFound(InverterError):
-    """No SUN2000 answers at an address, or in a network."""
+    """No SUN2000 answers at the address or in the network."""
 
 
 class ChargerError(BalancerError):
-    """The Easee cloud or the charger behind it could not be used."""
+    """The Easee cloud or the charger could not be used."""
 
 
 class ChargerUnreachable(ChargerError):
-    """The cloud or the charger does not answer, or answers that it cannot now (5xx)."""
+    """The cloud or the charger does not answer, or reports an outage (5xx)."""
 
 
 class ChargerUnknown(ChargerError):
@@ -73,14 +58,14 @@ class ChargerUnknown(ChargerError):
 
 
 class BadCredentials(ChargerError):
-    """User name or password is wrong; not tried again until the block is saved again."""
+    """Wrong user name or password; no new attempt until the block is saved again."""
 
 
 class _Until(ChargerError):
     """Nothing is sent before `until`."""
 
     def __init__(self, message: str, until: datetime) -> None:
-        super().__init__(message, until)  # all of it: an exception is copied from its arguments
+        super().__init__(message, until)  # both: copies are made from the arguments
         self.until = until
 
     def __str__(self) -> str:
@@ -88,16 +73,28 @@ class _Until(ChargerError):
 
 
 class RateLimited(_Until):
-    """Asked too often; nothing is sent to this endpoint before `until`."""
+    """Too many requests; nothing is sent to this endpoint before `until`."""
 
 
 class Blocked(_Until):
-    """The cloud refuses us; nothing at all is sent before `until`."""
+    """The cloud blocks us; nothing at all is sent before `until`."""
 
 
 class InvalidAnswer(ChargerError):
-    """The cloud answered something that is not what its API promises."""
+    """The cloud's answer does not match its API."""
 
 
 class HistoryError(BalancerError):
     """The history database could not be read or written."""
+
+
+def problems(error: ValidationError) -> str:
+    """Which fields are wrong and why, without the values, which may be secret."""
+    wrong = error.errors(include_input=False, include_url=False)
+    found = []
+    for one in wrong[:_MOST_PROBLEMS]:
+        message = one["msg"].removeprefix("Value error, ")
+        field = ".".join(map(str, one["loc"]))
+        found.append(f"{field}: {message}" if field else message)
+    more = len(wrong) - len(found)
+    return "; ".join(found) + (f"; and {more} more" if more else "")

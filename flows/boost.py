@@ -1,4 +1,4 @@
-"""Charge now: started by hand, obeyed by the control cycles, as long as it runs."""
+"""Charge now: started by hand and obeyed by the control cycles while it runs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ async def boost(
     site: str = Site.DEFAULT,
     time_zone: str = "Europe/Stockholm",
 ) -> State[Boost]:
-    """Charge now, whatever the sun does. Cancel this run to end it; another boost ends it, too.
+    """Charge now, with or without sun. To end it, cancel this run or start another boost.
 
-    It ends when the car is unplugged, at the latest. The policy's limits and the main fuse stay
-    above it.
+    It also ends when the car is unplugged. The policy's limits and the main fuse still apply.
 
     Args:
-        current_a: What the car gets per phase, within the policy's highest current.
+        current_a: Current per phase, up to the policy's highest current.
         until: For example: unplugged; 17:30; 2026-08-01 17:30; 10 kWh; 17:30 or 10 kWh.
         site: Name of the blocks that describe the home.
         time_zone: IANA name of the home's time zone.

@@ -1,4 +1,4 @@
-"""Which chargers an Easee account has, looked up on request."""
+"""Lists the chargers of an Easee account on request."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ async def discover(site: SiteName = Site.DEFAULT, save: str | None = None) -> St
 
     Args:
         site: Name of the block with the Easee credentials.
-        save: Id of the charger to save as the block `Easee charger` of that name; without it,
-            nothing is saved.
+        save: ID of the charger to save as the block `Easee charger` of that name; if empty, nothing
+            is saved.
     """
     try:
         credentials = await load_block(EaseeCredentials, site)
@@ -33,6 +33,6 @@ async def discover(site: SiteName = Site.DEFAULT, save: str | None = None) -> St
         return await completed(names, len(chargers))
     chosen = [one for one in chargers if one.id == save]
     if not chosen:
-        return await failed(f"{save} is not in this account; there is: {names}.")
+        return await failed(f"{save} is not in this account, which has: {names}.")
     await save_charger(site, chosen[0], credentials)
     return await completed(f"saved {chosen[0]} as '{site}'", len(chargers))

@@ -1,4 +1,4 @@
-"""Keeps Prefect's database from growing: forgets old cycles, keeps daily summaries."""
+"""Keeps Prefect's database small: deletes the runs of old cycles, keeps daily summaries."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 from tasks.housekeeping import delete_runs
 from tasks.run import completed
 
-FORGOTTEN = (CYCLE_TAG, "housekeeping")
-"""Tags of the deployments whose runs are forgotten."""
+DELETED_TAGS = (CYCLE_TAG, "housekeeping")
+"""Tags of the deployments whose runs are deleted."""
 
 
 @flow(name="housekeeping", flow_run_name="housekeeping", timeout_seconds=1500, persist_result=False)
 async def housekeeping(
     keep_hours: Annotated[int, Field(ge=1)] = 24, keep_failed_days: Annotated[int, Field(ge=1)] = 7
 ) -> State[int]:
-    """Forget control cycles, with their states, tasks and logs; everything else is kept.
+    """Delete old control cycles with their states, tasks and logs; everything else is kept.
 
     Args:
-        keep_hours: How long runs that went well, or were not needed, stay.
-        keep_failed_days: How long runs that failed stay.
+        keep_hours: How long to keep runs that completed or were superseded.
+        keep_failed_days: How long to keep failed runs.
     """
     now = datetime.now(UTC)
     good = await delete_runs(
-        FORGOTTEN,
+        DELETED_TAGS,
         (StateType.COMPLETED, StateType.CANCELLED),
         now - timedelta(hours=keep_hours),
     )
     bad = await delete_runs(
-        FORGOTTEN, (StateType.FAILED, StateType.CRASHED), now - timedelta(days=keep_failed_days)
+        DELETED_TAGS, (StateType.FAILED, StateType.CRASHED), now - timedelta(days=keep_failed_days)
     )
-    return await completed(f"forgot {good + bad} runs", good + bad)
+    return await completed(f"deleted {good + bad} runs", good + bad)

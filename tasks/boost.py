@@ -17,7 +17,7 @@ from easee_load_balancer.history.boosts import CANCELLED, Boosts
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import ChargerState
-from easee_load_balancer.orchestration.worker.offline import due_alone
+from easee_load_balancer.orchestration.worker.offline import offline_due
 from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 from tasks.run import Run, name_run
@@ -103,7 +103,7 @@ def _look(begun: BoostRow) -> BoostRow:
 
 async def _cancelled(run_id: str) -> bool:
     """Whether somebody has cancelled or deleted the boost's run; not known without the server."""
-    if due_alone() is not None:
+    if offline_due() is not None:
         return False
     try:
         async with asyncio.timeout(_SERVER_S), get_client() as client:

@@ -1,4 +1,4 @@
-"""Looking up what an Easee account has."""
+"""Looking up the chargers of an Easee account."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ async def publish_chargers(chargers: tuple[FoundCharger, ...]) -> None:
     persist_result=False,
 )
 async def save_charger(site: str, charger: FoundCharger, credentials: EaseeCredentials) -> None:
-    """Save the block `Easee charger` of the site, in place of what was there."""
+    """Save the block `Easee charger` of the site, replacing an earlier one."""
     block = EaseeCharger(**charger.address.model_dump(), credentials=credentials)
     await block.asave(site, overwrite=True)

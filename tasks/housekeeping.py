@@ -1,4 +1,4 @@
-"""Forgetting runs that nobody will look at again."""
+"""Deleting old flow runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from easee_load_balancer.orchestration.worker.run_states import in_states
 from tasks.step import step
 
 _PAUSE_S = 0.2
-"""Between two batches, in which the database serves others."""
+"""Between two batches, so that other requests are served."""
 
 
 @step(name="delete runs", task_run_name="delete runs", timeout_seconds=600)
 async def delete_runs(tags: Collection[str], kinds: Collection[StateType], before: datetime) -> int:
-    """Delete the runs with one of the tags, in one of the states, due before then; how many."""
+    """Delete runs with one of the tags and states that were due before then; their number."""
     wanted: FlowRunFilter = in_states(*kinds)
     wanted.tags = FlowRunFilterTags(any_=list(tags))
     wanted.expected_start_time = FlowRunFilterExpectedStartTime(before_=before)
@@ -31,7 +31,7 @@ async def delete_runs(tags: Collection[str], kinds: Collection[StateType], befor
     count = 0
     async with get_client() as client:
         while True:
-            # The client has no method for it, and its list of paths is short of this one.
+            # The client has no method for this, and its typed paths lack this one.
             answer = await client.request("POST", "/flow_runs/bulk_delete", json=body)  # type: ignore[arg-type]
             deleted = answer.raise_for_status().json()["deleted"]
             if not deleted:

@@ -14,7 +14,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger
 from prefect.states import Cancelled, Completed, Failed
 
-from easee_load_balancer.orchestration.worker.offline import due_alone
+from easee_load_balancer.orchestration.worker.offline import offline_due
 
 _LONGEST_NAME = 180
 
@@ -31,9 +31,9 @@ class Run:
     @classmethod
     def current(cls) -> Run:
         """The run in which this is called. Raises MissingContextError outside of a flow."""
-        due_alone_at = due_alone()
-        if due_alone_at is not None:
-            return cls(id=None, scheduled_at=due_alone_at, started_at=datetime.now(UTC))
+        offline_at = offline_due()
+        if offline_at is not None:
+            return cls(id=None, scheduled_at=offline_at, started_at=datetime.now(UTC))
         context = FlowRunContext.get()
         if context is None or context.flow_run is None:
             raise MissingContextError("a cycle is a flow run: call the flow, not its function")

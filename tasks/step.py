@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 from prefect import Task
 from prefect.tasks import TaskOptions
 
-from easee_load_balancer.orchestration.worker.offline import due_alone
+from easee_load_balancer.orchestration.worker.offline import offline_due
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 class _Step(Task[P, R]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if due_alone() is not None:
+        if offline_due() is not None:
             return self.fn(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 

@@ -17,9 +17,10 @@ from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import DEMO_DAY, start_house
+from easee_load_balancer.history.store import History
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.plant.plant import BatterySpec
-from easee_load_balancer.system.processes import HOST, free_port
 from tests.benchmarks.cycle import ended_cycles, reschedule
 from tests.support.browser import Browser, browser
 from tests.support.history import insert
@@ -63,18 +64,12 @@ def take(window: Browser, url: str, shows: str, name: str, height: int = 900) ->
 
 def main() -> None:
     """Start everything, take the pictures, end everything."""
-    modbus_port, api_port = free_port(), free_port()
     with tempfile.TemporaryDirectory() as name, PrefectStack(Path(name), PROJECT) as stack:
-        stack.start(
-            "house",
-            *("easee_load_balancer.cli", "house", "--day", "variable", "--start", "10:30"),
-            *("--modbus-port", str(modbus_port), "--api-port", str(api_port), "--speed", "4"),
-        )
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
         watched = watch_day(DAY, "variable", battery=BatterySpec(), troubles=Troubles())
         insert(f"sqlite:///{stack.data_folder / 'history.db'}", watched.cycles)
         with temporary_settings({PREFECT_API_URL: stack.api_url}):
-            asyncio.run(save_demo_blocks(f"http://{HOST}:{api_port}", modbus_port))
+            start_house(stack, *DEMO_DAY)
             stack.deploy()
             stack.start_worker()
             run = asyncio.run(fill(str(DAY)))

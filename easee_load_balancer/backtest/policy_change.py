@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.errors import ConfigurationError, problems
 
 _AnyModel = TypeVar("_AnyModel", bound=BaseModel)
 _UNIT = re.compile(r" \((.+)\)$")
@@ -54,8 +54,9 @@ class PolicyChange(BaseModel):
         try:
             return Policy.model_validate(fields | self._given)
         except ValidationError as error:
-            reasons = "; ".join(one["msg"] for one in error.errors(include_input=False))
-            raise ConfigurationError(f"The changed policy is not valid: {reasons}.") from None
+            raise ConfigurationError(
+                f"The changed policy is not valid: {problems(error)}."
+            ) from None
 
     def __str__(self) -> str:
         """The changes in words: phases 3, start threshold 30 s at minimum current."""

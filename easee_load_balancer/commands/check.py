@@ -1,4 +1,4 @@
-"""`easee-balancer check`: one read of everything and one decision; nothing is written anywhere."""
+"""`easee-balancer check`: read everything once and decide; nothing is sent or stored."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from easee_load_balancer.commands import warnings as cautions
-from easee_load_balancer.commands.output import tell_cautions, tell_failure, tell_rows
+from easee_load_balancer.commands import warnings
+from easee_load_balancer.commands.output import print_failure, print_table, print_warnings
 from easee_load_balancer.commands.prefect_server import prefect_server
 from easee_load_balancer.commands.troubleshooting import (
     CHARGER_OFFLINE,
@@ -47,12 +47,12 @@ from easee_load_balancer.system.settings import Settings
 WATCH_EVERY_S = 30.0
 _POOL = "home"
 _RECENT = timedelta(minutes=2)
-"""A last cycle that is younger shows what the balancer does."""
+"""A running balancer's last cycle is no older than this."""
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What one look at the house has brought."""
+class _Findings:
+    """What one check found."""
 
     inverter: InverterReading | None = None
     identity: Identity | None = None
@@ -60,21 +60,21 @@ class _Seen:
     found: FoundCharger | None = None
     controls: Controls | None = None
     failures: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    """Sentences with their usual causes."""
+    """Messages with their usual causes."""
 
 
 def run_check(project: Path, port: int, watch: bool, console: Console) -> bool:
-    """Look, decide and tell, again and again with `watch`; whether all could be read.
+    """Check once, or repeatedly with `watch`; whether everything could be read.
 
-    Raises BalancerError when the blocks are missing, StartError without a server.
+    Raises BalancerError if blocks are missing or there is no Prefect server.
     """
     with prefect_server(project, port, console):
         site = asyncio.run(Site.load(Site.DEFAULT))
     good = True
-    rounds = _Rounds(site, console)
+    check = _Check(site, console)
     try:
         while True:
-            good = rounds.look_once()
+            good = check.run()
             if not watch:
                 return good
             time.sleep(WATCH_EVERY_S)
@@ -85,8 +85,8 @@ def run_check(project: Path, port: int, watch: bool, console: Console) -> bool:
     return good
 
 
-class _Rounds:
-    """Looks at the house, each of which knows what the one before has brought."""
+class _Check:
+    """Checks of one house; each continues from the state after the previous one."""
 
     def __init__(self, site: Site, console: Console) -> None:
         self._site = site
@@ -95,157 +95,154 @@ class _Rounds:
         self._state: ControllerState | None = None
         self._found: FoundCharger | None = None
 
-    def look_once(self) -> bool:
-        """Look, decide and tell; whether all could be read."""
-        site, seen = self._site, _Seen(found=self._found)
-        last, boost = _past(site.name)
-        if last is not None and worker_runs(self._folder, _POOL) and _shows_all(last):
-            asyncio.run(_look_at_charger(site, self._folder, seen))
-            _tell_last(site, last, seen, self._console)
+    def run(self) -> bool:
+        """Read, decide and print; whether everything could be read."""
+        site, findings = self._site, _Findings(found=self._found)
+        last, boost = _from_history(site.name)
+        if last is not None and worker_runs(self._folder, _POOL) and _is_good(last):
+            asyncio.run(_read_charger(site, self._folder, findings))
+            _print_last_cycle(site, last, findings, self._console)
         else:
             if self._state is None:
-                self._state = (
-                    ControllerState.model_validate(last.controller_state)
-                    if last
-                    else ControllerState()
-                )
+                saved = last.controller_state if last else {}
+                self._state = ControllerState.model_validate(saved)
             with (
                 no_cycle(self._folder, site.name),
                 self._console.status("Reading inverter and charger ..."),
             ):
-                asyncio.run(_look(site, self._state, self._folder, seen))
-            self._state = _tell(site, seen, self._state, boost, self._console)
-        self._found = seen.found
-        return not seen.failures
+                asyncio.run(_read(site, self._state, self._folder, findings))
+            self._state = _decide_and_print(site, findings, self._state, boost, self._console)
+        self._found = findings.found
+        return not findings.failures
 
 
-async def _look(site: Site, state: ControllerState, folder: Path, seen: _Seen) -> None:
+async def _read(site: Site, state: ControllerState, folder: Path, findings: _Findings) -> None:
     """Inverter and charger at the same time."""
     await asyncio.gather(
-        _look_at_inverter(site, seen, night=state.is_night(datetime.now(UTC))),
-        _look_at_charger(site, folder, seen),
+        _read_inverter(site, findings, night=state.is_night(datetime.now(UTC))),
+        _read_charger(site, folder, findings),
     )
 
 
-async def _look_at_inverter(site: Site, seen: _Seen, *, night: bool) -> None:
+async def _read_inverter(site: Site, findings: _Findings, *, night: bool) -> None:
     inverter = Inverter(site.inverter)
     try:
-        seen.inverter = await inverter.read(night=night)
-        if not seen.inverter.asleep:
-            seen.identity = await identify(inverter)
+        findings.inverter = await inverter.read(night=night)
+        if not findings.inverter.asleep:
+            findings.identity = await identify(inverter)
     except InverterError as error:
         finding: Finding | None = None
         if isinstance(error, InverterUnreachable):
             finding = await identify_service(site.inverter.host, site.inverter.port)
-        sentence = str(error)
+        message = str(error)
         if finding is not None and finding is not Finding.SILENT:
-            sentence = finding.value.format(where=f"{site.inverter.host}:{site.inverter.port}")
-        seen.failures.append((sentence, usual_causes(error, finding)))
+            message = finding.value.format(where=f"{site.inverter.host}:{site.inverter.port}")
+        findings.failures.append((message, usual_causes(error, finding)))
     finally:
         await inverter.close()
-    if seen.identity is not None and not seen.identity.meter_online:
-        seen.failures.append(("The inverter's grid meter does not answer.", METER_OFFLINE))
+    if findings.identity is not None and not findings.identity.meter_online:
+        findings.failures.append(("The inverter's grid meter does not answer.", METER_OFFLINE))
 
 
-async def _look_at_charger(site: Site, folder: Path, seen: _Seen) -> None:
+async def _read_charger(site: Site, folder: Path, findings: _Findings) -> None:
     easee = EaseeClient(site.charger.credentials, folder)
     try:
-        seen.charger, seen.controls = await easee.state_and_controls(site.charger)
-        seen.found = seen.found or await _place_of(easee, site.charger)
-        if not seen.charger.online:
-            seen.failures.append(("The charger is offline.", CHARGER_OFFLINE))
+        findings.charger, findings.controls = await easee.state_and_controls(site.charger)
+        findings.found = findings.found or await _locate(easee, site.charger)
+        if not findings.charger.online:
+            findings.failures.append(("The charger is offline.", CHARGER_OFFLINE))
     except BalancerError as error:
-        seen.failures.append((str(error), usual_causes(error)))
+        findings.failures.append((str(error), usual_causes(error)))
     finally:
         await easee.close()
 
 
-async def _place_of(easee: EaseeClient, charger: ChargerAddress) -> FoundCharger:
-    """Where the charger is. Raises a ChargerError, also where that is not what was saved."""
-    place = await easee.site_of(charger.charger_id)
-    circuit = place.circuit_of(charger.charger_id)
-    if circuit is None or (place.id, circuit.id) != (charger.site_id, charger.circuit_id):
+async def _locate(easee: EaseeClient, charger: ChargerAddress) -> FoundCharger:
+    """The charger's site and circuit. Raises a ChargerError, also if they are not as saved."""
+    site = await easee.site_of(charger.charger_id)
+    circuit = site.circuit_of(charger.charger_id)
+    if circuit is None or (site.id, circuit.id) != (charger.site_id, charger.circuit_id):
         raise ChargerUnknown(
             f"The charger {charger.charger_id} is no longer on site {charger.site_id}, circuit "
             f"{charger.circuit_id}."
         )
     name = next(one.name for one in circuit.chargers if one.id == charger.charger_id)
-    return FoundCharger(charger.charger_id, name, place, circuit)
+    return FoundCharger(charger.charger_id, name, site, circuit)
 
 
-def _tell(
-    site: Site, seen: _Seen, state: ControllerState, boost: Boost | None, console: Console
+def _decide_and_print(
+    site: Site, findings: _Findings, state: ControllerState, boost: Boost | None, console: Console
 ) -> ControllerState:
-    """Decide and show; the state for the next look."""
+    """Decide and print; returns the state for the next check."""
     now = datetime.now(UTC)
-    inverter = seen.inverter or InverterReading.unknown(now)
-    charger = seen.charger or ChargerState.unknown(now)
+    inverter = findings.inverter or InverterReading.unknown(now)
+    charger = findings.charger or ChargerState.unknown(now)
     boost = boost and boost.after(now, charger)
     if boost is not None and boost.ended(now):
         boost = None
-    decision = decide(CycleInputs(now, inverter, charger, site.policy, boost=boost), state)
-    tell_rows(
+    decision = decide(CycleInputs(now, inverter, charger, site.policy, site.tariff, boost), state)
+    print_table(
         console,
         f"{now.astimezone():%Y-%m-%d %H:%M:%S}",
         [
-            ("Inverter", f"{seen.identity or 'not known'} at {site.inverter}"),
+            ("Inverter", f"{findings.identity or 'unknown'} at {site.inverter}"),
             *inverter_rows(inverter),
-            ("Charger", str(seen.found or site.charger.charger_id)),
+            ("Charger", str(findings.found or site.charger.charger_id)),
             *charger_rows(charger, now),
             ("Would send", _command(decision.setpoint, decision.push)),
-            ("Because", decision.reason),
+            ("Reason", decision.reason),
         ],
     )
-    _tell_rest(site, seen, console)
+    _print_warnings(site, findings, console)
     return decision.state
 
 
-def _tell_rest(site: Site, seen: _Seen, console: Console) -> None:
-    state = seen.charger
+def _print_warnings(site: Site, findings: _Findings, console: Console) -> None:
+    state = findings.charger
     if state is not None:
-        console.print(Text(cautions.when_unattended(state, site.policy)))
+        console.print(Text(warnings.when_unattended(state, site.policy)))
     found = [
-        *(cautions.of_inverter(seen.identity) if seen.identity else ()),
+        *(warnings.of_inverter(findings.identity) if findings.identity else ()),
         *(
-            cautions.of_charger(seen.found, state, seen.controls)
-            if seen.found and state and seen.controls
+            warnings.of_charger(findings.found, state, findings.controls)
+            if findings.found and state and findings.controls
             else ()
         ),
     ]
     if state is not None:
-        phases = seen.inverter.meter_phases if seen.inverter else None
-        found += [*cautions.of_both(state, phases), *cautions.of_fallback(state, site.policy)]
-    tell_cautions(console, found)
-    for sentence, causes in seen.failures:
-        tell_failure(console, sentence, causes)
-    if not seen.failures:
-        console.print(Text("Everything could be read; this check sent nothing.", "green"))
+        phases = findings.inverter.meter_phases if findings.inverter else None
+        found += [*warnings.of_phases(state, phases), *warnings.of_fallback(state, site.policy)]
+    print_warnings(console, found)
+    for message, causes in findings.failures:
+        print_failure(console, message, causes)
+    if not findings.failures:
+        console.print(Text("Everything could be read. This check sent nothing.", "green"))
 
 
-def _tell_last(site: Site, last: Cycle, seen: _Seen, console: Console) -> None:
-    """What the balancer that runs here did last: the inverter serves nobody beside it."""
+def _print_last_cycle(site: Site, last: Cycle, findings: _Findings, console: Console) -> None:
+    """Print the running balancer's last cycle, as the inverter serves one client at a time."""
     now = datetime.now(UTC)
     setpoint = None
     if last.setpoint_a is not None:
         setpoint = Setpoint(last.setpoint_a, 1 if last.setpoint_phases == 1 else 3)
-    done = "sent" if last.outcome == "pushed" else "as it was"
+    done = "sent" if last.outcome == "pushed" else "unchanged"
     console.print(
-        f"The balancer is running here, and the inverter serves one client at a time: this is its "
-        f"last cycle, {(now - last.at).total_seconds():.0f} s ago, and the charger now."
+        f"The balancer is running on this machine, and the inverter serves one client at a time. "
+        f"This is its last cycle, {(now - last.at).total_seconds():.0f} s ago, and the charger now."
     )
-    tell_rows(
+    print_table(
         console,
         f"{last.at.astimezone():%Y-%m-%d %H:%M:%S}",
         [
             ("Inverter", f"{site.inverter}"),
             *inverter_rows(_reading(last)),
-            ("Charger", str(seen.found or site.charger.charger_id)),
-            *(charger_rows(seen.charger, now) if seen.charger else ()),
+            ("Charger", str(findings.found or site.charger.charger_id)),
+            *(charger_rows(findings.charger, now) if findings.charger else ()),
             ("Setpoint", f"{setpoint or 'none'} ({done})"),
-            ("Because", last.reason),
+            ("Reason", last.reason),
         ],
     )
-    _tell_rest(site, seen, console)
+    _print_warnings(site, findings, console)
 
 
 def _reading(last: Cycle) -> InverterReading:
@@ -261,11 +258,8 @@ def _reading(last: Cycle) -> InverterReading:
     )
 
 
-def _past(site: str) -> tuple[Cycle | None, Boost | None]:
-    """The newest cycle and the boost under way in the history, where there is one.
-
-    A check makes no history.
-    """
+def _from_history(site: str) -> tuple[Cycle | None, Boost | None]:
+    """The newest cycle and the active boost, if any; a check creates no history."""
     settings = Settings()
     if settings.history_url is None and not (settings.folder / "history.db").exists():
         return None, None
@@ -274,16 +268,16 @@ def _past(site: str) -> tuple[Cycle | None, Boost | None]:
     return history.last_cycle(site), row.boost if row else None
 
 
-def _shows_all(last: Cycle) -> bool:
-    """Whether the last cycle is recent and read everything; else the house itself is looked at."""
+def _is_good(last: Cycle) -> bool:
+    """Whether the last cycle is recent and read everything."""
     return last.outcome != "failed" and datetime.now(UTC) - last.at < _RECENT
 
 
 def _command(setpoint: Setpoint | None, push: bool) -> str:
     if setpoint is None:
-        return "nothing: the charger is left as it is"
+        return "nothing: the charger is left alone"
     if not push:
-        return f"nothing: the circuit has {setpoint} already"
+        return f"nothing: the circuit is at {setpoint} already"
     amps = " / ".join(f"{one}" for one in setpoint.circuit_current_a)
     minutes = TIME_TO_LIVE.total_seconds() / 60
     return f"{setpoint}: circuit current {amps} A on L1 / L2 / L3, for {minutes:.0f} minutes"

@@ -1,4 +1,4 @@
-"""The whole product against a simulated house, on this machine alone."""
+"""`easee-balancer demo`: the whole product with a simulated house, all on this machine."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ from easee_load_balancer.orchestration.blocks import (
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
+    Site,
     Tariff,
-    save_site,
 )
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.system.processes import HOST, StartError, free_port
+from easee_load_balancer.system.processes import HOST, Child, StartError, free_port
 
 _NO_CYCLE_S = 180.0
+DEMO_DAY = ("--day", "variable", "--start", "10:30", "--speed", "4")
+"""Options of `easee-balancer simulate`."""
+
 _COLOURS = {
     StateType.COMPLETED: "green",
     StateType.FAILED: "red",
@@ -45,12 +48,10 @@ _COLOURS = {
 
 
 def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) -> bool:
-    """Start everything, print a line a cycle, and end after `cycles` or at Ctrl-C.
+    """Start everything, print a line per cycle, and stop after `cycles` or at Ctrl-C.
 
-    Returns whether all went as it should. Raises StartError when something does not start.
+    Returns whether every cycle succeeded. Raises StartError if something does not start.
     """
-    modbus_port, api_port = free_port(), free_port()
-    house_url = f"http://{HOST}:{api_port}"
     console.print("Starting a simulated house, a Prefect server and a worker ...")
     stack = PrefectStack(folder, project)
     with (
@@ -58,28 +59,21 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
         temporary_settings({PREFECT_API_URL: stack.api_url}),
         get_client(sync_client=True) as client,
     ):
-        house = stack.start(
-            "house",
-            "easee_load_balancer.cli",
-            "house",
-            *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
-            *("--day", "variable", "--start", "10:30", "--speed", "4"),
-        )
-        asyncio.run(save_demo_blocks(house_url, modbus_port))
+        house, house_url = start_house(stack, *DEMO_DAY)
         stack.deploy()
         worker = stack.start_worker()
         console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
-        console.print("A cycle every 30 s; Ctrl-C ends everything.\n")
+        console.print("One cycle every 30 s; Ctrl-C stops everything.\n")
         before = _charger(house_url)
         watch = _Watch(client, console)
         try:
             while cycles is None or watch.completed < cycles:
                 for child in (house, worker):
                     child.check()
-                watch.look()
+                watch.print_new()
                 time.sleep(1)
         except KeyboardInterrupt:
-            console.print("\nEnding ...")
+            console.print("\nStopping ...")
         after = _charger(house_url)
         changed = before != after
         console.print(
@@ -96,12 +90,12 @@ class _Watch:
         self._client = client
         self._console = console
         self._seen: set[UUID] = set()
-        self._last_news = time.monotonic()
+        self._last_printed_s = time.monotonic()
         self.completed = 0
         self.failed = 0
 
-    def look(self) -> None:
-        """Print what has finished since the last look."""
+    def print_new(self) -> None:
+        """Print the runs that finished since the last call."""
         ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_COLOURS)))
         runs = self._client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=["balance"])),
@@ -113,11 +107,11 @@ class _Watch:
             if run.id not in self._seen:
                 self._seen.add(run.id)
                 self._print(run)
-        if time.monotonic() - self._last_news > _NO_CYCLE_S:
-            raise StartError(f"no cycle has ended for {_NO_CYCLE_S:.0f} s")
+        if time.monotonic() - self._last_printed_s > _NO_CYCLE_S:
+            raise StartError(f"No cycle has finished for {_NO_CYCLE_S:.0f} s.")
 
     def _print(self, run: FlowRun) -> None:
-        self._last_news = time.monotonic()
+        self._last_printed_s = time.monotonic()
         began = run.start_time or run.expected_start_time
         assert run.state is not None
         assert began is not None
@@ -132,28 +126,38 @@ class _Watch:
 
 
 def _charger(house_url: str) -> list[float]:
-    """The dynamic circuit current, as the house knows it."""
+    """The simulated charger's dynamic circuit current per phase."""
     truth = httpx.get(f"{house_url}/admin/house", timeout=10).raise_for_status().json()
     current: list[float] = truth["charger"]["dynamic_circuit_current_a"]
     return current
 
 
-async def save_demo_blocks(house_url: str, modbus_port: int) -> None:
-    """Save the blocks of a simulated house as the site `home`."""
-    cloud = CloudSpec()
+def start_house(stack: PrefectStack, *options: str) -> tuple[Child, str]:
+    """Start a simulated house and save its blocks; the process and the URL of its API."""
+    modbus_port, api_port = free_port(), free_port()
+    house_url = f"http://{HOST}:{api_port}"
+    ports = ("--modbus-port", str(modbus_port), "--api-port", str(api_port))
+    house = stack.start("house", "easee_load_balancer.cli", "simulate", *ports, *options)
+    asyncio.run(demo_site(house_url, modbus_port).save())
+    return house, house_url
+
+
+def demo_site(house_url: str, modbus_port: int, cloud: CloudSpec | None = None) -> Site:
+    """The blocks of a simulated house on this machine, to be saved as the default site."""
+    cloud = cloud or CloudSpec()
     credentials = EaseeCredentials(
         user_name=cloud.user_name, password=SecretStr(cloud.password), base_url=house_url
     )
-    await save_site(
-        "home",
-        credentials,
-        EaseeCharger(
-            charger_id=cloud.charger_id,
-            site_id=cloud.site_id,
-            circuit_id=cloud.circuit_id,
-            credentials=credentials,
-        ),
-        HuaweiInverter(host=HOST, port=modbus_port),
-        ChargingPolicy(),
+    charger = EaseeCharger(
+        charger_id=cloud.charger_id,
+        site_id=cloud.site_id,
+        circuit_id=cloud.circuit_id,
+        credentials=credentials,
     )
-    await Tariff(currency="EUR", import_price=0.30, export_price=0.08).asave("home", overwrite=True)
+    return Site(
+        Site.DEFAULT,
+        HuaweiInverter(host=HOST, port=modbus_port),
+        charger,
+        ChargingPolicy(),
+        Tariff(currency="EUR", import_price=0.30, export_price=0.08),
+    )

@@ -1,4 +1,4 @@
-"""Questions at the terminal, each of which a flag can answer instead."""
+"""Prompts at the terminal; a flag can answer each of them instead."""
 
 from __future__ import annotations
 
@@ -15,65 +15,60 @@ from easee_load_balancer.errors import ConfigurationError
 _Answer = TypeVar("_Answer")
 
 
-class Unanswered(ConfigurationError):
-    """There is nobody to ask."""
-
-
-class Questions:
-    """Asks a person; without a terminal the saved answer counts, or an error names the flag."""
+class Prompts:
+    """Asks the user. Without a terminal, the saved value is used, or an error names the flag."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self.possible = sys.stdin.isatty()
-        """Whether there is somebody to ask."""
+        self.interactive = sys.stdin.isatty()
+        """Whether there is a terminal to ask at."""
 
     def ask(
         self,
-        question: str,
+        prompt: str,
         flag: str,
         convert: Callable[[str], _Answer],
         *,
         given: str | None = None,
         saved: str | None = None,
-        proposed: str | None = None,
+        suggested: str | None = None,
     ) -> _Answer:
-        """What the flag gave, else what the person types, `saved` or `proposed` by Enter.
+        """The flag's value, else what the user types; Enter takes the saved or suggested value.
 
-        `convert` raises ValueError with a sentence for an answer that cannot be: it is asked
-        again. Raises ConfigurationError for a flag that cannot be, Unanswered without a terminal.
+        `convert` raises ValueError with a message for an invalid answer, which is asked again.
+        Raises ConfigurationError for an invalid flag, or if the flag is missing and there is no
+        terminal.
         """
-        if given is not None or not self.possible:
+        if given is not None or not self.interactive:
             text = saved if given is None else given
             if text is None:
-                raise Unanswered(f"There is no terminal to ask for '{question}': give {flag}.")
+                raise ConfigurationError(f"There is no terminal to ask for '{prompt}': set {flag}.")
             try:
                 return convert(text)
             except ValueError as error:
                 raise ConfigurationError(f"{flag}: {error}") from None
         while True:
-            answer: str = typer.prompt(question, default=saved or proposed).strip()
+            typed: str = typer.prompt(prompt, default=saved or suggested).strip()
             try:
-                return convert(answer)
+                return convert(typed)
             except ValueError as error:
                 self._console.print(Text(f"{error}", "red"))
 
-    def secret(self, question: str, flag: str, given: str | None, saved: str | None) -> str:
-        """A password, typed unseen. Raises Unanswered without a terminal."""
+    def password(self, prompt: str, variable: str, given: str | None, saved: str | None) -> str:
+        """A password, not shown while typed. Raises ConfigurationError without a terminal."""
         if given is not None:
             return given
-        if not self.possible:
-            if saved is None:
-                raise Unanswered(f"There is no terminal to ask for '{question}': set {flag}.")
-            return saved
+        if not self.interactive:
+            return self.ask(prompt, variable, str, saved=saved)
         keep = " (Enter keeps the saved one)" if saved else ""
         typed: str = typer.prompt(
-            f"{question}{keep}",
+            f"{prompt}{keep}",
             default="" if saved else None,
             hide_input=True,
             show_default=False,
         )
         return typed or saved or ""
 
-    def confirm(self, question: str, given: bool) -> bool:
-        """Whether the person says yes; a flag that was given says so, no terminal says no."""
-        return given or (self.possible and typer.confirm(question))
+    def confirm(self, prompt: str, given: bool) -> bool:
+        """Whether the flag is set or the user confirms; False without a terminal."""
+        return given or (self.interactive and typer.confirm(prompt))

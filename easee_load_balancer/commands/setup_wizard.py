@@ -1,9 +1,10 @@
-"""The questions of `easee-balancer setup`, each device tried as soon as it is known."""
+"""The questions of `easee-balancer setup`; each device is tested as soon as it is known."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from asyncio import gather
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,8 +15,8 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from easee_load_balancer.commands.output import tell_error
-from easee_load_balancer.commands.prompts import Questions
+from easee_load_balancer.commands.output import print_error
+from easee_load_balancer.commands.prompts import Prompts
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.discovery import FoundCharger, find_chargers
 from easee_load_balancer.devices.easee.models import Account
@@ -38,6 +39,7 @@ from easee_load_balancer.errors import (
     ConfigurationError,
     InverterNotFound,
     RateLimited,
+    problems,
 )
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.orchestration.blocks import (
@@ -60,7 +62,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What flags and environment have answered already; None = to be asked."""
+    """Answers from flags and environment variables; None asks the user."""
 
     user_name: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -73,7 +75,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedBlocks:
     """The blocks of an earlier setup."""
 
     credentials: EaseeCredentials | None
@@ -82,42 +84,43 @@ class Saved:
     policy: ChargingPolicy | None
 
     @classmethod
-    async def load(cls, name: str) -> Saved:
-        """Load those that there are. Raises ConfigurationError for one with wrong values."""
+    async def load(cls, name: str) -> SavedBlocks:
+        """Load the saved blocks. Raises ConfigurationError for one with wrong values."""
         return cls(
-            await load_if_saved(EaseeCredentials, name),
-            await load_if_saved(EaseeCharger, name),
-            await load_if_saved(HuaweiInverter, name),
-            await load_if_saved(ChargingPolicy, name),
+            *await gather(
+                load_if_saved(EaseeCredentials, name),
+                load_if_saved(EaseeCharger, name),
+                load_if_saved(HuaweiInverter, name),
+                load_if_saved(ChargingPolicy, name),
+            )
         )
 
 
-class Interview:
-    """The questions, one after the other."""
+class SetupWizard:
+    """Asks the questions and tests the answers."""
 
-    def __init__(self, answers: Answers, console: Console, saved: Saved) -> None:
+    def __init__(self, answers: Answers, console: Console, saved: SavedBlocks) -> None:
         self.saved = saved
         self._answers = answers
         self._console = console
-        self._questions = Questions(console)
+        self._prompts = Prompts(console)
         self._folder = Settings().folder
 
     def log_in(self) -> EaseeCredentials:
-        """User name and password; they are tried by the next step."""
+        """Ask for user name and password; the next step tests them."""
         answers, saved = self._answers, self.saved.credentials
-        user_name = self._questions.ask(
+        user_name = self._prompts.ask(
             "Easee user name (phone number with +47... or e-mail)",
             "--user-name",
             _not_empty,
             given=answers.user_name,
             saved=saved.user_name if saved else None,
         )
-        same = saved is not None and saved.user_name == user_name
-        password = self._questions.secret(
+        password = self._prompts.password(
             "Easee password",
             "the environment variable EASEE_PASSWORD",
             answers.password,
-            saved.password.get_secret_value() if saved and same else None,
+            saved.password.get_secret_value() if saved and saved.user_name == user_name else None,
         )
         changes: dict[str, Any] = {"user_name": user_name, "password": SecretStr(password)}
         if answers.api is not None:
@@ -125,19 +128,17 @@ class Interview:
         return block_with(EaseeCredentials, saved, **changes)
 
     def choose_charger(self, account: Account) -> FoundCharger:
-        """The charger: the only one, or which of them. Raises a ChargerError."""
-        with self._console.status("Logging in, looking for chargers ..."):
-            chargers = self._ask_easee(account, find_chargers)
+        """The only charger, or the one that the user chooses. Raises a ChargerError."""
+        with self._console.status("Logging in and looking for chargers ..."):
+            chargers = self._call_easee(account, find_chargers)
         if not chargers:
-            raise ChargerUnknown("This Easee account has no charger that is on a circuit.")
-        for number, one in enumerate(chargers, 1):
-            self._console.print(
-                Text(f"{number}. {one}" if len(chargers) > 1 else f"Charger: {one}")
-            )
+            raise ChargerUnknown("This Easee account has no charger on a circuit.")
         if len(chargers) == 1 and self._answers.charger is None:
+            self._console.print(Text(f"Charger: {chargers[0]}"))
             return chargers[0]
+        self._print_numbered(chargers)
         saved = self.saved.charger
-        return self._questions.ask(
+        return self._prompts.ask(
             "Which charger (number or id)",
             "--charger",
             lambda text: _one_of(chargers, text),
@@ -146,76 +147,76 @@ class Interview:
         )
 
     def find_inverter(self) -> tuple[HuaweiInverter, Identity | None]:
-        """Where the inverter listens, and who it is; None where it sleeps."""
+        """Find the inverter; the identity is None if it is asleep."""
         answers, saved = self._answers, self.saved.inverter
         while True:
-            place = self._questions.ask(
-                f"Inverter's address ('{SEARCH}' looks for it in the local network)",
+            host, port = self._prompts.ask(
+                f"Inverter's address ('{SEARCH}' scans the local network)",
                 "--inverter or --search",
-                _place,
+                _host_and_port,
                 given=answers.inverter,
-                saved=_place_of(saved) if saved else None,
-                proposed=SEARCH,
+                saved=_saved_address(saved) if saved else None,
+                suggested=SEARCH,
             )
             try:
                 with no_cycle(self._folder, Site.DEFAULT):
-                    found = self._search() if place == (SEARCH, None) else [self._try(*place)]
+                    found = self._search() if host == SEARCH else [self._test(host, port)]
             except InverterNotFound as error:
-                tell_error(self._console, error)
-                address = self._keep_untested(place[0], error)
+                print_error(self._console, error)
+                address = self._untested(host, error)
                 if address is not None:
-                    return block_with(HuaweiInverter, saved, **_where(address)), None
-                if answers.inverter is not None or not self._questions.possible:
+                    return block_with(HuaweiInverter, saved, **_endpoint(address)), None
+                if answers.inverter is not None or not self._prompts.interactive:
                     raise ConfigurationError("Nothing was saved.") from None
                 continue
             one = self._choose(found)
             self._console.print(Text(f"Inverter at {one.address}: {one.identity}"))
-            return block_with(HuaweiInverter, saved, **_where(one.address)), one.identity
+            return block_with(HuaweiInverter, saved, **_endpoint(one.address)), one.identity
 
     def ask_fuse(self, charger: FoundCharger) -> ChargingPolicy:
-        """The main fuse; everything else of the policy stays."""
+        """Ask for the main fuse; the rest of the policy stays as saved."""
         saved, rated_a = self.saved.policy, charger.site.rated_current
-        return self._questions.ask(
+        return self._prompts.ask(
             "Main fuse of the house per phase, in A",
             "--fuse",
             lambda text: _policy(saved, text),
             given=self._answers.fuse,
             saved=str(saved.main_fuse_a) if saved else None,
-            proposed=f"{rated_a:.0f}" if rated_a else None,
+            suggested=f"{rated_a:.0f}" if rated_a else None,
         )
 
-    def look_at(self, account: Account, charger: FoundCharger) -> tuple[ChargerState, Controls]:
-        """The charger's state, and who else decides over it. Raises a ChargerError."""
-        return self._ask_easee(account, lambda easee: easee.state_and_controls(charger.address))
+    def read_charger(
+        self, account: Account, charger: FoundCharger
+    ) -> tuple[ChargerState, Controls]:
+        """The charger's state, and what else controls it. Raises a ChargerError."""
+        return self._call_easee(account, lambda easee: easee.state_and_controls(charger.address))
 
     def _search(self) -> list[Found]:
         network = own_network()
         if network is None:
             raise ConfigurationError(
-                "This machine has no private address whose network could be searched: give the "
-                "inverter's address."
+                "This machine has no private network to search: enter the inverter's address."
             )
         return asyncio.run(search(network, say=self._say))
 
     def _choose(self, found: Sequence[Found]) -> Found:
         if len(found) == 1:
             return found[0]
-        for number, one in enumerate(found, 1):
-            self._console.print(Text(f"{number}. {one.address}: {one.identity}"))
-        return self._questions.ask(
+        self._print_numbered([f"{one.address}: {one.identity}" for one in found])
+        return self._prompts.ask(
             "Which inverter has the grid meter (number)",
-            "--inverter with its address",
+            "--inverter to its address",
             lambda text: found[_number(text, len(found))],
         )
 
-    def _try(self, host: str, port: int | None) -> Found:
+    def _test(self, host: str, port: int | None) -> Found:
         saved, timeouts = self.saved.inverter, PROBE_TIMEOUTS
         if saved is not None and saved.host == host:
             timeouts = ProbeTimeouts(saved.settle_time_s, saved.timeout_s)
         return asyncio.run(find_inverter(host, self._endpoints(host, port), self._say, timeouts))
 
     def _endpoints(self, host: str, port: int | None) -> Mapping[int, Sequence[int]]:
-        """Ports and unit ids to try; what was saved for this host comes first."""
+        """Ports and unit ids to try; those saved for this host come first."""
         saved, unit_id = self.saved.inverter, self._answers.unit_id
         endpoints = dict(PORTS) if port is None else {port: PORTS.get(port, DONGLE_UNITS)}
         if saved is not None and saved.host == host and port in (None, saved.port):
@@ -224,59 +225,58 @@ class Interview:
             endpoints = {saved.port: (saved.unit_id, *others), **endpoints}
         return endpoints if unit_id is None else dict.fromkeys(endpoints, (unit_id,))
 
-    def _keep_untested(self, host: str, error: InverterNotFound) -> InverterAddress | None:
-        """The address of one that may be asleep, if that is what the person wants."""
+    def _untested(self, host: str, error: InverterNotFound) -> InverterAddress | None:
+        """The address of an inverter that may be asleep, if the user wants to save it."""
         if not isinstance(error, NotFound) or error.port is None:
             return None
-        question = "It may be asleep. Save this address untested and go on"
-        if not self._questions.confirm(question, self._answers.asleep):
+        prompt = "It may be asleep. Save this address without testing and continue"
+        if not self._prompts.confirm(prompt, self._answers.asleep):
             return None
         unit_id = self._endpoints(host, error.port)[error.port][0]
         return InverterAddress(host=host, port=error.port, unit_id=unit_id)
 
-    def _ask_easee(
-        self, account: Account, question: Callable[[EaseeClient], Awaitable[_Result]]
+    def _call_easee(
+        self, account: Account, call: Callable[[EaseeClient], Awaitable[_Result]]
     ) -> _Result:
-        """One visit to the cloud; a short pause that it asks for is kept."""
+        """Call the cloud with a new client; waits if the cloud asks for a short pause."""
 
-        async def visit() -> _Result:
+        async def attempt() -> _Result:
             easee = EaseeClient(account, self._folder)
             try:
-                return await question(easee)
+                return await call(easee)
             finally:
                 await easee.close()
 
         try:
-            return asyncio.run(visit())
+            return asyncio.run(attempt())
         except RateLimited as error:
             wait_s = (error.until - datetime.now(UTC)).total_seconds()
             if wait_s > _LONGEST_WAIT_S:
                 raise
             self._console.print(Text(f"{error} Waiting {wait_s:.0f} s ..."))
             time.sleep(max(0.0, wait_s) + 1)
-            return asyncio.run(visit())
+            return asyncio.run(attempt())
+
+    def _print_numbered(self, lines: Sequence[object]) -> None:
+        for number, line in enumerate(lines, 1):
+            self._console.print(Text(f"{number}. {line}"))
 
     def _say(self, line: str) -> None:
         self._console.print(Text(line, "dim"))
 
 
 def block_with(kind: type[_AnyBlock], saved: _AnyBlock | None, **changes: Any) -> _AnyBlock:
-    """The block with these fields changed, the others as saved. Raises ConfigurationError."""
+    """The saved block with these changes. Raises ConfigurationError for wrong values."""
     fields = {name: getattr(saved, name) for name in kind.model_fields} if saved else {}
     try:
         return kind(**(fields | changes))
     except ValidationError as error:
-        raise ConfigurationError(_first_problem(error)) from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_input=False, include_url=False)[0]
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        raise ConfigurationError(problems(error)) from None
 
 
 def _policy(saved: ChargingPolicy | None, text: str) -> ChargingPolicy:
     if not text.isdecimal():
-        raise ValueError(f"{text!r} is not a number of amperes such as 25.")
+        raise ValueError(f"{text!r} is not a number of amperes, for example 25.")
     try:
         return block_with(ChargingPolicy, saved, main_fuse_a=int(text))
     except ConfigurationError as error:
@@ -285,42 +285,40 @@ def _policy(saved: ChargingPolicy | None, text: str) -> ChargingPolicy:
 
 def _not_empty(text: str) -> str:
     if not text:
-        raise ValueError("It cannot be empty.")
+        raise ValueError("This cannot be empty.")
     return text
 
 
 def _number(text: str, count: int) -> int:
-    """The index of a numbered line."""
+    """The index that belongs to the number of a line."""
     if not (text.isdecimal() and 1 <= int(text) <= count):
-        raise ValueError(f"{text!r} is none of 1 to {count}.")
+        raise ValueError(f"{text!r} is not a number from 1 to {count}.")
     return int(text) - 1
 
 
 def _one_of(chargers: Sequence[FoundCharger], text: str) -> FoundCharger:
-    for one in chargers:
-        if one.id.lower() == text.lower():
+    for number, one in enumerate(chargers, 1):
+        if text.lower() in (one.id.lower(), str(number)):
             return one
-    if text.isdecimal() and 1 <= int(text) <= len(chargers):
-        return chargers[int(text) - 1]
     known = ", ".join(one.id for one in chargers)
-    raise ValueError(f"{text!r} is not a charger of this account; there are: {known}.")
+    raise ValueError(f"{text!r} is not a charger of this account, which has: {known}.")
 
 
-def _place(text: str) -> tuple[str, int | None]:
-    """Host and port of `host` or `host:port`; the port may be left open."""
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    """The host and port of `host` or `host:port`; the port is None if missing."""
     host, colon, port = text.partition(":")
     if colon and not (port.isdecimal() and 0 < int(port) < 65_536):
-        raise ValueError(f"{port!r} is not a port such as 502.")
+        raise ValueError(f"{port!r} is not a port, for example 502.")
     try:
         InverterAddress(host=host)
     except ValidationError:
-        raise ValueError(f"{text!r} is not an address such as 192.168.1.40.") from None
+        raise ValueError(f"{text!r} is not an address, for example 192.168.1.40.") from None
     return host, int(port) if colon else None
 
 
-def _place_of(address: InverterAddress) -> str:
+def _saved_address(address: InverterAddress) -> str:
     return address.host if address.port in PORTS else f"{address.host}:{address.port}"
 
 
-def _where(address: InverterAddress) -> dict[str, Any]:
+def _endpoint(address: InverterAddress) -> dict[str, Any]:
     return {"host": address.host, "port": address.port, "unit_id": address.unit_id}

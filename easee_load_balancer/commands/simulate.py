@@ -1,4 +1,4 @@
-"""`easee-balancer house`: the simulated house by itself."""
+"""`easee-balancer simulate`: the simulated house on its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Phases(Enum):
 
 
 class Meter(Enum):
-    """The grid meter: of so many phases, or missing."""
+    """Phases of the grid meter, or none without a meter."""
 
     ONE = "1"
     THREE = "3"
@@ -41,16 +41,16 @@ _METER_PHASES = {Meter.ONE: 1, Meter.THREE: 3, Meter.NONE: 0, None: None}
 
 
 def _minutes(text: str, option: str) -> int:
-    """Minutes since midnight of HH:MM."""
+    """HH:MM as minutes since midnight."""
     hours, _, minutes = text.partition(":")
     if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
-        message = f"{text!r} is not a time of day such as 07:30."
+        message = f"{text!r} is not a time of day, for example 07:30."
         raise typer.BadParameter(message, param_hint=option)
     return int(hours) * 60 + int(minutes)
 
 
 def _schedule(text: str) -> tuple[int, int]:
-    """Minutes since midnight of HH:MM-HH:MM."""
+    """HH:MM-HH:MM as minutes since midnight."""
     begin, _, end = text.partition("-")
     return _minutes(begin, "--schedule"), _minutes(end, "--schedule")
 
@@ -65,72 +65,75 @@ def _day(text: str) -> Day:
         raise typer.BadParameter(f"{error}.", param_hint="--day") from None
 
 
-def house(
+def simulate(
     modbus_port: Annotated[int, Port] = 5020,
     api_port: Annotated[int, Port] = 8020,
     day: Annotated[
         str,
         typer.Option(
             metavar="DAY",
-            help="Sun and load: clear, variable, overcast, or a CSV file (time,pv_w,load_w).",
+            help="PV and load: clear, variable, overcast, or a CSV file (time,pv_w,load_w).",
         ),
     ] = "clear",
     start: Annotated[
-        str, typer.Option(metavar="HH:MM", help="Time of day to begin with.")
+        str, typer.Option(metavar="HH:MM", help="Time of day at the start.")
     ] = "10:00",
     speed: Annotated[
         int, typer.Option(min=1, max=3600, help="Simulated seconds per real second.")
     ] = 1,
-    no_battery: Annotated[bool, typer.Option("--no-battery", help="A house without it.")] = False,
+    no_battery: Annotated[
+        bool, typer.Option("--no-battery", help="A house without a battery.")
+    ] = False,
     battery_offline: Annotated[
-        bool, typer.Option("--battery-offline", help="The battery does not talk to the inverter.")
+        bool, typer.Option("--battery-offline", help="The battery does not communicate.")
     ] = False,
     battery_soc: Annotated[
-        float, typer.Option(min=0, max=100, help="State of charge to begin with, in %.")
+        float, typer.Option(min=0, max=100, help="State of charge at the start (%).")
     ] = 50.0,
     phases: Annotated[Phases, typer.Option(help="Phases of the house.")] = Phases.THREE,
     meter: Annotated[
         Meter | None,
-        typer.Option(help="Phases of the grid meter, or none; else those of the house."),
+        typer.Option(help="Phases of the grid meter, or none. Default: those of the house."),
     ] = None,
     car_phases: Annotated[Phases, typer.Option(help="Phases the car uses.")] = Phases.THREE,
     car_max_current: Annotated[
-        float, typer.Option(min=6, max=32, help="Most that the car takes per phase, in A.")
+        float, typer.Option(min=6, max=32, help="Highest current of the car per phase (A).")
     ] = 16.0,
     settle_time: Annotated[
-        float, typer.Option(min=0, help="How long a new Modbus connection stays mute, in s.")
+        float, typer.Option(min=0, help="Delay before a new Modbus connection answers (s).")
     ] = 1.0,
     latency: Annotated[
-        float, typer.Option(min=0, help="How long the inverter takes for a request, in s.")
+        float, typer.Option(min=0, help="Response time of the inverter (s).")
     ] = 0.03,
     cloud_delay: Annotated[
-        float, typer.Option(min=0, help="From charger to API, in s of real time.")
+        float, typer.Option(min=0, help="Delay from charger to API, in real time (s).")
     ] = 2.0,
-    user_name: Annotated[str, typer.Option(help="User of the API.")] = "owner@example.com",
-    password: Annotated[str, typer.Option(help="Password of the API.")] = "simulated",
+    user_name: Annotated[str, typer.Option(help="User name for the API.")] = "owner@example.com",
+    password: Annotated[str, typer.Option(help="Password for the API.")] = "simulated",
     waits_at_minimum: Annotated[
         bool,
-        typer.Option("--waits-at-minimum", help="A charge that starts at 6 A waits 5 minutes."),
+        typer.Option("--waits-at-minimum", help="Charging that starts at 6 A waits 5 minutes."),
     ] = False,
     authorization: Annotated[
-        bool, typer.Option("--authorization", help="The charger wants to be unlocked for each car.")
+        bool, typer.Option("--authorization", help="The charger must be unlocked for each car.")
     ] = False,
     schedule: Annotated[
         str | None,
-        typer.Option(metavar="HH:MM-HH:MM", help="The charger's own schedule: charge then only."),
+        typer.Option(metavar="HH:MM-HH:MM", help="The charger's own schedule: charge only then."),
     ] = None,
     second_charger: Annotated[
-        bool, typer.Option("--second-charger", help="Another one, without a car, on the circuit.")
+        bool,
+        typer.Option("--second-charger", help="A second charger without a car on the circuit."),
     ] = False,
     equalizer: Annotated[
-        bool, typer.Option("--equalizer", help="The vendor's load balancer is installed.")
+        bool, typer.Option("--equalizer", help="An Easee Equalizer is installed.")
     ] = False,
     offline_current: Annotated[
-        float, typer.Option(min=0, max=40, help="offlineMaxCircuitCurrent of the circuit, in A.")
+        float, typer.Option(min=0, max=40, help="offlineMaxCircuitCurrent of the circuit (A).")
     ] = 16.0,
-    main_fuse: Annotated[float, typer.Option(min=1, help="Main fuse per phase, in A.")] = 25.0,
+    main_fuse: Annotated[float, typer.Option(min=1, help="Main fuse per phase (A).")] = 25.0,
 ) -> None:
-    """Run a simulated house: inverter, battery, meter, charger and car, to try things out on."""
+    """Run a simulated house for tests: inverter, battery, meter, charger and car."""
     spec = RunSpec(
         day=_day(day),
         start_s=60 * _minutes(start, "--start"),
@@ -165,6 +168,6 @@ def house(
     try:
         asyncio.run(run_house(spec, Console(highlight=False)))
     except OSError as error:
-        message = f"The house cannot start: {error.strerror or error}."
+        message = f"The simulated house cannot start: {error.strerror or error}."
         Console(stderr=True, highlight=False).print(message, soft_wrap=True)
         raise typer.Exit(1) from None

@@ -1,4 +1,4 @@
-"""What a house has that its owner should know about before the balancer works on it."""
+"""Warnings about equipment and settings that interfere with the balancer."""
 
 from __future__ import annotations
 
@@ -20,97 +20,97 @@ def of_inverter(identity: Identity) -> list[str]:
     found = []
     if not identity.meter_online:
         found.append(
-            "No grid meter answers. Without it neither the surplus nor the load of the main fuse "
-            "is known, and nothing charges on sun: have the meter (DTSU666-H or the like) checked."
+            "The grid meter does not answer. Without it, surplus and main fuse load are unknown "
+            "and solar charging is off: have the meter (DTSU666-H or similar) checked."
         )
     if identity.has_battery and not identity.battery_online:
         found.append(
-            "The battery is installed and offline. What it charges or gives is unknown, so the "
-            "surplus is wrong by that much: see the FusionSolar app."
+            "The battery is offline. Its power is unknown, so the surplus is wrong by that much: "
+            "see the FusionSolar app."
         )
     return found
 
 
-def of_charger(charger: FoundCharger, state: ChargerState, others: Controls) -> list[str]:
-    """About the charger, its circuit, and whoever else decides over it."""
+def of_charger(charger: FoundCharger, state: ChargerState, controls: Controls) -> list[str]:
+    """About the charger, its circuit, and what else controls it."""
     found = []
     if not state.online:
-        found.append("The charger is offline: it gets no commands until it is back.")
-    if others.enabled is False:
+        found.append("The charger is offline and receives no commands.")
+    if controls.enabled is False:
         found.append("The charger is switched off in the Easee app.")
-    if others.authorization_required:
+    if controls.authorization_required:
         found.append(
-            "The charger wants to be unlocked for each car (app or tag): until then nothing "
-            "charges. To charge on sun unattended, switch that off in the Easee app."
+            "The charger must be unlocked for each car (app or tag) before it charges. To charge "
+            "unattended, disable this in the Easee app."
         )
     if charger.others:
         names = ", ".join(f"{one.name} ({one.id})" for one in charger.others)
         found.append(
-            f"On the same circuit there is {names}. The balancer sets the current of the whole "
-            "circuit and looks at one car alone: all of its chargers get that current, or none."
+            f"The circuit also has {names}. The balancer sets the current of the whole circuit but "
+            "reads only one charger."
         )
-    if charger.site.equalizers or others.equalizer:
+    if charger.site.equalizers or controls.equalizer:
         found.append(
             "An Easee Equalizer is installed. It sets the same current as the balancer, and they "
-            "undo each other's commands: switch off its load balancing or do without this one."
+            "override each other: disable its load balancing, or do not use this balancer."
         )
-    if others.scheduled or state.reason_for_no_current == _SCHEDULED:
+    if controls.scheduled or state.reason_for_no_current == _SCHEDULED:
         found.append(
-            "The charger has a schedule of its own: outside of its hours no sun is charged. "
+            "The charger has a schedule of its own and does not charge outside its hours. "
             "Delete it in the Easee app."
         )
-    if others.smart_charging:
+    if controls.smart_charging:
         found.append(
-            "Smart charging is switched on in the Easee app: it pauses the charger when energy is "
-            "dear, whatever the sun does. Switch it off."
+            "Smart charging is enabled in the Easee app: it pauses the charger when electricity is "
+            "expensive, even with solar surplus. Disable it."
         )
     return found
 
 
-def of_both(state: ChargerState, meter_phases: int | None) -> list[str]:
-    """About what does not fit together."""
+def of_phases(state: ChargerState, meter_phases: int | None) -> list[str]:
+    """About a meter that does not see all phases of the charger."""
     if meter_phases == 1 and state.grid_type not in (None, *ONE_PHASE_GRIDS):
         return [
-            "The grid meter measures one phase, the charger is connected to three. The main fuse "
-            "is guarded on that phase alone, and what the others export is not seen."
+            "The grid meter measures one phase, but the charger uses three. The main fuse is "
+            "protected on that phase only, and export on the others is not seen."
         ]
     return []
 
 
 def when_unattended(state: ChargerState, policy: Policy) -> str:
-    """What the charger does when nobody commands it any more, and what that leaves to the house."""
+    """What the charger does without commands, and what that leaves for the house."""
     fallback_a = _fallback_a(state)
     if fallback_a is None:
         return (
-            f"When nobody commands it for {_TTL_MIN} minutes, the circuit falls back to its "
+            f"After {_TTL_MIN} minutes without commands, the circuit falls back to its "
             "offlineMaxCircuitCurrent, which the charger did not report."
         )
     left_a = max(0, policy.main_fuse_a - fallback_a)
     return (
-        f"When nobody commands it for {_TTL_MIN} minutes, the circuit falls back to "
-        f"{fallback_a:g} A (its offlineMaxCircuitCurrent), says the vendor; some chargers kept "
-        f"what they had. Of the main fuse's {policy.main_fuse_a} A that leaves {left_a:g} A per "
-        "phase to the house."
+        f"According to the vendor, after {_TTL_MIN} minutes without commands the circuit falls "
+        f"back to {fallback_a:g} A (its offlineMaxCircuitCurrent); some chargers keep their last "
+        f"current. The {policy.main_fuse_a} A main fuse then leaves {left_a:g} A per phase for the "
+        "house."
     )
 
 
 def of_fallback(state: ChargerState, policy: Policy) -> list[str]:
-    """About what the circuit falls back to, beside the main fuse."""
+    """About a fallback current that the main fuse does not allow."""
     fallback_a = _fallback_a(state)
     usable_a = policy.main_fuse_a - policy.fuse_margin_a
     if fallback_a is None:
         return ["The charger did not report its offlineMaxCircuitCurrent: see the Easee app."]
     if fallback_a > usable_a:
         return [
-            f"The {fallback_a:g} A to which the circuit falls back are more than the {usable_a} A "
-            f"which the main fuse of {policy.main_fuse_a} A allows: when the balancer stops, it "
-            "can trip. Have the installer lower offlineMaxCircuitCurrent."
+            f"The circuit falls back to {fallback_a:g} A, but the {policy.main_fuse_a} A main fuse "
+            f"allows {usable_a} A: it can trip when the balancer stops. Have the installer lower "
+            "offlineMaxCircuitCurrent."
         ]
     return []
 
 
 def _fallback_a(state: ChargerState) -> float | None:
-    """The highest phase of what the circuit falls back to, within its and the charger's limits."""
+    """The highest fallback current of a phase, within the circuit's and charger's limits."""
     most = state.charger_max_current_a
     phases = [
         min(limit for limit in (offline, highest, most) if limit is not None)

@@ -1,50 +1,96 @@
-"""The Prefect blocks: what a home owner fills in. Their fields are those of the plain models."""
+"""The Prefect blocks that a home owner fills in, with the fields of the plain models."""
 
 from __future__ import annotations
 
 import asyncio
 from asyncio import gather
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import httpx
 from prefect import get_client
 from prefect.blocks.core import Block
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.exceptions import ObjectNotFound
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.devices.huawei.client import InverterAddress
 from easee_load_balancer.energy.tariff import Prices
-from easee_load_balancer.errors import ConfigurationError, MissingBlock
+from easee_load_balancer.errors import ConfigurationError, MissingBlock, problems
 
-_LOOK_UP_S = 2.0
-_FROM_ANY_VERSION = ConfigDict(extra="ignore")
-"""A block may have been saved by a version that knew more fields."""
+_READ_TIMEOUT_S = 2.0
+
+
+class SavedByAnyVersion(BaseModel):
+    """Accepts a block that another version saved: renamed fields under both of their names.
+
+    Fields that this version does not know are ignored.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """New names of fields by their old names."""
+    moved: ClassVar[Mapping[str, str]] = {}
+    """Fields that are in another block now: their names there by their old names."""
+
+    _moved: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _outdated: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_old_names(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, dict):
+            return handler(data)
+        known = cls.model_fields
+        renamed = {old: new for old, new in cls.renamed.items() if old in data and new in known}
+        moved = {new: data[old] for old, new in cls.moved.items() if old in data.keys() - known}
+        current = {renamed[old]: data[old] for old in renamed}
+        block = handler(current | {name: data[name] for name in data if name not in renamed})
+        block._moved, block._outdated = moved, bool(renamed or moved)
+        return block
+
+    async def write_back(self, name: str) -> None:
+        """Replace the saved block `name` if it was loaded with old field names."""
+        if not self._outdated or not isinstance(self, Block):
+            return
+        await self.aregister_type_and_schema()
+        change = BlockDocumentUpdate(
+            block_schema_id=self._block_schema_id,
+            data=self.model_dump(mode="json", include=set(type(self).model_fields)),
+            merge_existing_data=False,  # saving the usual way keeps the old names beside the new
+        )
+        async with get_client() as client:
+            document = await client.read_block_document_by_name(name, self.get_block_type_slug())
+            await client.update_block_document(document.id, change)
+        self._outdated = False
 
 
 class EaseeCredentials(Account, Block):
-    """Login of the Easee account that owns the charger. The password is stored encrypted.
-
-    Example:
-        ```python
-        from easee_load_balancer.orchestration.blocks import EaseeCredentials
-
-        credentials = EaseeCredentials.load("home")
-        ```
-    """
+    """Login of the Easee account that owns the charger. The password is stored encrypted."""
 
     _block_type_name = "Easee credentials"
     _block_type_slug = "easee-credentials"
 
     async def saved_at(self) -> datetime | None:
-        """When the block was last saved; None where the server does not tell."""
+        """When the block was last saved; None if the server cannot say."""
         if self._block_document_id is None:
             return None
         try:
-            async with asyncio.timeout(_LOOK_UP_S), get_client() as client:
+            async with asyncio.timeout(_READ_TIMEOUT_S), get_client() as client:
                 document = await client.read_block_document(self._block_document_id)
         except (TimeoutError, httpx.HTTPError, ObjectNotFound):
             return None
@@ -52,15 +98,7 @@ class EaseeCredentials(Account, Block):
 
 
 class EaseeCharger(ChargerAddress, Block):
-    """The charger whose current is controlled, and the login that may do so.
-
-    Example:
-        ```python
-        from easee_load_balancer.orchestration.blocks import EaseeCharger
-
-        charger = EaseeCharger.load("home")
-        ```
-    """
+    """The charger to control, and the login that may control it."""
 
     _block_type_name = "Easee charger"
     _block_type_slug = "easee-charger"
@@ -71,58 +109,48 @@ class EaseeCharger(ChargerAddress, Block):
 
 
 class HuaweiInverter(InverterAddress, Block):
-    """The SUN2000 inverter with the grid meter (and battery), read over Modbus TCP.
-
-    Example:
-        ```python
-        from easee_load_balancer.orchestration.blocks import HuaweiInverter
-
-        inverter = HuaweiInverter.load("home")
-        ```
-    """
+    """The SUN2000 inverter with the grid meter (and battery), read over Modbus TCP."""
 
     _block_type_name = "Huawei inverter"
     _block_type_slug = "huawei-inverter"
 
 
-class ChargingPolicy(Policy, Block):
-    """How the car is to be charged. Changes take effect at the next cycle.
+class Tariff(Prices, Block, SavedByAnyVersion):
+    """What electricity costs and earns. Decides what counts as cheap, and shows savings."""
 
-    Example:
-        ```python
-        from easee_load_balancer.orchestration.blocks import ChargingPolicy
-
-        policy = ChargingPolicy.load("home")
-        ```
-    """
-
-    model_config = _FROM_ANY_VERSION
-    _block_type_name = "Charging policy"
-    _block_type_slug = "charging-policy"
-
-
-class Tariff(Prices, Block):
-    """What a kWh from the grid costs and a kWh sold earns, for the money in the summaries.
-
-    Example:
-        ```python
-        from easee_load_balancer.orchestration.blocks import Tariff
-
-        tariff = Tariff.load("home")
-        ```
-    """
-
-    model_config = _FROM_ANY_VERSION
     _block_type_name = "Tariff"
     _block_type_slug = "tariff"
 
     @classmethod
     async def of_site(cls, name: str) -> Tariff | None:
-        """The tariff called `name`, or None: a home can do without.
-
-        Raises ConfigurationError for one with wrong values.
-        """
+        """The saved tariff of the site, if any. Raises ConfigurationError for wrong values."""
         return await load_if_saved(cls, name)
+
+
+class ChargingPolicy(Policy, Block, SavedByAnyVersion):
+    """How to charge the car. Changes take effect with the next cycle."""
+
+    _block_type_name = "Charging policy"
+    _block_type_slug = "charging-policy"
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "start_delay_s": "start_threshold_s",
+        "stop_delay_s": "stop_threshold_s",
+        "battery_support_span_pct": "battery_support_hysteresis_pct",
+    }
+    moved: ClassVar[Mapping[str, str]] = {
+        "import_eur_kwh": "import_price",
+        "export_eur_kwh": "export_price",
+        "night_eur_kwh": "night_price",
+    }
+
+    async def write_back(self, name: str) -> None:
+        """First save prices that differ from the defaults as a tariff, unless there is one."""
+        defaults = Prices().model_dump()
+        changed = any(defaults[field] != value for field, value in self._moved.items())
+        if changed and await load_if_saved(Tariff, name) is None:
+            await Tariff(**self._moved).asave(name, overwrite=True)
+        await super().write_back(name)
 
 
 BLOCKS: tuple[type[Block], ...] = (
@@ -134,14 +162,14 @@ BLOCKS: tuple[type[Block], ...] = (
 )
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]
-"""A name that a block can have, and that is safe in a file's name."""
+"""A valid block name that is also safe as a file name."""
 
 _AnyBlock = TypeVar("_AnyBlock", bound=Block)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The blocks of one home; each has the site's name."""
+    """The blocks of one home; each is saved under the site's name."""
 
     DEFAULT: ClassVar[str] = "home"
 
@@ -149,16 +177,19 @@ class Site:
     inverter: HuaweiInverter
     charger: EaseeCharger
     policy: ChargingPolicy
+    tariff: Tariff = field(default_factory=Tariff)
+    """The default prices if none was saved."""
 
     @classmethod
     async def load(cls, name: str) -> Site:
-        """Load the blocks called `name`. Raises ConfigurationError for a missing or wrong one."""
+        """Load the blocks. Raises ConfigurationError if one is missing or has wrong values."""
         inverter, charger, policy = await gather(
             load_block(HuaweiInverter, name),
             load_block(EaseeCharger, name),
             load_block(ChargingPolicy, name),
         )
-        site = _LOADED[name] = cls(name, inverter, charger, policy)
+        tariff = await Tariff.of_site(name) or Tariff()  # an old policy has saved its prices now
+        site = _LOADED[name] = cls(name, inverter, charger, policy, tariff)
         return site
 
     @classmethod
@@ -171,6 +202,19 @@ class Site:
                 "cannot be reached: start it."
             )
         return site
+
+    async def save(self) -> None:
+        """Register the block types and save the blocks, replacing earlier ones.
+
+        A tariff without any value of its own is not saved.
+        """
+        for block_type in BLOCKS:
+            await block_type.aregister_type_and_schema()
+        blocks: list[Block] = [self.charger.credentials, self.charger, self.inverter, self.policy]
+        if self.tariff.model_fields_set:
+            blocks.append(self.tariff)
+        for block in blocks:
+            await block.asave(self.name, overwrite=True)
 
 
 _LOADED: dict[str, Site] = {}
@@ -185,34 +229,26 @@ async def load_if_saved(block: type[_AnyBlock], name: str) -> _AnyBlock | None:
 
 
 async def load_block(block: type[_AnyBlock], name: str) -> _AnyBlock:
-    """The block called `name`. Raises ConfigurationError for a missing one or wrong values."""
+    """The block called `name`; one with old field names is saved again with the current ones.
+
+    Raises MissingBlock, or ConfigurationError for one with wrong values.
+    """
     title = block.get_block_type_name()
     try:
-        return await block.aload(name)
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'together'}: {one['msg']}"
-            for one in error.errors(include_input=False, include_url=False)
-        )
+        loaded: _AnyBlock = await block.aload(name)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
         raise ConfigurationError(
-            f"The block '{title}' named '{name}' cannot work: {problems}. Correct it under Blocks."
+            f"The block '{title}' named '{name}' has wrong values: {problems(error.__cause__)}. "
+            "Correct it under Blocks."
         ) from None
     except ValueError as error:
         raise MissingBlock(
             f"There is no block '{title}' named '{name}': run `easee-balancer setup`, or create it "
             "under Blocks."
         ) from error
-
-
-async def save_site(
-    name: str,
-    credentials: EaseeCredentials,
-    charger: EaseeCharger,
-    inverter: HuaweiInverter,
-    policy: ChargingPolicy,
-) -> None:
-    """Register the block types and save these blocks as `name`, in place of what was there."""
-    for block_type in BLOCKS:
-        await block_type.aregister_type_and_schema()
-    for block in (credentials, charger, inverter, policy):
-        await block.asave(name, overwrite=True)
+    if isinstance(loaded, SavedByAnyVersion):
+        with suppress(httpx.HTTPError):  # the next load tries again
+            await loaded.write_back(name)
+    return loaded

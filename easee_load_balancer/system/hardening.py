@@ -1,4 +1,4 @@
-"""What a process does so that nobody else reads what it knows."""
+"""Keeping a process's secrets from other users of the machine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import resource
 
 
-def keep_to_oneself() -> None:
-    """Write no core file, and files for the owner alone; what is started inherits both."""
+def harden_process() -> None:
+    """Disable core dumps and create files readable only by their owner; children inherit both."""
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))
     os.umask(0o077)

@@ -9,13 +9,15 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from easee_load_balancer.errors import BalancerError
+
 HOST = "127.0.0.1"
 
 _END_S = 15.0
 
 
-class StartError(Exception):
-    """A process that is needed did not start, or ended."""
+class StartError(BalancerError):
+    """A required process did not start, or it ended."""
 
 
 def free_port() -> int:

@@ -32,13 +32,13 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from easee_load_balancer.commands.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import start_house
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.prefect_stack import PoolType, PrefectStack
-from easee_load_balancer.orchestration.worker.offline import alone
+from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import in_states
-from easee_load_balancer.system.processes import HOST, Child, free_port
+from easee_load_balancer.system.processes import Child
 from tests.support.paths import PROJECT
 from tests.support.postgres import running_postgres
 
@@ -131,7 +131,7 @@ class Bench:
 
     house_url: str
     interval_s: int
-    database_bytes: Callable[[], int] = lambda: 0
+    database_bytes: Callable[[], int]
 
     def used(self, worker: int, server: int | None = None) -> Used:
         """What has been used until now."""
@@ -146,10 +146,11 @@ class Bench:
         )
 
 
-async def without_prefect(bench: Bench, cycles: int, site: Site) -> Result:
+async def without_prefect(bench: Bench, cycles: int) -> Result:
     """The flow's function with its steps, called in this process."""
     from balance import balance
 
+    site = await Site.load(Site.DEFAULT)  # offline cycles use the blocks loaded last
     walls: list[float] = []
     pid = os.getpid()
     async with CONNECTIONS.held():
@@ -157,7 +158,7 @@ async def without_prefect(bench: Bench, cycles: int, site: Site) -> Result:
             if number == _WARM_UP:
                 before = await asyncio.to_thread(bench.used, pid)
             began_s = time.monotonic()
-            with alone(datetime.now(UTC)):
+            with offline(datetime.now(UTC)):
                 await balance.fn(site.name)
             walls.append(time.monotonic() - began_s)
             await asyncio.sleep(max(0.0, _PACE_S - walls[-1]))
@@ -228,7 +229,7 @@ async def in_pool(
 
 
 def session_kb(pid: int) -> int:
-    """ControllerState of a process and the children it has now, in kB."""
+    """Memory of a process and the children it has now, in kB."""
     total = memory_kb(pid, "VmRSS")
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
@@ -249,11 +250,6 @@ def at_work(stack: PrefectStack, pool_type: PoolType) -> Iterator[Child]:
         yield worker
     finally:
         worker.end()
-
-
-async def load_site() -> Site:
-    """The blocks, once they can be loaded."""
-    return await Site.load(Site.DEFAULT)
 
 
 def row(cells: list[str]) -> str:
@@ -283,8 +279,6 @@ KINDS = {
 def measure(folder: Path, name: str, cycles: int, interval_s: int) -> Result:
     """One row."""
     kind = KINDS[name]
-    modbus_port, api_port = free_port(), free_port()
-    bench = Bench(f"http://{HOST}:{api_port}", interval_s)
     stack = PrefectStack(folder, PROJECT)
     with ExitStack() as exit_stack:
         if kind.postgres:
@@ -292,21 +286,16 @@ def measure(folder: Path, name: str, cycles: int, interval_s: int) -> Result:
             stack.env["PREFECT_API_DATABASE_CONNECTION_URL"] = postgres.url.replace(
                 "postgresql://", "postgresql+asyncpg://"
             )
-            bench.database_bytes = postgres.database_bytes
+            database_bytes = postgres.database_bytes
         else:
-            bench.database_bytes = partial(sqlite_bytes, folder)
+            database_bytes = partial(sqlite_bytes, folder)
         exit_stack.enter_context(stack)
-        stack.start(
-            "house",
-            *("easee_load_balancer.cli", "house"),
-            *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
-        )
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
         exit_stack.enter_context(temporary_settings({PREFECT_API_URL: stack.api_url}))
-        asyncio.run(save_demo_blocks(bench.house_url, modbus_port))
+        _, house_url = start_house(stack)
+        bench = Bench(house_url, interval_s, database_bytes)
         if kind.pool is None:
-            site = asyncio.run(load_site())
-            return asyncio.run(without_prefect(bench, cycles, site))
+            return asyncio.run(without_prefect(bench, cycles))
         worker = exit_stack.enter_context(at_work(stack, kind.pool))
         count = max(10, cycles // kind.share)
         return asyncio.run(in_pool(bench, stack, worker, name, count))

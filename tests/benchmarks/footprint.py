@@ -26,10 +26,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from easee_load_balancer.commands.demo import save_demo_blocks
+from easee_load_balancer.commands.demo import start_house
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
-from easee_load_balancer.system.processes import HOST, free_port
 from tests.benchmarks.cycle import at_work, ended_cycles, reschedule, row
 from tests.support.paths import PROJECT
 
@@ -256,18 +255,12 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--picture", type=Path, default=PROJECT / "build" / "footprint.png")
     given: Any = parser.parse_args()
-    modbus_port, api_port = free_port(), free_port()
     with (
         tempfile.TemporaryDirectory() as name,
         PrefectStack(Path(name), PROJECT) as stack,
         temporary_settings({PREFECT_API_URL: stack.api_url}),
     ):
-        stack.start(
-            "house",
-            *("easee_load_balancer.cli", "house"),
-            *("--modbus-port", str(modbus_port), "--api-port", str(api_port)),
-        )
-        asyncio.run(save_demo_blocks(f"http://{HOST}:{api_port}", modbus_port))
+        start_house(stack)
         with at_work(stack, "in-process"):
             database = Database(stack.folder / "prefect" / "prefect.db")
             draw(fill_days(database, given.days), given.picture)

@@ -28,8 +28,7 @@ import time_machine
 
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.orchestration import blocks
-from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.orchestration.worker.offline import alone
+from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
@@ -37,8 +36,8 @@ from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.benchmarks.soak_tally import HINDRANCES, MIDNIGHT, Tally, rows
-from tests.support.house_blocks import site_of
 from tests.support.paths import PROJECT
+from tests.support.site import SITE, site_of
 
 SPEED = 20
 """Simulated seconds per real second while a cycle runs."""
@@ -245,7 +244,7 @@ async def soak(
                     await clock.jump_to(due_s)
                     hour = due_s / 3600 % 24
                     mode = "solar" if 6 <= hour < 22 else "fast"
-                    blocks._LOADED[Site.DEFAULT] = site_of(house, TIMEOUTS, {"mode": mode})
+                    blocks._LOADED[SITE] = site_of(house, mode=mode, **TIMEOUTS)
                     due = MIDNIGHT + timedelta(seconds=due_s)
                     calls = house.cloud.calls["GET /state/{charger}/observations"]
                     async with clock.running():
@@ -271,9 +270,9 @@ async def soak(
 async def one_cycle(balance: Any, due: datetime, tally: Tally) -> str:
     """Run the cycle that is due and return its final state."""
     try:
-        with alone(due):
+        with offline(due):
             async with asyncio.timeout(balance.timeout_seconds):
-                state = await balance.fn(Site.DEFAULT)
+                state = await balance.fn(SITE)
     except Exception as error:  # noqa: BLE001
         tally.crashes.append(f"{type(error).__name__}: {error}")
         state = None

@@ -1,6 +1,6 @@
-"""The product as it runs: a real server, a real worker, and a run that Prefect scheduled.
+"""The whole product: a real server, a real worker, and a run that Prefect scheduled.
 
-A wrong version of a dependency of the scheduler breaks only this.
+Only this test notices a dependency version that breaks Prefect's scheduler.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from easee_load_balancer.commands.demo import run_demo
 from tests.support.paths import PROJECT
 
 
-def test_a_scheduled_cycle_completes_and_changes_the_charger(
-    tmp_path: Path,
-) -> None:
+def test_a_scheduled_cycle_completes_and_changes_the_charger(tmp_path: Path) -> None:
     said = io.StringIO()
     good = run_demo(PROJECT, tmp_path, 1, Console(file=said, width=200))
     assert good, said.getvalue()

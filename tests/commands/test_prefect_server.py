@@ -1,4 +1,4 @@
-"""A command that needs a Prefect server where the one it was told to use does not answer."""
+"""The Prefect server for commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easee_load_balancer.commands.prefect_server import prefect_server
 from easee_load_balancer.system.processes import StartError, free_port
 
 
-def test_a_server_that_was_named_and_does_not_answer_is_an_error(tmp_path: Path) -> None:
+def test_a_configured_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
     named = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
     with (
         temporary_settings(named),

@@ -1,4 +1,4 @@
-"""`easee-balancer setup` and `check` with blocks, over real sockets."""
+"""`easee-balancer setup` and `check` with blocks and simulated devices."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.locks import PoolLock
 from easee_load_balancer.system.settings import Settings
-from tests.support.home import SITE, data_folder, prefect_server
+from tests.support.home import data_folder, prefect_server
 from tests.support.paths import PROJECT
 from tests.support.setup_house import a_house_beside, answers
+from tests.support.site import SITE
 
 __all__ = ["data_folder", "prefect_server"]
 
@@ -49,7 +50,7 @@ PECULIAR = HouseSpec(
 
 @pytest.fixture(autouse=True)
 def nothing_saved(prefect_server: None) -> None:
-    """No blocks, but an inverter's patience that suits tests."""
+    """No blocks but an inverter with short timeouts."""
 
     async def forget() -> None:
         for kind in reversed(BLOCKS):
@@ -63,14 +64,14 @@ def nothing_saved(prefect_server: None) -> None:
 
 
 def set_up(house: SimulatedHouse, **changes: Any) -> str:
-    """What a setup says, on one line."""
+    """The output of setup, on one line."""
     said = StringIO()
     ask_and_save(answers(house, **changes), Console(file=said, width=1000))
     return re.sub(r"\s+", " ", said.getvalue())
 
 
 def check() -> tuple[bool, str]:
-    """Whether a check was content, and what it said, on one line."""
+    """Whether a check could read everything, and its output on one line."""
     said = StringIO()
     good = run_check(PROJECT, 1, watch=False, console=Console(file=said, width=1000))
     return good, re.sub(r"\s+", " ", said.getvalue())
@@ -91,7 +92,7 @@ def saved_names() -> set[str]:
     return asyncio.run(look())
 
 
-def test_what_setup_finds_it_says_and_saves() -> None:
+def test_setup_shows_and_saves_what_it_finds() -> None:
     with a_house_beside(PECULIAR, CloudSpec(equalizer_id="QP123456")) as house:
         said = set_up(house)
         for sentence in (
@@ -99,7 +100,7 @@ def test_what_setup_finds_it_says_and_saves() -> None:
             "unlocked for each car",
             "Equalizer is installed",
             "schedule of its own",
-            "guarded on that phase alone",
+            "protected on that phase only",
             "falls back to 16 A",
         ):
             assert sentence in said
@@ -112,7 +113,7 @@ def test_what_setup_finds_it_says_and_saves() -> None:
         assert house.cloud.writes == 0
 
 
-def test_a_second_setup_changes_only_what_is_answered_anew() -> None:
+def test_a_second_setup_changes_only_the_new_answers() -> None:
     with a_house_beside() as house:
         set_up(house)
         asyncio.run(ChargingPolicy(mode="fast").asave(SITE, overwrite=True))
@@ -136,7 +137,7 @@ def test_a_setup_that_fails_at_the_last_question_saves_nothing() -> None:
         )
     assert result.exit_code == 1
     assert "There is no terminal" in result.output
-    assert "give --fuse" in result.output
+    assert "set --fuse" in result.output
     assert house.cloud.spec.password not in result.output
     assert saved_names() == {"HuaweiInverter"}
 
@@ -154,7 +155,7 @@ def test_check_shows_what_would_be_sent_and_sends_nothing() -> None:
         assert not (Settings().folder / "history.db").exists()
 
 
-def test_check_decides_under_the_boost_that_is_under_way() -> None:
+def test_check_obeys_an_active_boost() -> None:
     with a_house_beside() as house:
         set_up(house)
         boosts = open_history(Settings().database_url).boosts
@@ -169,7 +170,7 @@ def test_check_decides_under_the_boost_that_is_under_way() -> None:
         assert still.boost == asked
 
 
-def test_check_names_usual_causes() -> None:
+def test_check_prints_usual_causes() -> None:
     with a_house_beside() as house:
         set_up(house)
         house.faults.modbus = "refuse"
@@ -177,30 +178,29 @@ def test_check_names_usual_causes() -> None:
         good, said = check()
         assert not good
         assert "nothing listens on that port" in said
-        assert "Modbus TCP is not enabled" in said
+        assert "Modbus TCP is disabled" in said
         assert "answers 503" in said
         assert "status.easee.com" in said
 
 
-def test_check_without_a_meter_or_with_a_charger_that_moved_is_not_content() -> None:
+def test_check_fails_without_a_meter_or_after_the_charger_was_moved() -> None:
     with a_house_beside(HouseSpec(battery=None, meter_phases=0)) as house:
         said = set_up(house)
-        assert "No grid meter answers" in said
-        assert "guarded on that phase alone" not in said
+        assert "grid meter does not answer" in said
+        assert "protected on that phase only" not in said
         house.cloud.spec = CloudSpec(circuit_id=777, rate_limits=False)
         good, said = check()
         assert not good
-        assert "grid meter does not answer" in said
         assert "no longer on site 54321, circuit 12345" in said
 
 
-def test_check_before_setup_ends_with_2() -> None:
+def test_check_before_setup_exits_with_2() -> None:
     result = CliRunner().invoke(app, ["check"])
     assert result.exit_code == 2
     assert "There is no block" in result.output
 
 
-def test_check_leaves_the_inverter_to_a_balancer_that_runs() -> None:
+def test_check_does_not_read_the_inverter_while_a_balancer_runs() -> None:
     with a_house_beside() as house:
         set_up(house)
         now, before = datetime.now(UTC), house.inverter.connections
@@ -221,10 +221,10 @@ def test_check_leaves_the_inverter_to_a_balancer_that_runs() -> None:
         finally:
             worker.release()
         assert good
-        assert "The balancer is running here" in said
+        assert "balancer is running on this machine" in said
         assert "3.21 kW exported" in said
         assert "7 A x 1: some sun" in said
         assert house.inverter.connections == before
         good, said = check()
-        assert "is running here" not in said
+        assert "is running on this machine" not in said
         assert house.inverter.connections == before + 1

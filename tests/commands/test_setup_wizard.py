@@ -1,4 +1,4 @@
-"""The questions of `easee-balancer setup`, with real devices and a real terminal."""
+"""The setup wizard with simulated devices and a real terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
-from easee_load_balancer.commands.setup_wizard import Answers, Interview, Saved
+from easee_load_balancer.commands.setup_wizard import Answers, SavedBlocks, SetupWizard
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.errors import BadCredentials, ChargerUnknown, ConfigurationError
@@ -32,7 +32,7 @@ from easee_load_balancer.system.processes import free_port
 from tests.support.setup_house import TWO, a_house_beside, answers
 
 QUICK = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)
-SAVED = Saved(None, None, QUICK, None)
+SAVED = SavedBlocks(None, None, QUICK, None)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def two_chargers() -> Iterator[SimulatedHouse]:
-    """A house for all tests that leave it as it is."""
+    """A house for all tests that do not change it."""
     with a_house_beside(cloud=TWO) as house:
         yield house
 
@@ -50,20 +50,20 @@ def two_chargers() -> Iterator[SimulatedHouse]:
 Outcome = tuple[FoundCharger, HuaweiInverter, Identity | None, ChargingPolicy]
 
 
-def go_through(given: Answers, said: StringIO, saved: Saved = SAVED) -> Outcome:
-    """All questions in their order."""
-    interview = Interview(given, Console(file=said, width=1000), saved)
-    charger = interview.choose_charger(interview.log_in())
-    inverter, identity = interview.find_inverter()
-    return charger, inverter, identity, interview.ask_fuse(charger)
+def go_through(given: Answers, said: StringIO, saved: SavedBlocks = SAVED) -> Outcome:
+    """Answer all questions in order."""
+    wizard = SetupWizard(given, Console(file=said, width=1000), saved)
+    charger = wizard.choose_charger(wizard.log_in())
+    inverter, identity = wizard.find_inverter()
+    return charger, inverter, identity, wizard.ask_fuse(charger)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
-    "no terminal, no user": ({"user_name": None}, ConfigurationError, "give --user-name"),
+    "no terminal, no user": ({"user_name": None}, ConfigurationError, "set --user-name"),
     "no terminal, no password": ({"password": None}, ConfigurationError, "EASEE_PASSWORD"),
-    "no terminal, no fuse": ({"charger": "1", "fuse": None}, ConfigurationError, "give --fuse"),
-    "two chargers": ({}, ConfigurationError, "give --charger"),
-    "another charger": ({"charger": "EH9"}, ConfigurationError, "there are: EH123456, EH123457"),
+    "no terminal, no fuse": ({"charger": "1", "fuse": None}, ConfigurationError, "set --fuse"),
+    "two chargers": ({}, ConfigurationError, "set --charger"),
+    "another charger": ({"charger": "EH9"}, ConfigurationError, "which has: EH123456, EH123457"),
     "fuse in words": ({"charger": "1", "fuse": "big"}, ConfigurationError, "--fuse: 'big'"),
     "fuse too big": ({"charger": "1", "fuse": "900"}, ConfigurationError, "--fuse: .*200"),
     "no port": ({"charger": "1", "inverter": "host:x"}, ConfigurationError, "not a port"),
@@ -75,7 +75,9 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_is_a_sentence(name: str, two_chargers: SimulatedHouse) -> None:
+def test_an_invalid_answer_is_refused_with_a_message(
+    name: str, two_chargers: SimulatedHouse
+) -> None:
     changes, error, sentence = REFUSED[name]
     web = two_chargers.api_url.rpartition("/")[2]
     places = {"CLOSED": f"127.0.0.1:{free_port()}", "WEB": web}
@@ -84,7 +86,7 @@ def test_what_cannot_be_is_a_sentence(name: str, two_chargers: SimulatedHouse) -
         go_through(answers(two_chargers, **given), StringIO())
 
 
-def test_flags_answer_everything(two_chargers: SimulatedHouse) -> None:
+def test_flags_answer_every_question(two_chargers: SimulatedHouse) -> None:
     given = answers(two_chargers, charger="eh123457", fuse="20")
     charger, inverter, identity, policy = go_through(given, StringIO())
     assert (charger.id, charger.site.id, charger.circuit.id) == ("EH123457", 54321, 12345)
@@ -94,9 +96,9 @@ def test_flags_answer_everything(two_chargers: SimulatedHouse) -> None:
     assert identity.meter == "three phases"
 
 
-def test_what_was_saved_answers_what_nobody_answers(two_chargers: SimulatedHouse) -> None:
+def test_saved_values_answer_the_other_questions(two_chargers: SimulatedHouse) -> None:
     credentials = EaseeCredentials(user_name="somebody", password=SecretStr("else"))
-    saved = Saved(
+    saved = SavedBlocks(
         None,
         EaseeCharger(charger_id="EH123457", site_id=1, circuit_id=2, credentials=credentials),
         QUICK.model_copy(update={"port": two_chargers.modbus_port, "unit_id": 0}),
@@ -109,7 +111,7 @@ def test_what_was_saved_answers_what_nobody_answers(two_chargers: SimulatedHouse
     assert (policy.mode, policy.main_fuse_a) == ("fast", 35)
 
 
-def test_a_wrong_password_is_tried_once() -> None:
+def test_a_wrong_password_is_sent_once() -> None:
     with a_house_beside() as house:
         for _ in range(2):
             with pytest.raises(BadCredentials, match="rejected the user name or password"):
@@ -118,28 +120,28 @@ def test_a_wrong_password_is_tried_once() -> None:
         go_through(answers(house), StringIO())
 
 
-def test_a_short_pause_that_the_cloud_asks_for_is_kept() -> None:
+def test_waits_when_the_cloud_asks_for_a_short_pause() -> None:
     with a_house_beside() as house:
         go_through(answers(house), StringIO())
         house.faults.api_status, house.faults.api_retry_after_s = 429, 1
         said = StringIO()
-        interview = Interview(answers(house), Console(file=said, width=1000), SAVED)
-        credentials = interview.log_in()
+        wizard = SetupWizard(answers(house), Console(file=said, width=1000), SAVED)
+        credentials = wizard.log_in()
         threading.Timer(0.5, lambda: setattr(house.faults, "api_status", None)).start()
-        assert interview.choose_charger(credentials).id == "EH123456"
+        assert wizard.choose_charger(credentials).id == "EH123456"
         assert "Waiting 1 s" in said.getvalue()
 
 
-def test_an_inverter_asleep_is_kept_untested_on_request() -> None:
+def test_saves_an_inverter_that_is_asleep_without_testing_on_request() -> None:
     with a_house_beside(start_s=23 * 3600, day="clear") as house:
         said = StringIO()
         _, inverter, identity, _ = go_through(answers(house, asleep=True, unit_id=1), said)
     assert (inverter.port, inverter.unit_id, identity) == (house.modbus_port, 1, None)
     assert "accepts the connection and does not answer" in said.getvalue()
-    assert "answers only while the sun shines" in said.getvalue()
+    assert "answers only in daylight" in said.getvalue()
 
 
-def test_an_account_without_chargers_is_named() -> None:
+def test_an_account_without_chargers_is_an_error() -> None:
     with a_house_beside() as house:
         house.cloud.spec = CloudSpec(charger_id="", rate_limits=False)
         with pytest.raises(ChargerUnknown, match="no charger"):
@@ -148,7 +150,7 @@ def test_an_account_without_chargers_is_named() -> None:
 
 @contextmanager
 def typing(monkeypatch: pytest.MonkeyPatch, lines: Sequence[str]) -> Iterator[None]:
-    """A terminal at which somebody types these lines."""
+    """A terminal on which a user types these lines."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "r") as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
@@ -157,7 +159,7 @@ def typing(monkeypatch: pytest.MonkeyPatch, lines: Sequence[str]) -> Iterator[No
     os.close(ours)
 
 
-def test_what_is_typed_wrong_is_asked_again(
+def test_asks_again_after_an_invalid_answer(
     monkeypatch: pytest.MonkeyPatch, two_chargers: SimulatedHouse
 ) -> None:
     address = f"127.0.0.1:{two_chargers.modbus_port}"

@@ -1,4 +1,4 @@
-"""What an owner is told about a house: one row per trap."""
+"""Warnings about equipment and settings, one row per case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from easee_load_balancer.commands import warnings as cautions
+from easee_load_balancer.commands import warnings
 from easee_load_balancer.commands.troubleshooting import usual_causes
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.discovery import FoundCharger
@@ -33,7 +33,7 @@ from easee_load_balancer.measurements import ChargerState, PhaseValues
 NOW = datetime(2026, 6, 21, 10, tzinfo=UTC)
 IDENTITY = Identity("SUN2000-10KTL-M1", "HV1", 10_000, True, True, 10_000, True, 3)
 STATE = replace(ChargerState.unknown(NOW), online=True, grid_type=1)
-NOBODY = Controls(True, False, False, scheduled=False, equalizer=False)
+NO_CONTROLS = Controls(True, False, False, scheduled=False, equalizer=False)
 
 
 def _charger(others: int = 0, equalizers: int = 0) -> FoundCharger:
@@ -48,55 +48,55 @@ def _charger(others: int = 0, equalizers: int = 0) -> FoundCharger:
     return FoundCharger("EH0", "Box 0", site, site.circuits[0])
 
 
-def test_a_plain_house_needs_no_caution() -> None:
-    assert cautions.of_inverter(IDENTITY) == []
-    assert cautions.of_charger(_charger(), STATE, NOBODY) == []
-    assert cautions.of_both(STATE, 3) == []
+def test_a_plain_house_gets_no_warning() -> None:
+    assert warnings.of_inverter(IDENTITY) == []
+    assert warnings.of_charger(_charger(), STATE, NO_CONTROLS) == []
+    assert warnings.of_phases(STATE, 3) == []
 
 
 INVERTERS = {
-    "no meter": (replace(IDENTITY, meter_online=False), "No grid meter answers"),
-    "battery offline": (replace(IDENTITY, battery_online=False), "installed and offline"),
+    "no meter": (replace(IDENTITY, meter_online=False), "grid meter does not answer"),
+    "battery offline": (replace(IDENTITY, battery_online=False), "battery is offline"),
 }
 
 
 @pytest.mark.parametrize("name", INVERTERS)
-def test_inverter(name: str) -> None:
+def test_warns_about_the_inverter(name: str) -> None:
     identity, said = INVERTERS[name]
-    (sentence,) = cautions.of_inverter(identity)
+    (sentence,) = warnings.of_inverter(identity)
     assert said in sentence
 
 
 CHARGERS: dict[str, tuple[FoundCharger, ChargerState, Controls, str]] = {
-    "offline": (_charger(), replace(STATE, online=False), NOBODY, "is offline"),
-    "off": (_charger(), STATE, replace(NOBODY, enabled=False), "switched off"),
-    "locked": (_charger(), STATE, replace(NOBODY, authorization_required=True), "unlocked"),
-    "another": (_charger(others=1), STATE, NOBODY, "there is Box 1 (EH1)"),
-    "Equalizer": (_charger(equalizers=1), STATE, NOBODY, "Equalizer"),
-    "paired Equalizer": (_charger(), STATE, replace(NOBODY, equalizer=True), "Equalizer"),
-    "schedule": (_charger(), STATE, replace(NOBODY, scheduled=True), "schedule of its own"),
+    "offline": (_charger(), replace(STATE, online=False), NO_CONTROLS, "is offline"),
+    "off": (_charger(), STATE, replace(NO_CONTROLS, enabled=False), "switched off"),
+    "locked": (_charger(), STATE, replace(NO_CONTROLS, authorization_required=True), "unlocked"),
+    "another": (_charger(others=1), STATE, NO_CONTROLS, "also has Box 1 (EH1)"),
+    "Equalizer": (_charger(equalizers=1), STATE, NO_CONTROLS, "Equalizer"),
+    "paired Equalizer": (_charger(), STATE, replace(NO_CONTROLS, equalizer=True), "Equalizer"),
+    "schedule": (_charger(), STATE, replace(NO_CONTROLS, scheduled=True), "schedule of its own"),
     "schedule at work": (
         _charger(),
         replace(STATE, reason_for_no_current=54),
-        NOBODY,
+        NO_CONTROLS,
         "schedule of its own",
     ),
-    "smart": (_charger(), STATE, replace(NOBODY, smart_charging=True), "Smart charging"),
+    "smart": (_charger(), STATE, replace(NO_CONTROLS, smart_charging=True), "Smart charging"),
 }
 
 
 @pytest.mark.parametrize("name", CHARGERS)
-def test_charger(name: str) -> None:
+def test_warns_about_the_charger(name: str) -> None:
     charger, state, others, said = CHARGERS[name]
-    (sentence,) = cautions.of_charger(charger, state, others)
+    (sentence,) = warnings.of_charger(charger, state, others)
     assert said in sentence
 
 
 @pytest.mark.parametrize(("phases", "grid", "warned"), [(1, 1, True), (1, 3, False), (3, 1, False)])
-def test_a_one_phase_meter_beside_a_three_phase_charger(
+def test_warns_about_a_one_phase_meter_with_a_three_phase_charger(
     phases: int, grid: int, warned: bool
 ) -> None:
-    assert bool(cautions.of_both(replace(STATE, grid_type=grid), phases)) == warned
+    assert bool(warnings.of_phases(replace(STATE, grid_type=grid), phases)) == warned
 
 
 FALLBACKS: dict[str, tuple[PhaseValues, PhaseValues, float | None, int, str, bool]] = {
@@ -113,7 +113,7 @@ FALLBACKS: dict[str, tuple[PhaseValues, PhaseValues, float | None, int, str, boo
 
 
 @pytest.mark.parametrize("name", FALLBACKS)
-def test_what_happens_when_nobody_commands(name: str) -> None:
+def test_explains_the_fallback_current_and_warns_if_the_fuse_does_not_allow_it(name: str) -> None:
     offline, circuit, charger, fuse, said, warned = FALLBACKS[name]
     state = replace(
         STATE,
@@ -122,10 +122,10 @@ def test_what_happens_when_nobody_commands(name: str) -> None:
         charger_max_current_a=charger,
     )
     policy = Policy(main_fuse_a=fuse)
-    sentence = cautions.when_unattended(state, policy)
+    sentence = warnings.when_unattended(state, policy)
     assert "30 minutes" in sentence
     assert re.search(said, sentence)
-    assert bool(cautions.of_fallback(state, policy)) == warned
+    assert bool(warnings.of_fallback(state, policy)) == warned
 
 
 OBSERVED: dict[str, tuple[int, Any, str, object]] = {
@@ -146,7 +146,7 @@ OBSERVED: dict[str, tuple[int, Any, str, object]] = {
 
 
 @pytest.mark.parametrize("name", OBSERVED)
-def test_who_else_decides(name: str) -> None:
+def test_recognises_what_else_controls_the_charger(name: str) -> None:
     number, value, field, expected = OBSERVED[name]
     seen = controls([Observation(id=number, timestamp=NOW, value=value)])
     assert getattr(seen, field) == expected

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from housekeeping import FORGOTTEN
+from housekeeping import DELETED_TAGS
 from prefect import Task
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.exceptions import ParameterTypeError
@@ -64,7 +64,7 @@ def test_what_is_deployed() -> None:
     assert DEPLOYMENTS["balance"]["schedules"][0]["interval"] == 30
     assert {name for name, one in DEPLOYMENTS.items() if "schedules" not in one} == ON_REQUEST
     assert [name for name, one in DEPLOYMENTS.items() if CYCLE_TAG in one["tags"]] == ["balance"]
-    assert (CYCLE_TAG, *DEPLOYMENTS["housekeeping"]["tags"]) == FORGOTTEN
+    assert (CYCLE_TAG, *DEPLOYMENTS["housekeeping"]["tags"]) == DELETED_TAGS
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)

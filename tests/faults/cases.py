@@ -16,7 +16,7 @@ from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.system.settings import Settings
 from tests.faults.scene import BUSY_A, CALM_A, DARK, FAINT, Scene, fill, is_good, set_read_only
 from tests.faults.table import Row
-from tests.support.home import SITE
+from tests.support.site import SITE
 
 Moment = Literal["before the read", "read to push", "in the push", "after the push", "between"]
 MOMENTS: tuple[Moment, ...] = (

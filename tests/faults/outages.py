@@ -13,16 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 from prefect import get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.types._datetime import DateTime
 
 from easee_load_balancer.history.store import open_history
-from easee_load_balancer.orchestration.blocks import save_site
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
-from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from easee_load_balancer.simulation.fault_triggers import Trigger
 from easee_load_balancer.simulation.plant.car import CarSpec
@@ -32,9 +27,9 @@ from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, runni
 from easee_load_balancer.system.processes import Child
 from tests.faults.scene import BUSY_A, CALM_A, FAINT, OFFLINE_A, VOLTS
 from tests.faults.table import Row
-from tests.support.home import SITE
-from tests.support.house_blocks import site_of
 from tests.support.paths import PROJECT
+from tests.support.site import SITE, site_of
+from tests.support.worker import deployed
 
 INTERVAL_S = 10
 TTL_S = 1800
@@ -126,44 +121,16 @@ async def a_plant(folder: Path) -> AsyncIterator[Plant]:
             plant = Plant(house, stack)
             plant.load(CALM_A)
             with temporary_settings({PREFECT_API_URL: stack.api_url}):
-                await _save_blocks(house)
-                await _deploy()
+                await site_of(house, mode="fast", phases="3", start_interval_s=0).save()
+                flow = PROJECT / "flows" / "balance.py"
+                async with get_client() as client:
+                    await deployed(client, "home", "balance", interval_s=INTERVAL_S, file=flow)
                 await asyncio.to_thread(stack.start_worker)
                 watching = asyncio.create_task(plant.watch())
                 yield plant
                 watching.cancel()
     finally:
         await asyncio.to_thread(stack.__exit__, None, None, None)
-
-
-async def _save_blocks(house: SimulatedHouse) -> None:
-    policy = {"mode": "fast", "phases": "3", "start_interval_s": 0}
-    site = site_of(house, {}, policy)
-    credentials = site.charger.credentials
-    await save_site(SITE, credentials, site.charger, site.inverter, site.policy)
-
-
-async def _deploy() -> None:
-    """The cycle of `prefect.yaml` at a shorter interval."""
-    anchor = DateTime(2026, 1, 1)
-    schedule = IntervalSchedule(interval=timedelta(seconds=INTERVAL_S), anchor_date=anchor)
-    async with get_client() as client:
-        template = InProcessWorker.get_default_base_job_template()
-        await client.create_work_pool(
-            WorkPoolCreate(name="home", type="in-process", base_job_template=template)
-        )
-        await client.create_deployment(
-            flow_id=await client.create_flow_from_name("balance"),
-            name=SITE,
-            entrypoint="flows/balance.py:balance",
-            work_pool_name="home",
-            parameters={"site": SITE},
-            tags=["cycle"],
-            pull_steps=[
-                {"prefect.deployments.steps.set_working_directory": {"directory": str(PROJECT)}}
-            ],
-            schedules=[DeploymentScheduleCreate(schedule=schedule, active=True)],
-        )
 
 
 async def server_gone(plant: Plant, seconds: int) -> Row:

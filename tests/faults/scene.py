@@ -24,13 +24,14 @@ from prefect.states import Scheduled
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.orchestration.worker.offline import alone
+from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.system.settings import Settings
-from tests.support.home import SITE, Home, a_home
+from tests.support.home import Home, a_home
+from tests.support.site import SITE
 
 INTERVAL_S = 30
 VOLTS = 230
@@ -98,7 +99,7 @@ class Scene:
         due = datetime.now(UTC)
         self.cycles_due.append(due)
         if not self.with_prefect:
-            with alone(due):
+            with offline(due):
                 return await balance.fn(SITE)
         parameters = {"site": SITE}
         async with get_client() as client:

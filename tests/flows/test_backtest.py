@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import State
 
 from easee_load_balancer.backtest.policy_change import PolicyChange
 from easee_load_balancer.simulation.plant.day import generate_day
-from tests.support.home import SITE, a_home
+from tests.support.home import a_home
+from tests.support.site import SITE
 
 SKY = generate_day("overcast")
 CSV = "time,pv_w,load_w\n" + "".join(

@@ -19,7 +19,8 @@ from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec
 from easee_load_balancer.system.locks import only_writer
 from easee_load_balancer.system.settings import Settings
-from tests.support.home import SITE, Home, a_home, last_run
+from tests.support.home import Home, a_home, last_run
+from tests.support.site import SITE
 
 A_DAY = timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""A boost as a flow beside the cycles that obey it."""
+"""A boost as a flow, with the cycles that obey it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ from prefect.states import Cancelling
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.orchestration.worker.offline import alone
+from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.system.settings import Settings
-from tests.support.home import SITE, Home, a_home
+from tests.support.home import Home, a_home
+from tests.support.site import SITE
+from tests.support.waiting import LONGEST_S, until
 
 DARK = Day("dark", pv_w=(50.0,) * 1440, load_w=(500.0,) * 1440)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Boosts look at the history more often than they would."""
+    """Boosts read the history more often than usual."""
     monkeypatch.setattr("tasks.boost._LOOK_EVERY_S", 0.05)
 
 
 @asynccontextmanager
 async def dark_home() -> AsyncIterator[Home]:
-    """No sun, so nothing but a boost charges the car."""
+    """A home without surplus, where only a boost charges the car."""
     async with a_home(DARK, mode="solar") as home:
         home.house.plant.charger.dynamic_circuit_current_a = (0.0, 0.0, 0.0)
         await home.cycle()
@@ -49,29 +52,32 @@ def under_way() -> BoostRow | None:
 
 
 async def begun(**wish: Any) -> tuple[asyncio.Task[State[Any]], BoostRow]:
-    """A boost that has just begun, with its run."""
+    """A boost that has just started, and the task of its run."""
     known = under_way()
     before = known.run_id if known else None
     run: Any = boost(site=SITE, **wish, return_state=True)
     task = asyncio.ensure_future(run)
-    async with asyncio.timeout(20):
-        while (row := under_way()) is None or row.run_id == before:
-            assert not task.done(), task
-            await asyncio.sleep(0.05)
-    return task, row
+
+    def new_row() -> BoostRow | None:
+        assert not task.done(), task
+        row = under_way()
+        return row if row is not None and row.run_id != before else None
+
+    return task, await until(new_row)
 
 
 async def name_of(row: BoostRow, end: str) -> str:
     """The name of the boost's run, once it ends like that."""
-    async with asyncio.timeout(20), get_client() as client:
-        while True:
+    async with get_client() as client:
+
+        async def name() -> str | None:
             run = await client.read_flow_run(UUID(row.run_id))
-            if run.name.endswith(end):
-                return run.name
-            await asyncio.sleep(0.05)
+            return run.name if run.name.endswith(end) else None
+
+        return str(await until(name))
 
 
-async def test_cycles_obey_until_the_energy_is_in_the_car() -> None:
+async def test_cycles_obey_a_boost_until_its_energy_is_reached() -> None:
     async with dark_home() as home:
         run, row = await begun(current_a=10, until="0.5 kWh")
         assert await name_of(row, "cycle") == "boost 10 A until 0.5 kWh: begins with the next cycle"
@@ -84,7 +90,7 @@ async def test_cycles_obey_until_the_energy_is_in_the_car() -> None:
             home.house.advance(300)
             await home.cycle()
         assert home.last_cycle().mode == "solar"
-        ended = await asyncio.wait_for(run, 20)
+        ended = await asyncio.wait_for(run, LONGEST_S)
         assert ended.is_completed()
         assert ended.message is not None
         assert re.fullmatch(
@@ -93,12 +99,12 @@ async def test_cycles_obey_until_the_energy_is_in_the_car() -> None:
         assert await name_of(row, ended.message) == ended.message
 
 
-async def test_it_ends_by_another_or_by_cancelling_its_run() -> None:
+async def test_another_boost_or_cancelling_the_run_ends_it() -> None:
     async with dark_home() as home, get_client() as client:
         first, _ = await begun(current_a=10)
         await home.cycle()
         second, row = await begun(current_a=8, until="23:59")
-        ended = await asyncio.wait_for(first, 20)
+        ended = await asyncio.wait_for(first, LONGEST_S)
         assert (ended.type, ended.name) == (StateType.CANCELLED, "Superseded")
         assert ended.message == "boost 10 A until unplugged: 0.0 kWh, another boost began"
         state = await home.cycle()
@@ -106,13 +112,13 @@ async def test_it_ends_by_another_or_by_cancelling_its_run() -> None:
         await client.set_flow_run_state(UUID(row.run_id), Cancelling(), force=True)
         await home.cycle()
         assert home.last_cycle().mode == "solar"
-        ended = await asyncio.wait_for(second, 20)
+        ended = await asyncio.wait_for(second, LONGEST_S)
         assert (ended.type, ended.name) == (StateType.CANCELLED, "Cancelled")
         assert (ended.message or "").endswith(" kWh, cancelled")
 
 
-async def test_it_goes_on_when_its_run_has_ended_or_the_server_is_away() -> None:
-    """A run that is killed ends as Crashed; without it, only its end or deleting it stops it."""
+async def test_it_continues_when_its_run_is_killed_or_the_server_is_down() -> None:
+    """Then it ends by itself, or when the run is deleted."""
     async with dark_home() as home, get_client() as client:
         run, row = await begun(current_a=8)
         await home.cycle()
@@ -122,7 +128,7 @@ async def test_it_goes_on_when_its_run_has_ended_or_the_server_is_away() -> None
         assert killed.state_type is StateType.CRASHED
         state = await home.cycle()
         assert (state.message or "").startswith("boost until unplugged: 8 A x 3: fast")
-        with alone(datetime.now(UTC)):
+        with offline(datetime.now(UTC)):
             state = await balance.fn(SITE)
         assert (state.message or "").startswith("boost until unplugged: 8 A x 3: fast")
         await client.delete_flow_run(UUID(row.run_id))
@@ -130,19 +136,19 @@ async def test_it_goes_on_when_its_run_has_ended_or_the_server_is_away() -> None
         assert home.last_cycle().mode == "solar"
 
 
-async def test_it_ends_in_time_without_cycles_and_when_the_car_leaves() -> None:
+async def test_it_ends_in_time_without_cycles_and_when_the_car_is_unplugged() -> None:
     async with dark_home() as home:
         run, row = await begun(current_a=8, until="23:59")
         over = row.boost.model_copy(update={"until": datetime.now(UTC)})
         open_history(Settings().database_url).boosts.record(row.run_id, over)
-        ended = await asyncio.wait_for(run, 20)
+        ended = await asyncio.wait_for(run, LONGEST_S)
         assert ended.is_completed()
         assert (ended.message or "").endswith(": 0.0 kWh, its time is up")
         run, _ = await begun(current_a=8)
         await home.cycle()
         home.house.plant.car.unplug()
         assert (await home.cycle()).message == "no car connected"
-        ended = await asyncio.wait_for(run, 20)
+        ended = await asyncio.wait_for(run, LONGEST_S)
         assert (ended.message or "").endswith(" kWh, the car was unplugged")
 
 
@@ -153,7 +159,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_cannot_be_done_is_said_plainly() -> None:
+async def test_an_impossible_boost_fails_with_a_message() -> None:
     async with a_home():
         run: Any = boost
         for wish, told in WRONG:
@@ -170,6 +176,6 @@ async def test_what_cannot_be_done_is_said_plainly() -> None:
         ({"current_a": 33}, "less than or equal to 32"),
     ],
 )
-def test_what_the_form_does_not_take(wish: dict[str, Any], told: str) -> None:
+def test_the_form_refuses_currents_outside_its_range(wish: dict[str, Any], told: str) -> None:
     with pytest.raises(ParameterTypeError, match=told):
         boost.validate_parameters(wish)

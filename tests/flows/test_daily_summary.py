@@ -8,7 +8,8 @@ from typing import Any
 from daily_summary import daily_summary
 from prefect.artifacts import Artifact
 
-from tests.support.home import SITE, a_home
+from tests.support.home import a_home
+from tests.support.site import SITE
 
 
 async def test_sums_up_the_cycles_of_balance_and_publishes_them() -> None:

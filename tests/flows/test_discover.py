@@ -8,7 +8,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from easee_load_balancer.orchestration.blocks import EaseeCharger, load_block
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from tests.support.home import SITE, a_home, last_run
+from tests.support.home import a_home, last_run
+from tests.support.site import SITE
 
 TWO = CloudSpec(second_charger_id="EH123457", name="Garage | <b>left</b>")
 
@@ -21,7 +22,7 @@ async def _page() -> str:
     return str(newest.data)
 
 
-async def test_chargers_are_listed_with_their_ids_and_nothing_is_saved() -> None:
+async def test_lists_chargers_and_saves_nothing() -> None:
     async with a_home(cloud=TWO, charger_id="EH000000") as home:
         state = await discover(SITE, return_state=True)
         assert state.is_completed()
@@ -33,7 +34,7 @@ async def test_chargers_are_listed_with_their_ids_and_nothing_is_saved() -> None
         assert home.house.cloud.writes == 0
 
 
-async def test_a_charger_is_saved_on_request() -> None:
+async def test_saves_a_charger_on_request() -> None:
     async with a_home(cloud=TWO, charger_id="EH000000", site_id=1, circuit_id=2):
         state = await discover(SITE, save="EH123457", return_state=True)
         assert (state.message or "").startswith("saved Guest parking (EH123457)")
@@ -44,7 +45,7 @@ async def test_a_charger_is_saved_on_request() -> None:
         assert (await load_block(EaseeCharger, SITE)).charger_id == "EH123457"
 
 
-async def test_a_wrong_password_is_a_sentence() -> None:
+async def test_a_wrong_password_fails_with_a_message() -> None:
     async with a_home(password="wrong"):
         state = await discover(SITE, return_state=True)
         assert state.is_failed()

@@ -1,4 +1,4 @@
-"""Secrets appear in nothing that a run logs, shows or leaves, and the search for them works."""
+"""Nothing that a run logs, shows or stores contains a secret, and the search finds them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.system.settings import Settings
 from tests.support.history import cycle
 from tests.support.home import SITE, Home, a_home
+from tests.history.test_store import cycle
+from tests.support.home import Home, a_home
+from tests.support.site import SITE
 
 PASSWORD = "correct-horse-battery-staple"
 SHOWN = ("flow_runs", "logs", "artifacts", "block_documents")
-"""What the pages of the Prefect UI ask for; the tests' server records no task runs."""
+"""What the pages of the Prefect UI request; the test server records no task runs."""
 
 
 async def _places(client: PrefectClient, data: Path, **more: str) -> Mapping[str, bytes]:
-    """Everything that anybody can see, by where it is seen."""
+    """Everything visible, by place."""
     await APILogHandler.aflush()
     places = {name: text.encode() for name, text in more.items()}
     async with httpx.AsyncClient(base_url=client.api_url, timeout=30) as browser:
@@ -53,7 +56,7 @@ async def _places(client: PrefectClient, data: Path, **more: str) -> Mapping[str
 
 
 def _files_of_owner(folder: Path) -> bytes:
-    """All bytes below the folder, which nobody else may read."""
+    """All bytes in the folder, which only its owner may read."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert {file.name for file in files} >= {"history.db"}
     for path in (folder, *files):
@@ -71,8 +74,8 @@ def _account(home: Home) -> Account:
     )
 
 
-async def _told_of_itself(home: Home, folder: Path) -> tuple[list[str], str]:
-    """The tokens in use, and all texts that the objects which hold secrets give of themselves."""
+async def _texts(home: Home, folder: Path) -> tuple[list[str], str]:
+    """The tokens in use, and the texts of all objects that hold secrets."""
     site = await Site.load(SITE)
     session = TokenStore(folder, _account(home)).load()
     assert session.tokens is not None
@@ -91,13 +94,13 @@ async def _told_of_itself(home: Home, folder: Path) -> tuple[list[str], str]:
     return [token.get_secret_value() for token in tokens], "\n".join(told)
 
 
-async def test_secrets_stay_secret(
+async def test_no_secret_is_visible_anywhere(
     data_folder: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with a_home(cloud=CloudSpec(password=PASSWORD)) as home, get_client() as client:
         assert (await home.cycle()).is_completed()
-        tokens, told = await _told_of_itself(home, data_folder)
+        tokens, told = await _texts(home, data_folder)
         for status in (500, 401):
             home.house.faults.api_status = status
             assert (await home.cycle()).is_failed()
@@ -112,10 +115,10 @@ async def test_secrets_stay_secret(
         assert _seen(secret, places) == set()
 
 
-async def test_a_secret_that_is_told_is_found_in_every_place(
+async def test_the_search_finds_a_leaked_secret_in_every_place(
     data_folder: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Were one of these not searched, the test above could not fail for it."""
+    """Otherwise the test above could not fail for a place."""
     secret = "told-on-purpose"
 
     @flow(persist_result=False)

@@ -94,7 +94,7 @@ async def test_port_in_use_is_an_os_error() -> None:
     ],
 )
 def test_invalid_options_are_explained(arguments: list[str], sentence: str) -> None:
-    result = CliRunner().invoke(app, ["house", *arguments])
+    result = CliRunner().invoke(app, ["simulate", *arguments])
     assert result.exit_code == 2
     assert sentence in re.sub(r"[\s│]+", " ", result.output)
 
@@ -102,7 +102,7 @@ def test_invalid_options_are_explained(arguments: list[str], sentence: str) -> N
 async def test_port_in_use_is_explained() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = await asyncio.to_thread(CliRunner().invoke, app, ["house", "--api-port", port])
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["simulate", "--api-port", port])
     assert result.exit_code == 1
     assert "in use" in result.output
 
@@ -111,7 +111,7 @@ async def test_port_in_use_is_explained() -> None:
 async def test_command_runs_a_house_until_it_is_stopped(stop: signal.Signals) -> None:
     arguments = "--modbus-port 0 --api-port 0 --day overcast --start 09:30 --no-battery --phases 1"
     house = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "easee_load_balancer.cli", "house", *arguments.split()),
+        *(sys.executable, "-m", "easee_load_balancer.cli", "simulate", *arguments.split()),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

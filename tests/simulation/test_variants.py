@@ -92,6 +92,6 @@ def test_offline_battery_is_installed_without_values() -> None:
 
 @pytest.mark.parametrize("schedule", ["22:00", "22:00-25:00", "-", "night"])
 def test_invalid_schedule_is_explained(schedule: str) -> None:
-    result = CliRunner().invoke(app, ["house", "--schedule", schedule])
+    result = CliRunner().invoke(app, ["simulate", "--schedule", schedule])
     assert result.exit_code == 2
     assert "not a time of day" in result.output

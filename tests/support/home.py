@@ -13,7 +13,6 @@ from balance import balance
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.testing.utilities import prefect_test_harness
-from pydantic import SecretStr
 
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
@@ -24,6 +23,7 @@ from easee_load_balancer.orchestration.blocks import (
     HuaweiInverter,
     save_site,
 )
+from easee_load_balancer.history.store import Cycle, open_history
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
@@ -32,11 +32,8 @@ from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.settings import Settings
-
-SITE = "home"
-SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
-"""7.5 kW of surplus all day."""
-
+from tests.support.simulated_house import SUNNY
+from tests.support.site import SITE, site_of
 
 UNUSED_SERVICES = (
     "EVENT_PERSISTER",
@@ -46,8 +43,7 @@ UNUSED_SERVICES = (
     "LATE_RUNS",
     "FOREMAN",
 )
-"""What flow tests do not look at contends for the test server's SQLite database, which then can
-be locked for a minute."""
+"""They contend for the server's SQLite database, which can then be locked for a minute."""
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -100,28 +96,8 @@ class Home:
 
     async def save(self, **changes: Any) -> None:
         """Save the blocks of this house, with changes to any of their fields."""
-        cloud = self.cloud
-
-        def fields(**defaults: Any) -> dict[str, Any]:
-            return {name: changes.pop(name, value) for name, value in defaults.items()}
-
-        credentials = EaseeCredentials(
-            **fields(user_name=cloud.user_name, base_url=self.house.api_url),
-            password=SecretStr(changes.pop("password", cloud.password)),
-        )
-        charger = EaseeCharger(
-            **fields(
-                charger_id=cloud.charger_id, site_id=cloud.site_id, circuit_id=cloud.circuit_id
-            ),
-            credentials=credentials,
-        )
-        inverter = HuaweiInverter(
-            **fields(
-                host=self.house.host, port=self.house.modbus_port, settle_time_s=0.1, timeout_s=0.5
-            )
-        )
-        policy = ChargingPolicy(**({"mode": "fast", "phases": "3"} | changes))
-        await save_site(SITE, credentials, charger, inverter, policy)
+        quick = {"settle_time_s": 0.1, "timeout_s": 0.5, "mode": "fast", "phases": "3"}
+        await site_of(self.house, **(quick | changes)).save()
 
 
 @asynccontextmanager

@@ -11,11 +11,10 @@ from typing import Any
 from easee_load_balancer.commands.setup_wizard import Answers
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
-from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
+from tests.support.simulated_house import SUNNY
 
-SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
 TWO = CloudSpec(second_charger_id="EH123457", rate_limits=False)
 """Two chargers on one circuit."""
 

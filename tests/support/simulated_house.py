@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 
@@ -16,6 +17,9 @@ USER = {"userName": "owner@example.com", "password": "simulated"}
 CHARGER = "/api/chargers/EH123456"
 CIRCUIT = "/api/sites/54321/circuits/12345"
 OBSERVATIONS = "/state/EH123456/observations"
+
+SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
+"""7.5 kW of surplus all day."""
 
 Running = tuple[SimulatedHouse, httpx.AsyncClient]
 

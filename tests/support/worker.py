@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,17 @@ from prefect.types._datetime import DateTime
 
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from tests.support.paths import PROJECT
+from tests.support.waiting import until
 
-FLOWS = PROJECT / "tests" / "worker" / "some_flows.py"
+FLOWS = PROJECT / "tests" / "support" / "worker_flows.py"
 
 
 @asynccontextmanager
 async def working(
-    pool: str, worker_type: type[InProcessWorker] = InProcessWorker
+    pool: str, worker_type: type[InProcessWorker] = InProcessWorker, **options: Any
 ) -> AsyncIterator[InProcessWorker]:
-    """A worker that is at work until the block is left, as by Ctrl-C."""
-    worker = worker_type(work_pool_name=pool, name=f"worker of {pool}")
+    """A running worker; leaving the block stops it like Ctrl-C."""
+    worker = worker_type(work_pool_name=pool, name=f"worker of {pool}", **options)
     task = asyncio.create_task(worker.start(printer=lambda *_: None))
     try:
         yield worker
@@ -48,13 +49,11 @@ async def deployed(
     **parameters: Any,
 ) -> UUID:
     """Deploy a flow of that file to the pool; with an interval it is a scheduled cycle."""
-    try:
-        template = InProcessWorker.get_default_base_job_template()
+    template = InProcessWorker.get_default_base_job_template()
+    with suppress(ObjectAlreadyExists):
         await client.create_work_pool(
             WorkPoolCreate(name=pool, type="in-process", base_job_template=template)
         )
-    except ObjectAlreadyExists:
-        pass
     schedules = []
     if interval_s is not None:
         anchor = DateTime(2026, 1, 1)
@@ -66,7 +65,7 @@ async def deployed(
         entrypoint=f"{file}:{name}",
         work_pool_name=pool,
         parameters=parameters,
-        tags=["cycle"] if name == "cycle" else list(tags),
+        tags=["cycle"] if name == "cycle" or interval_s else list(tags),
         pull_steps=[
             {"prefect.deployments.steps.set_working_directory": {"directory": str(PROJECT)}}
         ],
@@ -74,20 +73,22 @@ async def deployed(
     )
 
 
-async def ended(client: PrefectClient, run: FlowRun, within_s: float = 15) -> State[Any]:
+async def ended(client: PrefectClient, run: FlowRun) -> State[Any]:
     """The final state of the run."""
-    async with asyncio.timeout(within_s):
-        while True:
-            state = (await client.read_flow_run(run.id)).state
-            if state is not None and state.is_final():
-                return state
-            await asyncio.sleep(0.1)
+
+    async def final() -> State[Any] | None:
+        state = (await client.read_flow_run(run.id)).state
+        return state if state is not None and state.is_final() else None
+
+    state: State[Any] = await until(final)
+    return state
 
 
-async def under_way(client: PrefectClient, run: FlowRun) -> None:
-    """Wait until the run is under way."""
-    async with asyncio.timeout(15):
-        while True:
-            if (await client.read_flow_run(run.id)).state_type is StateType.RUNNING:
-                return
-            await asyncio.sleep(0.05)
+async def under_way(client: PrefectClient, run: FlowRun, times: int = 1) -> None:
+    """Wait until the run is running, for the first time or again."""
+
+    async def running() -> bool:
+        now = await client.read_flow_run(run.id)
+        return now.state_type is StateType.RUNNING and now.run_count == times
+
+    await until(running)

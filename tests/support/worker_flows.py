@@ -13,12 +13,12 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed
 
-from easee_load_balancer.orchestration.worker.offline import due_alone
+from easee_load_balancer.orchestration.worker.offline import offline_due
 
 
 @flow
 async def good() -> State[None]:
-    """Says where it ran."""
+    """Returns the name of its thread."""
     return Completed(message=threading.current_thread().name)
 
 
@@ -30,34 +30,35 @@ async def raises() -> None:
 
 @flow(timeout_seconds=0.5)
 async def hangs() -> None:
-    """Never ends by itself."""
+    """Runs into its timeout."""
     await asyncio.sleep(60)
 
 
 @flow
 async def slow() -> None:
-    """Takes its time."""
+    """Runs for a minute."""
     await asyncio.sleep(60)
 
 
 @flow
-def blocks(seconds: float) -> State[None]:
-    """A sync flow, which keeps its thread busy."""
-    time.sleep(seconds)
+def blocks(until_file: str) -> State[None]:
+    """A sync flow that blocks its thread until the file exists."""
+    while not Path(until_file).exists():
+        time.sleep(0.05)
     return Completed(message=threading.current_thread().name)
 
 
 @flow
 async def cycle(diary: str) -> State[None]:
-    """Writes down when it was due, and whether it ran without Prefect, unless it did before."""
-    alone, context = due_alone(), FlowRunContext.get()
-    due = alone
+    """Writes down when it was due and whether it ran offline, unless it ran before."""
+    due, context = offline_due(), FlowRunContext.get()
+    how = "prefect" if due is None else "offline"
     if due is None and context is not None and context.flow_run is not None:
         due = context.flow_run.expected_start_time
     at = (due or datetime.now(UTC)).timestamp()
     if _written_newer(Path(diary), at):
         return Cancelled(name="Superseded", message="superseded: a newer cycle has run already")
-    _write(Path(diary), f"{at} {'prefect' if alone is None else 'alone'} {time.time() - at:.1f}")
+    _append(Path(diary), f"{at} {how}\n")
     return Completed(message="done")
 
 
@@ -66,6 +67,6 @@ def _written_newer(diary: Path, at: float) -> bool:
     return any(at <= due <= time.time() for due in dues)
 
 
-def _write(diary: Path, line: str) -> None:
+def _append(diary: Path, line: str) -> None:
     with diary.open("a") as out:
-        out.write(f"{line}\n")
+        out.write(line)

@@ -15,13 +15,13 @@ CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
 
 CRASH = """
 import os, resource, sys
-from easee_load_balancer.system.hardening import keep_to_oneself
+from easee_load_balancer.system.hardening import harden_process
 
 password = sys.stdin.read()
 most = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 if sys.argv[1] == "careful":
-    keep_to_oneself()
+    harden_process()
 open("file", "w").close()
 os.abort()
 """

@@ -55,6 +55,7 @@ from easee_load_balancer.errors import (
     ChargerUnknown,
     ChargerUnreachable,
     InvalidAnswer,
+    problems,
 )
 from easee_load_balancer.measurements import ChargerState, Setpoint
 
@@ -350,11 +351,9 @@ class EaseeClient:
         try:
             return model.validate_json(content)
         except ValidationError as error:
-            problem = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in problem["loc"]) or "the whole answer"
             raise InvalidAnswer(
-                f"{self._cloud} sent an unexpected answer to '{endpoint}' ({where}: "
-                f"{problem['msg']}). The next cycle tries again."
+                f"{self._cloud} sent an unexpected answer to '{endpoint}' ({problems(error)}). "
+                "The next cycle tries again."
             ) from None
 
     @property

@@ -1,7 +1,7 @@
 """A thread in which flows run, with an event loop and connections that outlive them.
 
-Flows have a loop of their own because the engine takes over signals in a main thread, and because
-a flow that is busy must not keep the worker from looking at the clock.
+Flows get their own loop because Prefect's engine handles signals when it runs in a main thread, and
+because a busy flow must not delay the worker's clock.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from prefect.flows import load_flow_from_flow_run
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
 from easee_load_balancer.devices.connections import CONNECTIONS
-from easee_load_balancer.orchestration.worker.offline import alone
-from easee_load_balancer.orchestration.worker.run_states import cancelled
-from easee_load_balancer.orchestration.worker.schedule import Plan
+from easee_load_balancer.orchestration.worker.offline import offline
+from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of
+from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 
 _Any = TypeVar("_Any")
 AnyFlow = Flow[..., Any]
 
 
-class FlowHost:
-    """Loads flows once and runs them, all in one thread; sync flows in a thread each."""
+class FlowRunner:
+    """Loads flows once and runs them in one thread; sync flows get a thread each."""
 
     def __init__(self) -> None:
         self._thread = threading.Thread(
@@ -49,7 +49,7 @@ class FlowHost:
         self._context = copy_context()
         self._ended = asyncio.Event()
         self._flows: dict[UUID, AnyFlow] = {}
-        self._requests: dict[UUID, _EndRequest] = {}
+        self._cancellable: dict[UUID, _CancelRequest] = {}
 
     def start(self) -> None:
         """Start the thread."""
@@ -57,36 +57,36 @@ class FlowHost:
         self._ready.wait()
 
     def stop(self) -> None:
-        """Cancel what runs, close the connections and end the thread."""
+        """Cancel what is running, close the connections and end the thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
     def run(self, flow_run: FlowRun) -> Future[State[Any]]:
-        """Run a flow run of a deployment under Prefect; the result is its final state.
+        """Run a deployment's flow run under Prefect; the result is its final state.
 
-        Fails with what the API client raises when the server cannot be reached.
+        Fails with the API client's error when the server cannot be reached.
         """
         return self._submit(self._run(flow_run))
 
-    def run_alone(self, plan: Plan, due: datetime) -> Future[State[Any]]:
-        """Run the cycle that was due then without Prefect. Its flow must have been loaded."""
-        return self._submit(self._run_alone(plan, due))
+    def run_offline(self, schedule: CycleSchedule, due: datetime) -> Future[State[Any]]:
+        """Run the cycle due at that time without Prefect. Its flow must have been loaded."""
+        return self._submit(self._run_offline(schedule, due))
 
-    def knows(self, deployment_id: UUID) -> bool:
+    def has_loaded(self, deployment_id: UUID) -> bool:
         """Whether the deployment's flow has been loaded."""
         return deployment_id in self._flows
 
     def cancel(self, flow_run_id: UUID) -> None:
         """End that run as Cancelled: an async flow at once, a sync flow when it returns."""
-        request = self._requests.get(flow_run_id)
+        request = self._cancellable.get(flow_run_id)
         if request is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(request.make)
 
     def _submit(self, coroutine: Coroutine[Any, Any, _Any]) -> Future[_Any]:
         if self._loop is None:
-            raise RuntimeError("the flow host has not been started")
-        # A copy: a context can be entered by one thread at a time only.
+            raise RuntimeError("the flow runner has not been started")
+        # A copy, because only one thread at a time can enter a context.
         context = self._context.run(copy_context)
         return context.run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
 
@@ -103,25 +103,24 @@ class FlowHost:
 
     async def _run(self, flow_run: FlowRun) -> State[Any]:
         flow = await self._load(flow_run)
-        request = self._requests[flow_run.id] = _EndRequest()
+        request = self._cancellable[flow_run.id] = _CancelRequest()
         try:
-            return await _engine(_ending_on(request, flow), flow_run)
+            return await _engine(_cancelled_on(request, flow), flow_run)
         finally:
-            del self._requests[flow_run.id]
+            del self._cancellable[flow_run.id]
 
-    async def _run_alone(self, plan: Plan, due: datetime) -> State[Any]:
-        flow = self._flows[plan.deployment_id]
-        with alone(due):
+    async def _run_offline(self, schedule: CycleSchedule, due: datetime) -> State[Any]:
+        flow = self._flows[schedule.deployment_id]
+        parameters = flow.validate_parameters(dict(schedule.parameters))
+        with offline(due):
             async with asyncio.timeout(flow.timeout_seconds):
-                state: State[Any] = await flow.fn(**flow.validate_parameters(dict(plan.parameters)))
+                state: State[Any] = await flow.fn(**parameters)
                 return state
 
     async def _load(self, flow_run: FlowRun) -> AnyFlow:
-        deployment_id = flow_run.deployment_id
-        if deployment_id is None:
-            raise ValueError(f"{flow_run.name} has no deployment")
+        deployment_id = deployment_of(flow_run)
         if deployment_id not in self._flows:
-            # The client is given by the decorator, out of the context.
+            # The decorator takes the client out of the context.
             self._flows[deployment_id] = await load_flow_from_flow_run(
                 flow_run, use_placeholder_flow=False
             )
@@ -129,30 +128,30 @@ class FlowHost:
 
 
 async def _engine(flow: AnyFlow, flow_run: FlowRun) -> State[Any]:
-    """The one place that calls Prefect's engine, which is no promised interface."""
+    """The only call of Prefect's engine, which is not a public interface."""
     run: Callable[[], Any] = partial(run_flow, flow, flow_run=flow_run, return_type="state")
     state: State[Any] = await (run() if flow.isasync else asyncio.to_thread(run))
     return state
 
 
-class _EndRequest:
-    """Somebody's wish that a run ends now."""
+class _CancelRequest:
+    """A request to end a run now."""
 
     def __init__(self) -> None:
         self.made = False
         self.task: asyncio.Future[Any] | None = None
 
     def make(self) -> None:
-        """Ask for it."""
+        """Make the request."""
         self.made = True
         if self.task is not None:
             self.task.cancel()
 
 
-def _ending_on(request: _EndRequest, flow: AnyFlow) -> AnyFlow:
+def _cancelled_on(request: _CancelRequest, flow: AnyFlow) -> AnyFlow:
     """The flow with a function that ends as Cancelled on request.
 
-    Cancelling the engine itself would report a crash.
+    Cancelling the engine itself would be reported as a crash.
     """
     flow = copy.copy(flow)
     function = flow.fn
@@ -174,8 +173,8 @@ def _ending_on(request: _EndRequest, flow: AnyFlow) -> AnyFlow:
                 return cancelled()
             raise
 
-    ending: Any = in_loop if flow.isasync else in_thread
-    # Annotations that are strings are of the flow's own module.
-    ending.__signature__ = signature(function, eval_str=True)
-    flow.fn = ending
+    wrapped: Any = in_loop if flow.isasync else in_thread
+    # String annotations belong to the flow's own module.
+    wrapped.__signature__ = signature(function, eval_str=True)
+    flow.fn = wrapped
     return flow

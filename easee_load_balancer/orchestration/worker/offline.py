@@ -1,6 +1,6 @@
-"""A cycle without the Prefect server: the same flow function and steps, called as plain functions.
+"""Running a cycle without the Prefect server: the same flow function, called as a plain function.
 
-While the context is entered, steps are no task runs and the blocks are those last loaded.
+While the context is entered, steps are not task runs, and the blocks are the last ones loaded.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 
-_DUE: ContextVar[datetime | None] = ContextVar("easee_balancer_alone", default=None)
+_DUE: ContextVar[datetime | None] = ContextVar("easee_balancer_offline", default=None)
 
 
 @contextmanager
-def alone(due: datetime) -> Iterator[None]:
-    """Run the cycle that was due then without Prefect."""
+def offline(due: datetime) -> Iterator[None]:
+    """Run the cycle due at that time without Prefect."""
     token = _DUE.set(due)
     try:
         yield
@@ -23,6 +23,6 @@ def alone(due: datetime) -> Iterator[None]:
         _DUE.reset(token)
 
 
-def due_alone() -> datetime | None:
-    """When the present cycle was due; None where it is a flow run of Prefect."""
+def offline_due() -> datetime | None:
+    """When the current offline cycle was due; None in a flow run of Prefect."""
     return _DUE.get()

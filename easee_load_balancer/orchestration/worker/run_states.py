@@ -1,4 +1,4 @@
-"""Flow runs as the worker sees them: which are cycles, and the states they are given."""
+"""Flow runs as the worker sees them: which of them are cycles, and which states they get."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from prefect.states import Cancelled, Crashed, Scheduled
 from easee_load_balancer.orchestration.worker.schedule import utc
 
 CYCLE_TAG = "cycle"
-"""Marks deployments of whose due runs only the newest counts."""
+"""Marks deployments whose due runs are all superseded by the newest one."""
 
 RESUMED_TAG = "resumed"
-"""Marks deployments whose runs are taken up again where a worker left them."""
+"""Marks deployments whose interrupted runs are resumed by the next worker."""
 
-_AT_ONCE = 8
+_AT_ONCE = 2
 _BATCH = 200
 
 UNFINISHED = (
@@ -48,7 +48,7 @@ def is_cycle(run: FlowRun) -> bool:
 
 
 def is_resumed(run: FlowRun) -> bool:
-    """Whether another worker takes up the run when its own ends."""
+    """Whether the next worker resumes the run if this one stops."""
     return RESUMED_TAG in run.tags
 
 
@@ -60,41 +60,40 @@ def deployment_of(run: FlowRun) -> UUID:
 
 
 def due_at(run: FlowRun) -> datetime:
-    """When it is to begin; now if that was not said."""
+    """When the run is due; now for a run without a start time."""
     at = run.expected_start_time
     return datetime.now(UTC) if at is None else utc(at)
 
 
 def superseded(why: str) -> State[Any]:
-    """The state of a cycle that is not needed any more."""
+    """The state of a cycle that is no longer needed."""
     return Cancelled(name="Superseded", message=f"superseded: {why}")
 
 
-def handed_back(why: str) -> State[Any]:
+def requeued(why: str) -> State[Any]:
     """The state of a run that another worker may take."""
-    return Scheduled(message=f"Handed back: {why}.")
+    return Scheduled(message=f"Requeued: {why}.")
 
 
 def cancelled() -> State[Any]:
-    """The state of a run that somebody cancelled while it ran."""
-    return Cancelled(message="Cancelled while it was running.")
+    """The state of a run that a person cancelled while it was running."""
+    return Cancelled(message="Cancelled while running.")
 
 
 def orphaned(run: FlowRun) -> State[Any]:
-    """The state of a run whose worker is gone."""
+    """The state of a run whose worker was killed."""
     if run.state_type is StateType.CANCELLING:
         return cancelled()
-    if run.state_type is StateType.RUNNING and is_resumed(run):
-        return handed_back("its worker ended while it was running")
     if run.state_type is StateType.RUNNING:
-        return Crashed(message="Its worker ended while it was running.")
-    if is_cycle(run):
-        return superseded("its worker ended before it began")
-    return handed_back("its worker ended before it began")
+        if is_resumed(run):
+            return requeued("its worker stopped while it was running")
+        return Crashed(message="Its worker stopped while it was running.")
+    why = "its worker stopped before it started"
+    return superseded(why) if is_cycle(run) else requeued(why)
 
 
 def is_outage(error: Exception) -> bool:
-    """Whether the server is away or in trouble, rather than refusing what we ask."""
+    """Whether the server is unavailable, rather than refusing the request."""
     return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code >= 500
 
 
@@ -103,29 +102,29 @@ def in_states(*kinds: StateType) -> FlowRunFilter:
     return FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(kinds))))
 
 
-class OwedStates:
-    """States that runs are to get as soon as the server takes them."""
+class PendingStates:
+    """State updates to send to the server when it can be reached."""
 
     def __init__(self) -> None:
-        self._owed: dict[UUID, State[Any]] = {}
+        self._states: dict[UUID, State[Any]] = {}
 
     def __setitem__(self, run_id: UUID, state: State[Any]) -> None:
-        self._owed[run_id] = state
+        self._states[run_id] = state
 
-    async def pay(self, client: PrefectClient, kinds: Sequence[StateType] = UNFINISHED) -> None:
-        """Give the states to those runs that are still in one of these kinds of states."""
+    async def flush(self, client: PrefectClient, kinds: Sequence[StateType] = UNFINISHED) -> None:
+        """Send the updates for the runs that are still in one of these kinds of states."""
         at_once = asyncio.Semaphore(_AT_ONCE)
 
-        async def give(run_id: UUID, state: State[Any]) -> None:
+        async def send(run_id: UUID) -> None:
             async with at_once:
                 with suppress(ObjectNotFound):
-                    await client.set_flow_run_state(run_id, state, force=True)
+                    await client.set_flow_run_state(run_id, batch[run_id], force=True)
 
-        while self._owed:
-            owed = dict(islice(self._owed.items(), _BATCH))
+        while self._states:
+            batch = dict(islice(self._states.items(), _BATCH))
             wanted = in_states(*kinds)
-            wanted.id = FlowRunFilterId(any_=list(owed))
+            wanted.id = FlowRunFilterId(any_=list(batch))
             runs = await client.read_flow_runs(flow_run_filter=wanted)
-            await asyncio.gather(*(give(run.id, owed[run.id]) for run in runs))
-            for run_id in owed:
-                del self._owed[run_id]
+            await asyncio.gather(*(send(run.id) for run in runs))
+            for run_id in batch:
+                del self._states[run_id]

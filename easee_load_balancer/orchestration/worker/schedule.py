@@ -1,4 +1,4 @@
-"""When a deployment's cycles are due, as far as that can be known without asking the server."""
+"""When a deployment's cycles are due, computed without asking the server."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from prefect.client.schemas.schedules import IntervalSchedule
 
 
 def utc(at: datetime) -> datetime:
-    """A plain UTC datetime of one from the Prefect client, whose types are subclasses."""
+    """A plain UTC datetime; the Prefect client returns subclasses."""
     return datetime.fromtimestamp(at.timestamp(), UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
-    """An interval schedule: due at `anchor` and each `interval` before and after it."""
+class Interval:
+    """Due at `anchor` and at every `length` before and after it."""
 
-    interval: timedelta
+    length: timedelta
     anchor: datetime
 
     def latest(self, now: datetime) -> datetime:
         """The last due time that is not after `now`."""
-        return self.anchor + (now - self.anchor) // self.interval * self.interval
+        return self.anchor + (now - self.anchor) // self.length * self.length
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A deployment whose runs are cycles: of those that are due, only the newest counts."""
+class CycleSchedule:
+    """A deployment of control cycles, with its active interval schedules."""
 
     deployment_id: UUID
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    schedules: tuple[Every, ...] = ()
+    intervals: tuple[Interval, ...] = ()
 
     @classmethod
-    def of(cls, deployment: DeploymentResponse) -> Plan:
-        """The plan of a deployment as the server knows it; paused schedules are left out."""
-        schedules = tuple(
-            Every(one.schedule.interval, utc(one.schedule.anchor_date))
+    def of(cls, deployment: DeploymentResponse) -> CycleSchedule:
+        """The schedule of a deployment on the server, without paused intervals."""
+        intervals = tuple(
+            Interval(one.schedule.interval, utc(one.schedule.anchor_date))
             for one in deployment.schedules
             if one.active and not deployment.paused and isinstance(one.schedule, IntervalSchedule)
         )
-        return cls(deployment.id, deployment.parameters, schedules)
+        return cls(deployment.id, deployment.parameters, intervals)
 
     def latest_due(self, now: datetime) -> datetime | None:
-        """When the newest cycle became due; None without an active interval schedule."""
-        return max((one.latest(now) for one in self.schedules), default=None)
+        """When the newest cycle became due; None without an active interval."""
+        return max((one.latest(now) for one in self.intervals), default=None)
 
     def next_due(self, now: datetime) -> datetime | None:
-        """When the next cycle will be due; None without an active interval schedule."""
-        return min((one.latest(now) + one.interval for one in self.schedules), default=None)
+        """When the next cycle will be due; None without an active interval."""
+        return min((one.latest(now) + one.length for one in self.intervals), default=None)

@@ -22,10 +22,13 @@ AUTH = "owner:long and secret"
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
-    """A Prefect server of the tests' own, which asks for a password."""
+    """A Prefect server with a password."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_SERVER_API_AUTH_STRING", AUTH)
         patch.setenv("PREFECT_API_AUTH_STRING", AUTH)
+        for service in ("FOREMAN", "LATE_RUNS", "TASK_RUN_RECORDER", "TRIGGERS"):
+            # unused, and they contend for the server's SQLite database
+            patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
         stack = PrefectStack(tmp_path_factory.mktemp("prefect"), PROJECT)
     with stack:
         yield stack
@@ -35,7 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
 async def client(
     stack: PrefectStack, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[PrefectClient]:
-    """A client of that server; the worker's settings are those of the server."""
+    """A client of that server; workers use the same settings."""
     monkeypatch.setenv("EASEE_BALANCER_DATA_FOLDER", str(stack.data_folder))
     settings = {
         PREFECT_API_URL: stack.api_url,

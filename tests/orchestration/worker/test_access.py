@@ -1,8 +1,7 @@
-"""Who can reach the server: this machine alone, with the password, and no page of another site."""
+"""Access to the Prefect server: only from this machine, with the password, not by other sites."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import resource
 from pathlib import Path
@@ -14,14 +13,15 @@ from websockets import ConnectionClosedError, Subprotocol, connect
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from tests.orchestration.worker.conftest import AUTH
+from tests.support.waiting import until
 from tests.support.worker import working
 
 LOGIN = httpx.BasicAuth(*AUTH.split(":"))
-QUESTIONS = ("block_documents", "flow_runs", "logs", "artifacts", "deployments", "variables")
+RESOURCES = ("block_documents", "flow_runs", "logs", "artifacts", "deployments", "variables")
 
 
 def listening_on(port: int) -> set[str]:
-    """Addresses on which somebody listens on that port, as in /proc/net/tcp."""
+    """Addresses with a listener on that port, as in /proc/net/tcp."""
     lines = [
         line.split()
         for table in ("tcp", "tcp6")
@@ -32,13 +32,13 @@ def listening_on(port: int) -> set[str]:
 
 
 @pytest.mark.usefixtures("client")
-def test_the_server_listens_on_loopback_alone(stack: PrefectStack) -> None:
+def test_the_server_listens_only_on_loopback(stack: PrefectStack) -> None:
     assert listening_on(stack.port) == {"0100007F"}
 
 
 @pytest.mark.usefixtures("client")
-@pytest.mark.parametrize("what", QUESTIONS)
-def test_without_the_password_nothing_is_told(what: str, stack: PrefectStack) -> None:
+@pytest.mark.parametrize("what", RESOURCES)
+def test_requests_need_the_password(what: str, stack: PrefectStack) -> None:
     url = f"{stack.api_url}/{what}/filter"
     assert httpx.post(url, json={}).status_code == 401
     assert httpx.post(url, json={}, auth=("owner", "guess")).status_code == 401
@@ -46,7 +46,7 @@ def test_without_the_password_nothing_is_told(what: str, stack: PrefectStack) ->
 
 
 @pytest.mark.usefixtures("client")
-def test_a_page_of_another_site_is_told_nothing(stack: PrefectStack) -> None:
+def test_pages_of_other_sites_cannot_read_answers(stack: PrefectStack) -> None:
     url = f"{stack.api_url}/block_documents/filter"
     for origin, allowed in (
         (stack.ui_url, True),
@@ -64,7 +64,7 @@ SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/sched
 
 @pytest.mark.usefixtures("client")
 @pytest.mark.parametrize("what", SOCKETS)
-async def test_web_sockets_want_the_password(what: str, stack: PrefectStack) -> None:
+async def test_web_sockets_need_the_password(what: str, stack: PrefectStack) -> None:
     async def answer(token: str | None) -> str:
         url = f"{stack.api_url.replace('http', 'ws', 1)}/{what}"
         async with connect(url, subprotocols=[Subprotocol("prefect")]) as socket:
@@ -78,7 +78,6 @@ async def test_web_sockets_want_the_password(what: str, stack: PrefectStack) -> 
 
 
 async def test_a_worker_writes_no_core_file(client: PrefectClient) -> None:
-    async with working("nothing to do") as worker, asyncio.timeout(30):
-        while not worker.is_setup:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    async with working("nothing to do") as worker:
+        await until(lambda: worker.is_setup)
         assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0

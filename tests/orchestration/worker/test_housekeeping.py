@@ -1,4 +1,4 @@
-"""What is forgotten and what is kept."""
+"""Which runs housekeeping deletes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prefect.states import Cancelled, Completed, Failed, Scheduled
 from tests.support.worker import deployed
 
 
-async def test_old_cycles_are_forgotten_and_summaries_kept(client: PrefectClient) -> None:
+async def test_deletes_old_cycles_and_keeps_summaries(client: PrefectClient) -> None:
     cycle = await deployed(client, "house", "cycle", diary="")
     other = await deployed(client, "house", "good")
     cases: dict[str, tuple[UUID, int, State[None], bool]] = {
@@ -37,4 +37,4 @@ async def test_old_cycles_are_forgotten_and_summaries_kept(client: PrefectClient
     left = {run.id for run in await client.read_flow_runs()}
     kept = {name for run_id, name in runs.items() if run_id in left}
     assert kept == {name for name, (*_, stays) in cases.items() if stays}
-    assert end.message == "forgot 3 runs"
+    assert end.message == "deleted 3 runs"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def test_prefect_finds_the_worker_by_its_type() -> None:
     assert BaseWorker.get_worker_class_from_type("in-process") is InProcessWorker
 
 
-async def test_states_are_what_a_person_expects(client: PrefectClient) -> None:
+async def test_runs_end_in_the_usual_prefect_states(client: PrefectClient) -> None:
     pool = "states"
     run_of = {
         name: await client.create_flow_run_from_deployment(await deployed(client, pool, name))
@@ -38,15 +37,15 @@ async def test_states_are_what_a_person_expects(client: PrefectClient) -> None:
     assert raised.name == "Failed"
     assert "no such luck" in str(raised.message)
     assert (hung.name, hung.type) == ("TimedOut", StateType.FAILED)
-    assert (cancelled.name, cancelled.message) == ("Cancelled", "Cancelled while it was running.")
+    assert (cancelled.name, cancelled.message) == ("Cancelled", "Cancelled while running.")
     names = [one.name for one in await client.read_flow_run_states(run_of["slow"].id)]
     assert names == ["Scheduled", "Pending", "Running", "Cancelling", "Cancelled"]
 
 
-async def test_a_sync_flow_does_not_delay_another(client: PrefectClient) -> None:
-    pool = "threads"
+async def test_a_sync_flow_does_not_delay_another(client: PrefectClient, tmp_path: Path) -> None:
+    pool, release = "threads", tmp_path / "release"
     blocking = await client.create_flow_run_from_deployment(
-        await deployed(client, pool, "blocks", seconds=3)
+        await deployed(client, pool, "blocks", until_file=str(release))
     )
     good = await deployed(client, pool, "good")
     async with working(pool):
@@ -54,6 +53,7 @@ async def test_a_sync_flow_does_not_delay_another(client: PrefectClient) -> None
         run = await client.create_flow_run_from_deployment(good)
         assert (await ended(client, run)).is_completed()
         assert (await client.read_flow_run(blocking.id)).state_type is StateType.RUNNING
+        release.touch()
         state = await ended(client, blocking)
     assert state.is_completed()
     assert state.message != "flows"
@@ -70,10 +70,8 @@ async def test_only_the_newest_due_cycle_runs(client: PrefectClient, tmp_path: P
         )
         for age in range(1, 31)
     ]
-    began_s = time.monotonic()
     async with working("stale"):
         states = [await ended(client, run) for run in late]
-    assert time.monotonic() - began_s < 15
     assert states[0].is_completed()
     assert {(one.name, one.message) for one in states[1:]} == {
         ("Superseded", "superseded: a newer cycle is due")
@@ -81,7 +79,7 @@ async def test_only_the_newest_due_cycle_runs(client: PrefectClient, tmp_path: P
     assert len(diary.read_text().splitlines()) == 1
 
 
-async def test_what_a_killed_worker_left_gets_a_final_state(client: PrefectClient) -> None:
+async def test_runs_of_a_killed_worker_get_a_final_state(client: PrefectClient) -> None:
     pool = "orphans"
     good = await deployed(client, pool, "good")
     run = await client.create_flow_run_from_deployment(good)
@@ -89,30 +87,30 @@ async def test_what_a_killed_worker_left_gets_a_final_state(client: PrefectClien
     async with working(pool):
         state = await ended(client, run)
     assert state.is_crashed()
-    assert state.message == "Its worker ended while it was running."
+    assert state.message == "Its worker stopped while it was running."
 
 
 class Impatient(InProcessWorker):
-    """Lets runs finish for a moment only."""
+    """Gives runs little time to finish."""
 
     type = "impatient"
     finish_s = 0.2
 
 
-async def test_what_is_not_finished_at_the_end_is_handed_back(client: PrefectClient) -> None:
-    pool = "handed-back"
+async def test_unfinished_runs_are_requeued_when_the_worker_stops(client: PrefectClient) -> None:
+    pool = "requeued"
     run = await client.create_flow_run_from_deployment(await deployed(client, pool, "slow"))
     later = await client.create_flow_run_from_deployment(
         await deployed(client, pool, "good"),
-        state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=5)),
+        state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=1)),
     )
-    async with working(pool, Impatient):
+    async with working(pool, Impatient, prefetch_seconds=7200):
         await under_way(client, run)
     for one in (run, later):
         assert (await client.read_flow_run(one.id)).state_type is StateType.SCHEDULED
 
 
-async def test_two_workers_do_no_run_twice(client: PrefectClient, tmp_path: Path) -> None:
+async def test_two_workers_never_run_the_same_run(client: PrefectClient, tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     diary.touch()
     deployment = await deployed(client, "two", "cycle", diary=str(diary))
