@@ -21,10 +21,10 @@ FOLDER = Path("deployments/automations")
 
 
 async def create_automations(folder: Path, block: str) -> list[str]:
-    """Create the automations of `folder`, or renew those with the same names; their names.
+    """Create or replace the automations of `folder`; their names.
 
     `block` is type and name of a saved notification block, for example `slack-webhook/family`.
-    Raises ConfigurationError when there is no such block or no automation.
+    Raises ConfigurationError if there is no such block or no automation.
     """
     described = _described(folder)
     if not described:
@@ -69,15 +69,15 @@ def notify(
             help="A notification block saved in Prefect, such as slack-webhook/family.",
         ),
     ],
-    folder: Annotated[Path, typer.Option(help="Where the automations are.")] = FOLDER,
+    folder: Annotated[Path, typer.Option(help="Folder with the automations.")] = FOLDER,
 ) -> None:
-    """Be told when balancing fails, when it works again, and each day's headline."""
+    """Send a notification when balancing fails and when it works again, and a daily headline."""
     try:
         names = asyncio.run(create_automations(folder, block))
     except ConfigurationError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"Sent through {block} from now on: {', '.join(names)}.")
+    typer.echo(f"These are now sent through {block}: {', '.join(names)}.")
 
 
 if __name__ == "__main__":

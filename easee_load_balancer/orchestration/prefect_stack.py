@@ -23,7 +23,7 @@ _SERVER_START_S = 120.0
 
 
 def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
-    """Run a `prefect` command to its end. Raises StartError with what it said if it fails."""
+    """Run a `prefect` command. Raises StartError with its output if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "prefect", *arguments],
         env=dict(env),
@@ -41,9 +41,9 @@ def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
 def deploy(
     project: Path, env: Mapping[str, str], pool: str = "home", pool_type: PoolType = "in-process"
 ) -> None:
-    """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands.
+    """Create the pool, register the blocks, and deploy prefect.yaml.
 
-    `env` names the server. Raises StartError when a step fails.
+    `env` names the server. Raises StartError if a step fails.
     """
     for arguments in (
         ("block", "register", "--module", "easee_load_balancer.orchestration.blocks"),
@@ -56,7 +56,7 @@ def deploy(
 class PrefectStack:
     """A Prefect server with this project's deployments and a worker, in a folder of its own.
 
-    Use as a context manager; everything ends when it is left.
+    Use as a context manager; leaving it ends everything.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PrefectStack:
             "PREFECT_CLI_PROMPT": "false",
             "EASEE_BALANCER_DATA_FOLDER": str(self.data_folder),
             "PYTHONUNBUFFERED": "1",
-            "MALLOC_ARENA_MAX": "2",  # else each thread that comes and goes leaves memory behind
+            "MALLOC_ARENA_MAX": "2",  # else short-lived threads leave memory allocated
         }
         self._exit = ExitStack()
 
@@ -102,7 +102,7 @@ class PrefectStack:
         trace: TracebackType | None,
     ) -> None:
         if self.worker is not None:
-            self.worker.end()  # first: it hands back what it runs to the server
+            self.worker.end()  # first, as it requeues its runs on the server
         self._exit.close()
 
     def start(self, name: str, *command: str) -> Child:
@@ -113,7 +113,7 @@ class PrefectStack:
         return child
 
     def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
-        """Create the pool and the blocks' forms, and deploy prefect.yaml as it stands."""
+        """Create the pool, register the blocks, and deploy prefect.yaml."""
         deploy(self.project, self.env, pool, pool_type)
 
     def start_worker(self, pool: str = "home", pool_type: PoolType = "in-process") -> Child:
@@ -138,4 +138,4 @@ class PrefectStack:
             except httpx.TransportError:
                 pass
             time.sleep(0.2)
-        raise StartError(f"the Prefect server did not start; see {server.log}")
+        raise StartError(f"The Prefect server did not start; see {server.log}.")

@@ -21,7 +21,7 @@ class StartError(BalancerError):
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody uses at the moment."""
+    """A TCP port on loopback that is free at the moment."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         port: int = listener.getsockname()[1]
@@ -29,13 +29,13 @@ def free_port() -> int:
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that whatever was started is ended."""
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that all children are ended."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
 class Child:
-    """A process in a session of its own, its output in a log file; ended together with its own."""
+    """A process in its own session, with its output in a log file; ends with its children."""
 
     def __init__(
         self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path
@@ -64,13 +64,13 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise StartError when it is not running any more."""
+        """Raise StartError if it is no longer running."""
         if not self.running:
             code = self._process.returncode
-            raise StartError(f"{self.name} ended with code {code}; see {self.log}")
+            raise StartError(f"The {self.name} ended with code {code}; see {self.log}.")
 
     def end(self) -> None:
-        """Ask it to end; kill what is left of its session after a while."""
+        """Terminate it, then kill what is left of its session."""
         if self.running:
             self._process.terminate()
             try:

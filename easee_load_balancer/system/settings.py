@@ -1,4 +1,4 @@
-"""Where the product keeps its data: environment variables, with defaults for a home server."""
+"""Settings from environment variables, with defaults for a home server."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class Settings(BaseSettings):
 
     @property
     def folder(self) -> Path:
-        """The data folder, made for its owner alone.
+        """The data folder, created for its owner only.
 
-        Raises ConfigurationError where it cannot be made.
+        Raises ConfigurationError if it cannot be created.
         """
         folder = self.data_folder.expanduser().resolve()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise ConfigurationError(
-                f"The data folder {folder} cannot be made ({error.strerror}): set "
-                "EASEE_BALANCER_DATA_FOLDER to one that can."
+                f"Cannot create the data folder {folder} ({error.strerror}): set "
+                "EASEE_BALANCER_DATA_FOLDER to a writable folder."
             ) from error
         return folder
 
     @property
     def database_url(self) -> str:
-        """Where the history is; SQLite in the data folder unless set otherwise."""
+        """SQLAlchemy URL of the history; by default SQLite in the data folder."""
         if self.history_url is not None:
             return self.history_url.get_secret_value()
         return f"sqlite:///{self.folder / 'history.db'}"

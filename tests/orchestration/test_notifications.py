@@ -25,6 +25,7 @@ from easee_load_balancer.orchestration.notifications import FOLDER, create_autom
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.system.processes import HOST, free_port
 from tests.support.paths import PROJECT
+from tests.support.waiting import LONGEST_S
 
 SHORTEST_S = 10
 """Prefect accepts no shorter time for the absence of something."""
@@ -47,7 +48,7 @@ class Webhook:
     def subjects(self) -> list[str]:
         return [one["subject"] for one in self.told]
 
-    async def hears(self, subject: str, timeout_s: float = 30) -> dict[str, Any]:
+    async def hears(self, subject: str, timeout_s: float = LONGEST_S) -> dict[str, Any]:
         """Wait for a message."""
         async with asyncio.timeout(timeout_s), self._news:
             await self._news.wait_for(lambda: subject in self.subjects())
@@ -104,11 +105,11 @@ async def ends(one: Any, state: State[None], *tags: str) -> None:
         await client.set_flow_run_state(run.id, state, force=True)
 
 
-async def test_failure_and_recovery_are_told_once(automations: Path, webhook: Webhook) -> None:
+async def test_failure_and_recovery_are_sent_once(automations: Path, webhook: Webhook) -> None:
     await ends(a_cycle, Completed(message="9 A x 3"))
     failing = asyncio.create_task(_fail_for_long())
     told = await webhook.hears("Balancing fails")
-    assert "No cycle has gone well since 20" in told["body"]
+    assert "No cycle has completed since 20" in told["body"]
     # it goes on failing for longer than it takes to be told
     await failing
     await ends(a_cycle, Completed(message="7 A x 3: surplus 5.0 kW"))
@@ -117,9 +118,13 @@ async def test_failure_and_recovery_are_told_once(automations: Path, webhook: We
     await ends(a_cycle, Completed(name="Asleep", message="0 A: no sun"))
     await ends(a_summary, Completed(message="by hand"))
     await ends(a_summary, Completed(message="18.4 of the car's 20.1 kWh"), "auto-scheduled")
-    told = await webhook.hears("Yesterday's sun")
+    told = await webhook.hears("Yesterday's solar charging")
     assert told["body"] == "18.4 of the car's 20.1 kWh"
-    assert webhook.subjects() == ["Balancing fails", "Balancing works again", "Yesterday's sun"]
+    assert webhook.subjects() == [
+        "Balancing fails",
+        "Balancing works again",
+        "Yesterday's solar charging",
+    ]
 
 
 async def _fail_for_long() -> None:
@@ -128,18 +133,18 @@ async def _fail_for_long() -> None:
         await asyncio.sleep(1)
 
 
-async def test_creating_them_again_does_not_double_them(automations: Path) -> None:
+async def test_creating_automations_again_replaces_them(automations: Path) -> None:
     await create_automations(automations, "custom-webhook/phone")
     async with get_client() as client:
         names = [one.name for one in await client.read_automations()]
     assert len(names) == len(set(names)) == 3
 
 
-async def test_an_unknown_block_is_said_plainly(stack: PrefectStack) -> None:
+async def test_an_unknown_block_is_an_error(stack: PrefectStack) -> None:
     with pytest.raises(ConfigurationError, match="no notification block 'slack-webhook/nobody'"):
         await create_automations(PROJECT / FOLDER, "slack-webhook/nobody")
 
 
-async def test_a_folder_without_automations_is_said_plainly(tmp_path: Path) -> None:
+async def test_a_folder_without_automations_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no automations"):
         await create_automations(tmp_path, "slack-webhook/family")
