@@ -16,9 +16,7 @@ from prefect.artifacts import Artifact
 from prefect.deployments.flow_runs import arun_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from easee_load_balancer.commands.demo import save_demo_blocks
 from easee_load_balancer.commands.demo import DEMO_DAY, start_house
-from easee_load_balancer.history.store import History
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.plant.plant import BatterySpec
 from tests.benchmarks.cycle import ended_cycles, reschedule

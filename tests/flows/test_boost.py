@@ -20,7 +20,6 @@ from prefect.states import Cancelling
 
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import BoostRow
-from easee_load_balancer.orchestration.worker.offline import alone
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.system.settings import Settings

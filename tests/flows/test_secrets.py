@@ -29,8 +29,6 @@ from easee_load_balancer.orchestration.blocks import HuaweiInverter, Site
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.system.settings import Settings
 from tests.support.history import cycle
-from tests.support.home import SITE, Home, a_home
-from tests.history.test_store import cycle
 from tests.support.home import Home, a_home
 from tests.support.site import SITE
 

@@ -16,14 +16,6 @@ from prefect.testing.utilities import prefect_test_harness
 
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
-from easee_load_balancer.orchestration.blocks import (
-    ChargingPolicy,
-    EaseeCharger,
-    EaseeCredentials,
-    HuaweiInverter,
-    save_site,
-)
-from easee_load_balancer.history.store import Cycle, open_history
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec

@@ -10,9 +10,6 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.states import Running
 
-from easee_load_balancer.commands.demo import save_demo_blocks
-from easee_load_balancer.history.store import History
-from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.commands.demo import demo_site
 from easee_load_balancer.history.store import History
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
