@@ -52,6 +52,8 @@ class InverterReading:
     """Signed like the power: + = export."""
     grid_voltage_v: PhaseValues = UNKNOWN_PHASES
     meter_phases: Literal[1, 3] | None = None
+    off_grid: bool = False
+    """The grid is gone: a backup box supplies the house from PV and battery."""
     exported_kwh: float | None = None
     imported_kwh: float | None = None
     charged_kwh: float | None = None
@@ -96,6 +98,17 @@ CIRCUIT_CURRENTS_OBSERVED = (
     "circuit_current_l3_a",
 )
 """The same for `circuit_current_a`."""
+
+
+class GridType(IntEnum):
+    """`detectedPowerGridType` of the Easee API (observation 21)."""
+
+    TN_THREE_PHASES = 1
+    TN_TWO_PHASES = 2
+    TN_ONE_PHASE = 3
+    IT_THREE_PHASES = 4
+    """230 V between lines, no neutral: common in Norway."""
+    IT_ONE_PHASE = 5
 
 
 class ChargerMode(IntEnum):
@@ -159,7 +172,7 @@ class ChargerState:
     phase_mode: int | None = None
     """1 one phase, 2 automatic, 3 three phases."""
     grid_type: int | None = None
-    """1 TN3, 2 TN2, 3 TN1, 4 IT3, 5 IT1."""
+    """See `GridType`; other numbers are possible."""
     reason_for_no_current: int | None = None
     """A `ReasonForNoCurrent`, or a number that is not listed there."""
     session_kwh: float | None = None

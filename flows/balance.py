@@ -74,11 +74,14 @@ async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[D
         failures.or_else(
             InverterReading.unknown(run.started_at), read_inverter(setup.inverter, night=night)
         ),
-        failures.or_else(ChargerState.unknown(run.started_at), read_charger(setup.charger)),
+        failures.or_else(
+            ChargerState.unknown(run.started_at),
+            read_charger(setup.charger, closely=state.watch_closely),
+        ),
     )
     now = datetime.now(UTC)
     boost = await _boost(past, now, charger, failures)
-    inputs = CycleInputs(now, inverter, charger, setup.policy, boost=boost)
+    inputs = CycleInputs(now, inverter, charger, setup.policy, setup.tariff, boost)
     decision = compute_setpoint(inputs, state)
     if decision.push and decision.setpoint is not None:
         record.write(ControllerState.pending_record(decision.setpoint, now))
@@ -102,7 +105,8 @@ async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[D
     record.write("")
     if failures:
         return await failed(str(failures))
-    return await completed(decision.reason, decision, name="Asleep" if inverter.asleep else None)
+    name = "Attention" if decision.attention else "Asleep" if inverter.asleep else None
+    return await completed(decision.reason, decision, name=name)
 
 
 def _state_before(past: StoredState, now: datetime, *, lost: bool) -> ControllerState:

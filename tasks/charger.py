@@ -15,10 +15,10 @@ from tasks.step import step
     task_run_name="read charger",
     timeout_seconds=15,
 )
-async def read_charger(charger: EaseeCharger) -> ChargerState:
+async def read_charger(charger: EaseeCharger, *, closely: bool = False) -> ChargerState:
     """The charger's state, from at most one call to the Easee cloud."""
     cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
-    return await cloud.recent_state(charger)
+    return await cloud.recent_state(charger, closely=closely)
 
 
 @step(

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from easee_load_balancer.backtest.replay import HouseModel
-from easee_load_balancer.control.power_estimate import CAR_UNDERDRAW_A, DRAWING_W, NOMINAL_VOLTAGE_V
+from easee_load_balancer.control.car_model import CAR_UNDERDRAW_A
+from easee_load_balancer.control.power_estimate import DRAWING_W, NOMINAL_VOLTAGE_V
 from easee_load_balancer.energy.resampling import Floats, seconds
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.plant import BatterySpec

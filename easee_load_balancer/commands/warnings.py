@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from easee_load_balancer.control.limits import ONE_PHASE_GRIDS
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.easee.observations import Controls
 from easee_load_balancer.devices.huawei.identity import Identity
-from easee_load_balancer.measurements import ChargerState
+from easee_load_balancer.measurements import ChargerState, GridType
 
+_ONE_PHASE_GRIDS = (None, GridType.TN_ONE_PHASE, GridType.IT_ONE_PHASE)
 _TTL_MIN = int(TIME_TO_LIVE.total_seconds() / 60)
 _SCHEDULED = 54
 """Reason for no current: the charger's own schedule."""
@@ -69,7 +69,7 @@ def of_charger(charger: FoundCharger, state: ChargerState, controls: Controls) -
 
 def of_phases(state: ChargerState, meter_phases: int | None) -> list[str]:
     """About a meter that does not see all phases of the charger."""
-    if meter_phases == 1 and state.grid_type not in (None, *ONE_PHASE_GRIDS):
+    if meter_phases == 1 and state.grid_type not in _ONE_PHASE_GRIDS:
         return [
             "The grid meter measures one phase, but the charger uses three. The main fuse is "
             "protected on that phase only, and export on the others is not seen."

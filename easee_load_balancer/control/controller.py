@@ -6,17 +6,32 @@ cases.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from easee_load_balancer.control import rules
+from easee_load_balancer.control import rules, starts
+from easee_load_balancer.control.behaviour import confirmed_mismatch, resend_after
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, Proposal, assess
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.feedback import unconfirmed_current
-from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.control.state import ControllerState, Mismatch
 from easee_load_balancer.control.state_update import update_state
 from easee_load_balancer.measurements import Setpoint
 
+RULES: tuple[Callable[[Assessment, Proposal], Proposal], ...] = (
+    rules.choose_phases,
+    rules.choose_current,
+    rules.force_phases_once,
+    starts.wake_car,
+    starts.prepare_for_next_car,
+    rules.hold_against_flapping,
+    rules.calm_hunting,
+    rules.respect_limits,
+    rules.protect_main_fuse,
+    rules.name_other_controller,
+)
+"""In the order in which they are asked: the last one wins."""
 RENEW_AFTER = timedelta(minutes=25)
 """A setpoint is sent again after this long, before its time to live ends."""
 
@@ -38,42 +53,55 @@ def _decide(inputs: CycleInputs, state: ControllerState) -> Decision:
     case = assess(inputs, state)
     if why := rules.no_action_reason(case):
         return Decision(None, push=False, reason=why, state=state)
-    if proposal := rules.step_down_when_blind(case):
+    if proposal := rules.pause_off_grid(case) or rules.step_down_when_blind(case):
         return _step_down(case, proposal)
     proposal = Proposal(case.active.phases, case.active.current_a)
-    for rule in rules.RULES:
+    for rule in RULES:
         proposal = rule(case, proposal)
     setpoint = Setpoint(proposal.current_a, proposal.phases)
-    shown_a = unconfirmed_current(inputs.now, inputs.charger, state)
+    ignored = _ignored_command(case) if setpoint == state.setpoint else ""
     why = f"{proposal.why}; " if proposal.why else ""
-    if shown_a is not None and setpoint == state.setpoint:
-        why += f"charger reports {shown_a:.0f} A; resending"
-    else:
-        why += case.equation
+    mismatch = confirmed_mismatch(inputs.now, state)
     return Decision(
         setpoint,
-        push=_needs_push(case, setpoint, shown_a),
-        reason=f"{setpoint}: {why}",
+        push=_needs_push(case, setpoint, ignored),
+        reason=f"{setpoint}: {why}{ignored or case.equation}",
         state=state,
         surplus_w=case.surplus.middle_w if case.surplus else None,
+        attention=mismatch.value if mismatch else None,
     )
 
 
 def _step_down(case: Assessment, proposal: Proposal) -> Decision:
     setpoint = Setpoint(proposal.current_a, proposal.phases)
     waits = rules.waits_for_values(case, proposal)
-    shown_a = unconfirmed_current(case.inputs.now, case.inputs.charger, case.state)
+    lasting = case.since(case.state.unknown_since) >= rules.UNKNOWN_STOP
     return Decision(
         None if case.state.setpoint is None and waits else setpoint,
-        push=not waits and _needs_push(case, setpoint, shown_a),
+        push=not waits and _needs_push(case, setpoint, _ignored_command(case)),
         reason=f"{setpoint}: {proposal.why}",
         state=case.state,
+        attention=proposal.why if lasting else None,
     )
 
 
-def _needs_push(case: Assessment, setpoint: Setpoint, unconfirmed_a: float | None) -> bool:
+def _ignored_command(case: Assessment) -> str:
+    """How the charger does not follow the active setpoint, where it has to be sent again."""
+    inputs, state = case.inputs, case.state
+    shown_a = unconfirmed_current(inputs.now, inputs.charger, state)
+    if shown_a is not None:
+        return f"charger reports {shown_a:.0f} A; resending"
+    mismatch = confirmed_mismatch(inputs.now, state)
+    if mismatch in (Mismatch.IGNORED_PAUSE, Mismatch.TOO_MUCH):
+        return f"{mismatch}; resending"
+    return ""
+
+
+def _needs_push(case: Assessment, setpoint: Setpoint, ignored: str) -> bool:
     state, active = case.state, case.state.setpoint
-    if active is None or state.is_pending or case.since(state.pushed_at) >= RENEW_AFTER:
+    age = case.since(state.pushed_at)
+    if active is None or state.is_pending or age >= RENEW_AFTER:
         return True
-    changed = active != setpoint and (active.current_a or setpoint.current_a)
-    return bool(changed) or unconfirmed_a is not None
+    if active != setpoint and (active.current_a or setpoint.current_a):
+        return True
+    return bool(ignored) and age >= resend_after(state)

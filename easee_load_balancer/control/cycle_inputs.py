@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from easee_load_balancer.control.behaviour import car_is_absent, is_drawing
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.limits import (
     fuse_headroom,
@@ -15,10 +16,9 @@ from easee_load_balancer.control.limits import (
 )
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_estimate import (
+    CarEstimate,
+    CarPowerEstimator,
     PowerRange,
-    car_power,
-    draw_w,
-    offered_w,
     voltage_v,
 )
 from easee_load_balancer.control.state import Choice, ControllerState, Phases
@@ -60,10 +60,12 @@ class Assessment:
     state: ControllerState
     active: Setpoint
     """The active setpoint."""
-    volts: float
+    estimator: CarPowerEstimator
+    imports_a: list[float] | None
+    """Import on each phase of the house; None where one is unknown."""
     possible: tuple[Phases, ...]
     """Numbers of phases that may be used, fewest first."""
-    car: PowerRange
+    car: CarEstimate
     surplus: PowerRange | None
     """What is left for the car after battery reserve and export margin; None = unknown."""
     reserve_w: float
@@ -84,9 +86,14 @@ class Assessment:
         """Time since a moment of the state."""
         return self.state.since(moment, self.inputs.now)
 
-    def draw_w(self, current_a: float, phases: int) -> float:
+    def draw_w(self, current_a: float, phases: Phases) -> float:
         """What this car draws of an offer."""
-        return draw_w(current_a, min(phases, self.state.car_phases or 3), self.volts)
+        return self.estimator.offered(Setpoint(int(current_a), phases)).power_w
+
+    @property
+    def drawing(self) -> bool:
+        """Whether the car draws, as far as the readings can show it."""
+        return self.state.drew and is_drawing(self.inputs.charger)
 
     @property
     def solar_only(self) -> bool:
@@ -113,10 +120,10 @@ class Assessment:
         solar_w = min(power_w, max(0.0, surplus_w))
         return solar_w - self.grid_weight * (power_w - solar_w)
 
-    def best_current_a(self, phases: int, surplus_w: float) -> int:
+    def best_current_a(self, phases: Phases, surplus_w: float) -> int:
         """The current that is worth most, at least the minimum current."""
         lowest_a = self.inputs.policy.min_current_a
-        step_w = self.draw_w(lowest_a + 1, phases) - self.draw_w(lowest_a, phases)
+        step_w = self.estimator.watts_per_ampere(phases)
         weight = self.grid_weight
         solar_share = 1.0 if self.solar_only else weight / (1 + weight)
         steps = (surplus_w - self.draw_w(lowest_a, phases)) / step_w + 1 - solar_share
@@ -132,9 +139,9 @@ class Assessment:
     def switching_threshold_wh(self, choice: Choice) -> float:
         """Benefit that has to accumulate before another choice is taken."""
         policy = self.inputs.policy
+        if choice == 0:  # the loss without any surplus, so that the pause comes no sooner
+            return policy.stop_threshold_s * -self.best_worth_w(self.choice, 0.0) / 3600
         lowest_w = self.draw_w(policy.min_current_a, self.possible[0])
-        if choice == 0:
-            return policy.stop_threshold_s * lowest_w * min(1.0, self.grid_weight) / 3600
         if self.choice == 0:
             return policy.start_threshold_s * lowest_w / 3600
         return PHASE_CHANGE.total_seconds() * self.draw_w(policy.min_current_a, 3) / 3600
@@ -144,24 +151,16 @@ class Assessment:
         inputs = self.inputs
         return lowest_limit(inputs.charger, inputs.policy, self.state.external_limit_a, phases)
 
-    @property
-    def phase_imports_a(self) -> list[float] | None:
-        """Import on each phase of the house; None where one is unknown."""
-        return phase_imports_a(self.inputs.inverter, self.volts)
-
-    def fuse_headroom(self, *, raising: bool) -> tuple[int, str]:
-        """Current in A that the main fuse leaves to the car, and the numbers.
+    def fuse_headroom(self, phases: Phases, *, raising: bool) -> tuple[int, str]:
+        """Current in A that the main fuse leaves to the car on so many phases, and the numbers.
 
         A raise counts on the least that the car may be drawing. A pending command is assumed
         applied or not, whichever is safer.
         """
-        state = self.state
-        car_w = self.car.low_w if raising else self.car.high_w
-        if state.is_pending and state.pending is not None:
-            car_w = min(car_w, offered_w(state.pending, state, self.volts))
-        phases = min(self.active.phases, state.car_phases or 3)
-        car_a = car_w / (phases * self.volts)
-        return fuse_headroom(self.inputs.policy, self.phase_imports_a, car_a)
+        car_a = (self.car.low_a,) * 3 if raising else self.car.metered_a
+        house_phases = len(self.imports_a or ()) or 3
+        lines = self.state.car.house_lines(phases, self.state.wiring, house_phases)
+        return fuse_headroom(self.inputs.policy, self.imports_a, car_a, lines)
 
     @property
     def equation(self) -> str:
@@ -171,7 +170,7 @@ class Assessment:
             return "no sun, inverter asleep"
         if surplus is None:
             return "surplus unknown"
-        parts = f"car {self.car} + export {_kw(inverter.grid_export_w)}"
+        parts = f"car {self.car.power} + export {_kw(inverter.grid_export_w)}"
         if inverter.has_battery:
             parts += f" + battery {_kw(inverter.battery_charge_w)}"
         if self.reserve_w:
@@ -186,17 +185,23 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
     """What this cycle's inputs mean in this state."""
     inverter, charger, policy = inputs.inverter, inputs.charger, inputs.policy
     volts = voltage_v(inverter, charger)
+    imports_a = phase_imports_a(inverter, volts, charger.grid_type)
+    estimator = CarPowerEstimator(inputs.now, charger, state, volts, imports_a)
     reserve_w = battery_reserve_w(inverter, policy, state)
-    car = car_power(inputs.now, charger, state, volts)
+    car = CarEstimate(PowerRange(0.0, 0.0), 0.0, (0.0, 0.0, 0.0))
+    if not car_is_absent(charger):
+        car = estimator.estimate()
     surplus = None
     if inverter.asleep:
         surplus = PowerRange(0.0, 0.0)
     elif inverter.grid_export_w is not None and inverter.battery_charge_w is not None:
         rest_w = inverter.grid_export_w + inverter.battery_charge_w
-        surplus = car + (rest_w - reserve_w - (policy.export_margin_w or 0))
-    possible = possible_phases(charger, policy)
+        surplus = car.power + (rest_w - reserve_w - (policy.export_margin_w or 0))
+    possible = possible_phases(charger, policy, state)
     active = state.setpoint or Setpoint(0, possible[-1])
-    case = Assessment(inputs, state, active, volts, possible, car, surplus, reserve_w)
+    case = Assessment(
+        inputs, state, active, estimator, imports_a, possible, car, surplus, reserve_w
+    )
     usable = [phases for phases in possible if case.limit(phases)[0] >= policy.min_current_a]
     return replace(case, possible=tuple(usable) or possible)
 

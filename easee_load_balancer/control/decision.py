@@ -21,6 +21,8 @@ class Decision:
     state: ControllerState
     """For the next cycle, if nothing is pushed."""
     surplus_w: float | None = None
+    attention: str | None = None
+    """What the owner should look at: the charger or a meter does not do what it should."""
 
     def pushed(self, now: datetime) -> Decision:
         """This decision once the charger has accepted its setpoint."""

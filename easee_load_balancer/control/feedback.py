@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from easee_load_balancer.control.power_estimate import CAR_STARTS, CLOUD_SETTLES
-from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState, Phases, after_push
+from easee_load_balancer.control.power_estimate import CLOUD_SETTLES
+from easee_load_balancer.control.state import (
+    CAR_STARTS,
+    TIME_TO_LIVE,
+    ControllerState,
+    Phases,
+    after_push,
+)
 from easee_load_balancer.measurements import (
     CIRCUIT_CURRENTS_OBSERVED,
     MIN_CURRENT_A,
     ChargerMode,
     ChargerState,
+    ReasonForNoCurrent,
     Setpoint,
 )
 
@@ -22,7 +30,11 @@ _SHOWN = timedelta(seconds=25)
 """From a command until the cloud shows that the charger has applied it."""
 _LATE = timedelta(minutes=10)
 """A pending command is not applied any more after this long."""
-_CONTROLLERS = {28: "the Equalizer", 29: "load balancing of the circuit", 76: "a schedule"}
+_CONTROLLERS: Mapping[int, str] = {
+    ReasonForNoCurrent.LIMITED_BY_EQUALIZER: "the Equalizer",
+    ReasonForNoCurrent.LIMITED_BY_LOAD_BALANCING: "load balancing of the circuit",
+    ReasonForNoCurrent.LIMITED_BY_SCHEDULE: "a schedule",
+}
 """Reasons for less current that name another controller."""
 
 
@@ -85,7 +97,7 @@ def unconfirmed_current(
 
 def other_controller(charger: ChargerState, current_a: int) -> str:
     """Which other controller gives the car less than this, and how much; empty if none does."""
-    who = _CONTROLLERS.get(charger.reason_for_no_current or 0)
+    who = _CONTROLLERS.get(charger.reason_for_no_current or ReasonForNoCurrent.NONE)
     given_a = charger.output_current_a
     if who is None or given_a is None or given_a >= current_a:
         return ""
@@ -108,6 +120,7 @@ def _holding(shown: _Amperes, seen_at: datetime, state: ControllerState) -> Cont
             "before_a": before.current_a,
             "before_phases": before.phases,
             "changed_at": seen_at,
+            "attempt_at": seen_at,
             "accumulated_step_benefit_wh": 0.0,
         }
     )

@@ -128,6 +128,11 @@ class Policy(BaseModel):
         title="Battery assist hysteresis (%)",
         description="Stop assisting when the state of charge drops this far below the start.",
     )
+    charge_off_grid: bool = Field(
+        default=False,
+        title="Charge without grid",
+        description="Let the car charge from the battery while the grid is gone.",
+    )
     main_fuse_a: int = Field(
         default=25,
         ge=10,

@@ -6,50 +6,71 @@ last one wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from easee_load_balancer.control.behaviour import PHASE_MISMATCHES, confirmed_mismatch
+from easee_load_balancer.control.changes import (
+    HUNTING_PAUSE,
+    MOST_AN_HOUR,
+    hunts_between,
+    in_last_hour,
+    scarcity,
+)
 from easee_load_balancer.control.cycle_inputs import Assessment, Proposal
 from easee_load_balancer.control.feedback import other_controller
-from easee_load_balancer.control.power_estimate import CAR_STARTS, DRAWING_W
-from easee_load_balancer.control.state import Choice
+from easee_load_balancer.control.starts import START_CURRENT_A, is_starting
+from easee_load_balancer.control.state import Choice, Mismatch
 from easee_load_balancer.control.state_update import UNKNOWN_HOLD, missing_values
-from easee_load_balancer.measurements import ChargerMode, Setpoint
+from easee_load_balancer.measurements import ChargerMode, ReasonForNoCurrent, Setpoint
 
 RAISE_AFTER = timedelta(seconds=20)
 """Raises are at least this far apart."""
-START_CURRENT_A = 7
-"""Some firmware waits five minutes when charging starts at 6 A."""
 RAISE_PAYS_WH = 1.0
 """A raise is worth a write to the API once it would have gained this much."""
 COVERED_WH = 5.0
 """A house battery covers a shortfall until it has cost this much."""
+SCARCE_RAISE_WH = 1.0
+SCARCE_LOWERING_WH = 0.5
+"""What a change has to gain in addition, times how scarce changes are."""
+DISCHARGING_W = 500.0
 UNKNOWN_STOP = timedelta(minutes=5)
 """With a value missing this long, solar charging pauses."""
-DISABLED, SCHEDULED = 53, 54
+FORCED_PAUSE = timedelta(seconds=45)
+"""A pause this long makes the charger choose its phases again."""
+_WAITING: Mapping[int, str] = {
+    ReasonForNoCurrent.DISABLED: "charger is disabled in the Easee app",
+    ReasonForNoCurrent.SCHEDULE: "charger waits for its own schedule",
+}
 
 
 def no_action_reason(case: Assessment) -> str | None:
-    """Why there is nothing to do: disabled, unplugged, or user action needed."""
+    """Why there is nothing to do: disabled, or user action needed."""
     charger = case.inputs.charger
     if case.inputs.policy.mode == "off":
         return "off: the charger is left alone"
     if not charger.online:
         return None
-    by_mode = {
-        ChargerMode.DISCONNECTED: "no car connected",
-        ChargerMode.AWAITING_AUTHENTICATION: "charger waits to be unlocked: Easee app or tag",
-        ChargerMode.DEAUTHENTICATING: "charger waits to be unlocked: Easee app or tag",
-        ChargerMode.ERROR: "charger reports an error: see the Easee app",
-    }
-    why = by_mode.get(charger.mode or ChargerMode.OFFLINE)
-    if why is None and charger.mode is not ChargerMode.CHARGING:
-        why = {
-            DISABLED: "charger is disabled in the Easee app",
-            SCHEDULED: "charger waits for its own schedule",
-        }.get(charger.reason_for_no_current or 0)
-    return why
+    if charger.mode is ChargerMode.ERROR:
+        return "charger reports an error: see the Easee app"
+    if charger.mode is ChargerMode.CHARGING:
+        return None
+    return _WAITING.get(charger.reason_for_no_current or ReasonForNoCurrent.NONE)
+
+
+def pause_off_grid(case: Assessment) -> Proposal | None:
+    """Off the grid the house needs its battery: the car pauses in every mode."""
+    if case.inputs.policy.charge_off_grid:
+        return None
+    inverter, phases = case.inputs.inverter, case.state.phases
+    if inverter.off_grid:
+        return Proposal(phases, 0, "the grid is gone: the battery is left to the house")
+    discharging = (inverter.battery_charge_w or 0.0) < -DISCHARGING_W
+    blind = case.state.unknown_since is not None and inverter.grid_export_w is None
+    if blind and discharging and case.since(case.state.unknown_since) >= UNKNOWN_HOLD:
+        return Proposal(phases, 0, "meter silent and battery discharging: is the grid gone?")
+    return None
 
 
 def step_down_when_blind(case: Assessment) -> Proposal | None:
@@ -69,9 +90,9 @@ def step_down_when_blind(case: Assessment) -> Proposal | None:
         current_a = min(current_a, policy.min_current_a)
     if age >= UNKNOWN_STOP and policy.mode == "solar":
         current_a = 0
-    if age >= UNKNOWN_HOLD or case.phase_imports_a is not None:
-        fuse_a, _ = case.fuse_headroom(raising=False)
-        current_a = _at_most(min(case.limit(state.phases)[0], fuse_a), current_a, case)
+    if age >= UNKNOWN_HOLD or case.imports_a is not None:
+        fuse_a, _ = case.fuse_headroom(state.phases, raising=False)
+        current_a = at_most(min(case.limit(state.phases)[0], fuse_a), current_a, case)
     missing = ", ".join(missing_values(case.inputs))
     return Proposal(state.phases, current_a, f"unknown for {age.total_seconds():.0f} s: {missing}")
 
@@ -87,6 +108,8 @@ def choose_phases(case: Assessment, proposal: Proposal) -> Proposal:
     """Pause, one phase or three: an alternative has to gain more than the change costs."""
     if not case.active.current_a:
         return _start(case, proposal)
+    if not case.state.weighed and case.drawing:
+        return _weigh_running_charge(case, proposal)
     if case.inputs.policy.mode == "fast":
         return _most_phases(case, proposal)
     if case.active.phases not in case.possible:
@@ -101,6 +124,20 @@ def choose_phases(case: Assessment, proposal: Proposal) -> Proposal:
         return replace(proposal, current_a=0, why=f"pause, {ripe[best]:.0f} Wh more without")
     phases = "one phase" if best == 1 else "three phases"
     return replace(proposal, phases=best, why=f"{phases}, {ripe[best]:.0f} Wh more with {phases}")
+
+
+def _weigh_running_charge(case: Assessment, proposal: Proposal) -> Proposal:
+    """A charge that the charger began by itself is weighed like a start: no debt, no delay."""
+    mode, surplus = case.inputs.policy.mode, case.surplus
+    if mode == "fast" or surplus is None:
+        return _most_phases(case, proposal)
+    worth_w = {choice: case.best_worth_w(choice, surplus.middle_w) for choice in case.possible}
+    best = max(worth_w, key=lambda phases: worth_w[phases])
+    if mode == "solar" and worth_w[best] < 0:
+        return replace(proposal, current_a=0, why="too little surplus for the charge that began")
+    if best == case.active.phases:
+        return proposal
+    return replace(proposal, phases=best, why="one phase" if best == 1 else "three phases")
 
 
 def _ripe(case: Assessment) -> Mapping[Choice, float]:
@@ -129,10 +166,14 @@ def _most_phases(case: Assessment, proposal: Proposal) -> Proposal:
 
 def _start(case: Assessment, proposal: Proposal) -> Proposal:
     """Start charging once it is wanted, on the phases that have gained most."""
-    policy, ripe = case.inputs.policy, _ripe(case)
-    if policy.mode == "solar" and not ripe:
+    policy, state, ripe = case.inputs.policy, case.state, _ripe(case)
+    if state.forced_at is not None and state.forced_at == state.changed_at:
+        if case.since(state.forced_at) < FORCED_PAUSE:
+            return replace(proposal, why="pausing so that the charger chooses its phases again")
+        return Proposal(case.active.phases, START_CURRENT_A, "start after the pause")
+    if (policy.mode == "solar" and not ripe) or state.mismatch is Mismatch.IGNORED_PAUSE:
         return proposal
-    wait_s = policy.start_interval_s - case.since(case.state.started_at).total_seconds()
+    wait_s = policy.start_interval_s - case.since(state.started_at).total_seconds()
     if wait_s > 0:
         return replace(proposal, why=f"next start in {wait_s:.0f} s")
     if policy.mode == "fast":
@@ -152,37 +193,58 @@ def choose_current(case: Assessment, proposal: Proposal) -> Proposal:
     high_a = case.best_current_a(proposal.phases, surplus.high_w)
     if not active.current_a or proposal.phases != active.phases:
         return replace(proposal, current_a=max(low_a, START_CURRENT_A))
+    if is_starting(case):  # some firmware waits five minutes when a start goes down to 6 A
+        return replace(proposal, current_a=max(active.current_a, low_a), why="the car is starting")
     proposal = replace(proposal, current_a=min(max(active.current_a, low_a), high_a))
     if policy.mode == "solar" and case.best_worth_w(proposal.phases, surplus.high_w) < 0:
         return replace(proposal, why="pause if this lasts")
     return proposal
 
 
-def leave_idle_car(case: Assessment, proposal: Proposal) -> Proposal:
-    """A car that is full or asleep keeps the minimum offer."""
-    state, active, charger = case.state, case.active, case.inputs.charger
-    idle = charger.mode in (ChargerMode.COMPLETED, ChargerMode.READY_TO_CHARGE)
-    drawing = (charger.car_w or 0.0) > DRAWING_W
-    if not idle or drawing or not active.current_a or not proposal.current_a:
+def force_phases_once(case: Assessment, proposal: Proposal) -> Proposal:
+    """Pause once in a session where the charger uses other phases than commanded."""
+    mismatch = confirmed_mismatch(case.inputs.now, case.state)
+    if mismatch not in PHASE_MISMATCHES or mismatch is None or not proposal.current_a:
         return proposal
-    if min(case.since(state.started_at), case.since(state.switched_at)) < CAR_STARTS:
-        return proposal
-    current_a = min(active.current_a, case.inputs.policy.min_current_a)
-    return Proposal(active.phases, current_a, "the car takes nothing")
+    if case.state.forced_at is None:
+        return Proposal(case.active.phases, 0, f"{mismatch}: pausing once to change that")
+    return replace(proposal, why=f"{proposal.why}; {mismatch}" if proposal.why else mismatch.value)
 
 
 def hold_against_flapping(case: Assessment, proposal: Proposal) -> Proposal:
     """Down at once, unless a battery covers it for a moment; up when it is worth a write."""
     active, gain_wh = case.active, case.state.accumulated_step_benefit_wh
     keep = Proposal(active.phases, active.current_a, proposal.why)
-    if proposal.current_a * proposal.phases > active.current_a * active.phases:
+    fast = case.inputs.policy.mode == "fast"
+    scarce = scarcity(case.state.changes, case.inputs.now)
+    if _is_raise(case, proposal):
         if case.since(case.state.raised_at) < RAISE_AFTER:
             return replace(keep, why="next raise within 20 s")
-        worth_it = gain_wh >= RAISE_PAYS_WH
+        worth_it = gain_wh >= RAISE_PAYS_WH + scarce * SCARCE_RAISE_WH
     else:
-        worth_it = not case.inputs.inverter.has_battery or gain_wh >= COVERED_WH
+        covered_wh = COVERED_WH if case.inputs.inverter.has_battery else 0.0
+        worth_it = gain_wh >= covered_wh + scarce * SCARCE_LOWERING_WH
     same = proposal.phases == active.phases and active.current_a and proposal.current_a
-    return proposal if worth_it or not same or case.inputs.policy.mode == "fast" else keep
+    return proposal if worth_it or not same or fast else keep
+
+
+def calm_hunting(case: Assessment, proposal: Proposal) -> Proposal:
+    """After going back and forth between two currents, the higher one waits; so it does when
+    the changes of an hour are used up."""
+    active, changes = case.active, case.state.changes
+    if not active.current_a or not proposal.current_a or not _is_raise(case, proposal):
+        return proposal
+    keep = Proposal(active.phases, active.current_a)
+    between = hunts_between(changes)
+    age = case.since(case.state.changed_at)
+    if between and age < HUNTING_PAUSE and proposal.current_a <= between[1]:
+        low_a, high_a = between
+        why = f"went back and forth between {low_a} and {high_a} A: next raise in "
+        return replace(keep, why=f"{why}{(HUNTING_PAUSE - age).total_seconds():.0f} s")
+    count = in_last_hour(changes, case.inputs.now)
+    if count >= MOST_AN_HOUR:
+        return replace(keep, why=f"{count} changes in the last hour: no raise for now")
+    return proposal
 
 
 def respect_limits(case: Assessment, proposal: Proposal) -> Proposal:
@@ -197,19 +259,30 @@ def respect_limits(case: Assessment, proposal: Proposal) -> Proposal:
 
 
 def protect_main_fuse(case: Assessment, proposal: Proposal) -> Proposal:
-    """The worst phase decides, at once and in every mode.
+    """The worst of the phases that the car uses decides, at once and in every mode.
 
     With the meter unknown the house is left half of the fuse.
     """
-    active = case.active
-    raising = proposal.current_a > active.current_a or proposal.phases > active.phases
-    limit_a, why = case.fuse_headroom(raising=raising)
-    if raising and proposal.phases == active.phases:
-        kept_a = min(active.current_a, case.fuse_headroom(raising=False)[0])
-        limit_a = max(limit_a, kept_a)
+    limit_a, why = _fuse_limit(case, proposal)
     if proposal.current_a <= limit_a:
         return proposal
-    return replace(proposal, current_a=_at_most(limit_a, proposal.current_a, case), why=why)
+    lowered = replace(proposal, current_a=at_most(limit_a, proposal.current_a, case), why=why)
+    if lowered.current_a or proposal.phases == 1 or 1 not in case.possible:
+        return lowered
+    on_one = replace(proposal, phases=1)
+    one_a = at_most(_fuse_limit(case, on_one)[0], proposal.current_a, case)
+    return replace(on_one, current_a=one_a, why=f"one phase, {why}") if one_a else lowered
+
+
+def _fuse_limit(case: Assessment, proposal: Proposal) -> tuple[int, str]:
+    """What the main fuse leaves to the car on the proposed phases, and the numbers."""
+    active = case.active
+    raising = proposal.current_a > active.current_a or proposal.phases > active.phases
+    limit_a, why = case.fuse_headroom(proposal.phases, raising=raising)
+    if raising and proposal.phases == active.phases:
+        kept_a, _ = case.fuse_headroom(proposal.phases, raising=False)
+        limit_a = max(limit_a, min(active.current_a, kept_a))
+    return limit_a, why
 
 
 def name_other_controller(case: Assessment, proposal: Proposal) -> Proposal:
@@ -219,19 +292,13 @@ def name_other_controller(case: Assessment, proposal: Proposal) -> Proposal:
     return replace(proposal, why=why) if why and lower else proposal
 
 
-RULES: tuple[Callable[[Assessment, Proposal], Proposal], ...] = (
-    choose_phases,
-    choose_current,
-    leave_idle_car,
-    hold_against_flapping,
-    respect_limits,
-    protect_main_fuse,
-    name_other_controller,
-)
-
-
-def _at_most(limit_a: int, current_a: int, case: Assessment) -> int:
+def at_most(limit_a: int, current_a: int, case: Assessment) -> int:
     """The current within the limit; 0 where the limit is below what a car can charge with."""
     if current_a <= limit_a:
         return current_a
     return limit_a if limit_a >= case.inputs.policy.min_current_a else 0
+
+
+def _is_raise(case: Assessment, proposal: Proposal) -> bool:
+    active = case.active
+    return proposal.current_a * proposal.phases > active.current_a * active.phases

@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 
+from easee_load_balancer.control.car_model import CarModel
+from easee_load_balancer.control.changes import Change, with_change
 from easee_load_balancer.measurements import Setpoint
 
 TIME_TO_LIVE = timedelta(minutes=30)
 """How long the charger keeps a setpoint that is not renewed."""
+CAR_STARTS = timedelta(seconds=150)
+"""From a start or a phase change until a car that wants to charge draws."""
+_LONGEST_RESEND = timedelta(minutes=20)
+"""The same setpoint after a longer time renews its time to live."""
+START_PATIENCE = timedelta(seconds=200)
+"""How long a car is given to start drawing, the cloud's delay included."""
 DARK_W = 150.0
 LONGEST_NIGHT = timedelta(hours=20)
 
@@ -32,6 +41,27 @@ _OLD_NAMES = {
     "missed_step_wh": "accumulated_step_benefit_wh",
 }
 """Field names of version 0.1, which stored histories still have."""
+
+
+class Mismatch(StrEnum):
+    """How the charger's behaviour differs from the command, as a sentence."""
+
+    ONE_PHASE = "charging on one phase although three are commanded"
+    MORE_PHASES = "charging on three phases although one is commanded"
+    IGNORED_PAUSE = "charging although a pause is commanded"
+    TOO_MUCH = "drawing more current than commanded"
+
+
+class Attempt(IntEnum):
+    """Attempts at starting a car that does not draw; after the last it is left in peace."""
+
+    FIRST = 0
+    OTHER_PHASES = 1
+    WAKE_UP = 2
+    """A pause that wakes some cars."""
+    AGAIN = 3
+    LAST = 4
+    """Once more on the other number of phases."""
 
 
 class ControllerState(BaseModel):
@@ -76,8 +106,49 @@ class ControllerState(BaseModel):
     """Energy that another current would have gained over the present one so far."""
     unknown_since: AwareDatetime | None = None
     """Since when a value that the law needs has been missing."""
-    car_phases: Literal[1, 2, 3] | None = None
-    """Phases that the present car used when it was offered three."""
+    car: CarModel = CarModel()
+    """What is known of the present car."""
+    session_at: AwareDatetime | None = None
+    """When the present car was first seen; None = no car."""
+    session_kwh: float | None = None
+    """The charger's session counter when it was last read."""
+    mode_seen_at: AwareDatetime | None = None
+    """When the charger last observed a change of its mode."""
+    weighed: bool = False
+    """Whether the charge of this session has been weighed as a start."""
+    drew: bool = True
+    """Whether the car has drawn current since the last start or change of phases."""
+    attempt: Attempt = Attempt.FIRST
+    """Which attempt at starting the car this is."""
+    attempt_at: AwareDatetime | None = None
+    """When the present start or change of phases was made."""
+    wiring: dict[int, int] = {}
+    """House phase (index) of each phase of the charger, as far as it is known."""
+    wiring_vote: tuple[int, int] | None = None
+    """A charger phase and the house phase that followed it once."""
+    wiring_checked_at: AwareDatetime | None = None
+    """The change whose effect on the house's phases has been looked at."""
+    imports_a: tuple[float, ...] | None = None
+    """Import on each phase of the house in the last cycle."""
+    imports_before_a: tuple[float, ...] | None = None
+    """The same before the last change."""
+    car_currents_a: tuple[float, ...] | None = None
+    """The car's current on each phase of the charger in the last cycle."""
+    car_currents_before_a: tuple[float, ...] | None = None
+    """The car's current on each phase of the charger before the last change."""
+    available_a: float | None = None
+    """What surplus or main fuse left to each of the car's lines in the last cycle."""
+    changes: tuple[Change, ...] = ()
+    """The changes of the setpoint in the last hour."""
+    mismatch: Mismatch | None = None
+    """How the charger's behaviour differs from the command."""
+    mismatch_since: AwareDatetime | None = None
+    forced_at: AwareDatetime | None = None
+    """When a pause was made in this session to force a change of phases."""
+    resends: int = 0
+    """How often the active setpoint was sent again because the charger did not follow it."""
+    watch_closely: bool = False
+    """Whether a car that is plugged in now would matter at once: near the fuse, or with surplus."""
 
     @model_validator(mode="before")
     @classmethod
@@ -146,22 +217,45 @@ def after_push(state: ControllerState, setpoint: Setpoint, now: datetime) -> Con
         "pushed_at": now,
         "is_pending": False,
     }
-    if before != setpoint:
+    if before == setpoint:
+        early = state.since(state.pushed_at, now) < _LONGEST_RESEND
+        update["resends"] = state.resends + 1 if early else 0
+    else:
         update |= {
             "before_a": before.current_a,
             "before_phases": before.phases,
             "changed_at": now,
             "accumulated_step_benefit_wh": 0.0,
+            "imports_before_a": state.imports_a,
+            "car_currents_before_a": state.car_currents_a,
+            "changes": with_change(state.changes, setpoint, state.available_a, now),
+            "weighed": True,
+            "resends": 0,
         }
         if setpoint.power_w(1) > before.power_w(1):
             update["raised_at"] = now
         if before.current_a == 0 and setpoint.current_a > 0:
             update["started_at"] = now
         if _choice(before) != _choice(setpoint):
-            update["accumulated_benefit_wh"] = {}
+            update |= {"accumulated_benefit_wh": {}} | _next_attempt(state, before, setpoint, now)
             if before.current_a and setpoint.current_a:
                 update["switched_at"] = now
     return state.model_copy(update=update)
+
+
+def _next_attempt(
+    state: ControllerState, before: Setpoint, setpoint: Setpoint, now: datetime
+) -> dict[str, object]:
+    """Which attempt at starting the car comes after this change; see `Attempt`."""
+    attempt = Attempt.FIRST if state.drew else state.attempt
+    had_its_time = state.since(state.attempt_at, now) >= START_PATIENCE
+    failed = not state.drew and bool(before.current_a) and had_its_time
+    if not setpoint.current_a:
+        in_vain = failed and attempt < Attempt.WAKE_UP
+        return {"attempt": Attempt.WAKE_UP if in_vain else attempt}
+    if failed or (not before.current_a and attempt is Attempt.WAKE_UP):
+        attempt = min(Attempt(attempt + 1), Attempt.LAST)
+    return {"attempt": attempt, "attempt_at": now, "drew": False}
 
 
 def _pending(setpoint: Setpoint, now: datetime) -> dict[str, object]:

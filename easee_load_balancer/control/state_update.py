@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from easee_load_balancer.control.behaviour import (
+    PHASE_MISMATCHES,
+    car_is_absent,
+    confirmed_mismatch,
+    find_mismatch,
+    is_drawing,
+)
+from easee_load_balancer.control.car_model import (
+    CarModel,
+    learn_draw,
+    learn_lines,
+    measured_current_a,
+)
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, assess
 from easee_load_balancer.control.feedback import acknowledge_command, notice_external_limit
+from easee_load_balancer.control.limits import phase_imports_a
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.control.power_estimate import CLOUD_SETTLES
-from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.control.power_estimate import (
+    CLOUD_SETTLES,
+    STABLE_FOR,
+    CarPowerEstimator,
+    voltage_v,
+)
+from easee_load_balancer.control.state import CAR_STARTS, Attempt, ControllerState
+from easee_load_balancer.control.wiring import learn_wiring
 from easee_load_balancer.measurements import (
-    CAR_CURRENTS_OBSERVED,
     MIN_CURRENT_A,
     ChargerMode,
     ChargerState,
@@ -21,20 +40,33 @@ UNKNOWN_HOLD = timedelta(seconds=60)
 """How long a setpoint is held while a value is missing; then the minimum current."""
 LONGEST_CYCLE = timedelta(seconds=120)
 """A longer gap between two cycles counts as this long when benefits accumulate."""
+LONGEST_GAP = timedelta(minutes=5)
+"""After a longer gap another car may be plugged in."""
+SURPLUS_MATTERS_W = 1000.0
 SOC_HYSTERESIS_PCT = 2.0
+_SESSION_RESTARTS_KWH = 0.3
+"""A session counter that is this much lower than before counts another session."""
 
 
 def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState:
     """The state after this cycle's readings: what was learned, acknowledged and gained."""
     now, inverter, charger, policy = inputs.now, inputs.inverter, inputs.charger, inputs.policy
+    volts = voltage_v(inverter, charger)
+    imports_a = phase_imports_a(inverter, volts, charger.grid_type)
     state = _remember_pv(state, inverter)
+    state = _follow_session(state, now, charger)
     state = _adopt_running_charge(state, charger)
-    state = _learn_car_phases(state, now, charger)
     state = acknowledge_command(now, charger, state)
     state = notice_external_limit(charger, state, ignore=policy.mode == "off")
+    state = learn_wiring(state, charger, imports_a)
+    state = _learn_car(state, now, charger, volts)
+    state = _compare_behaviour(state, now, charger)
     state = _time_missing_values(state, inputs)
     state = _prioritise_battery(state, inverter, policy)
-    return state if state.unknown_since else _accumulate_benefit(assess(inputs, state))
+    if not state.unknown_since:
+        state = _accumulate_benefit(assess(inputs, state))
+    state = _watch_for_car(state, inputs, imports_a)
+    return _remember_currents(state, charger, imports_a)
 
 
 def missing_values(inputs: CycleInputs) -> list[str]:
@@ -73,8 +105,43 @@ def _remember_pv(state: ControllerState, inverter: InverterReading) -> Controlle
     )
 
 
+def _follow_session(
+    state: ControllerState, now: datetime, charger: ChargerState
+) -> ControllerState:
+    """Forget the car when it leaves, and when another one may have come unseen."""
+    if not charger.online or charger.mode in (None, ChargerMode.OFFLINE):
+        return state
+    update: dict[str, object] = {
+        "mode_seen_at": charger.observed_at.get("mode"),
+        "session_kwh": charger.session_kwh,
+    }
+    if car_is_absent(charger):
+        update |= {"session_at": None, "car": CarModel(), "external_limit_a": None}
+    elif state.session_at is None:
+        update |= {"session_at": now, "weighed": False, "drew": True}
+        update |= {"attempt": Attempt.FIRST, "attempt_at": now, "forced_at": None, "resends": 0}
+        update["car"] = CarModel()
+    elif _may_be_another_car(state, now, charger):
+        car = CarModel(refused=state.car.refused)
+        update |= {"car": car, "drew": True, "attempt": Attempt.FIRST, "attempt_at": now}
+    return state.model_copy(update=update)
+
+
+def _may_be_another_car(state: ControllerState, now: datetime, charger: ChargerState) -> bool:
+    """Whether there was a gap in which one car could have left and another could have come."""
+    if state.assessed_at is not None and state.since(state.assessed_at, now) > LONGEST_GAP:
+        return True
+    before_kwh, kwh = state.session_kwh, charger.session_kwh
+    if before_kwh is not None and kwh is not None and 0 < kwh < before_kwh - _SESSION_RESTARTS_KWH:
+        return True
+    mode_seen_at = charger.observed_at.get("mode")
+    interrupted = state.mode_seen_at is not None and mode_seen_at != state.mode_seen_at
+    by_us = state.since(state.changed_at, now) < CAR_STARTS
+    return interrupted and not by_us and charger.mode is ChargerMode.CHARGING and state.drew
+
+
 def _adopt_running_charge(state: ControllerState, charger: ChargerState) -> ControllerState:
-    """A charge that was under way before the first cycle is not interrupted."""
+    """What the charger offers to a car that charges before the first command is the setpoint."""
     offered_a = charger.output_current_a
     charging = charger.mode is ChargerMode.CHARGING
     if state.setpoint is not None or not charging or offered_a is None:
@@ -87,20 +154,53 @@ def _adopt_running_charge(state: ControllerState, charger: ChargerState) -> Cont
     )
 
 
-def _learn_car_phases(
+def _learn_car(
+    state: ControllerState, now: datetime, charger: ChargerState, volts: float
+) -> ControllerState:
+    """Lines and watts per ampere at once, its draw from steady measurements, whether it draws."""
+    active, car = state.setpoint, state.car
+    if active is None or not is_drawing(charger) or charger.car_w is None:
+        return state
+    update: dict[str, object] = {}
+    observed_at = charger.observed_at.get("car_w")
+    age = state.since(state.changed_at, now)
+    fresh = observed_at is None or state.changed_at is None or observed_at > state.changed_at
+    if fresh or age >= CLOUD_SETTLES:
+        if not state.drew:
+            if state.attempt in (Attempt.OTHER_PHASES, Attempt.LAST):
+                car = car.model_copy(update={"refused": 1 if active.phases == 3 else 3})
+            update |= {"drew": True, "attempt": Attempt.FIRST}
+        car = learn_lines(car, now, charger, active.phases, volts)
+    steady = observed_at is None or now - observed_at >= STABLE_FOR
+    if active.current_a and age >= CLOUD_SETTLES and steady:
+        estimator = CarPowerEstimator(now, charger, state.model_copy(update={"car": car}), volts)
+        watts_per_ampere = estimator.watts_per_ampere(active.phases)
+        drawn_a = measured_current_a(charger) or charger.car_w / watts_per_ampere
+        tolerance_w = 0.08 * estimator.offered(active).power_w
+        car = learn_draw(car, active, drawn_a, watts_per_ampere, tolerance_w)
+    return state.model_copy(update=update | {"car": car})
+
+
+def _compare_behaviour(
     state: ControllerState, now: datetime, charger: ChargerState
 ) -> ControllerState:
-    """The car's phases, from steady currents until it is unplugged."""
-    if charger.online and charger.mode is ChargerMode.DISCONNECTED:
-        return state.model_copy(update={"car_phases": None, "accumulated_benefit_wh": {}})
-    seen_at = [
-        charger.observed_at[name] for name in CAR_CURRENTS_OBSERVED if name in charger.observed_at
-    ]
-    amps = [value for value in charger.car_current_a if value is not None]
-    drawing = charger.output_phases == 3 and len(amps) == 3 and max(amps) > 4
-    if not drawing or not seen_at or now - max(seen_at) < CLOUD_SETTLES:
-        return state
-    return state.model_copy(update={"car_phases": sum(value > 1 for value in amps)})
+    """How the charger differs from the command, and since when; a pause may have forced phases."""
+    if confirmed_mismatch(now, state) in PHASE_MISMATCHES and state.setpoint_a == 0:
+        state = state.model_copy(update={"forced_at": state.changed_at})
+    mismatch = find_mismatch(now, charger, state)
+    if mismatch is None and _pause_has_worked(state, now, charger):
+        state = state.model_copy(update={"forced_at": None})
+    since = state.mismatch_since if mismatch is state.mismatch else now
+    return state.model_copy(
+        update={"mismatch": mismatch, "mismatch_since": since if mismatch else None}
+    )
+
+
+def _pause_has_worked(state: ControllerState, now: datetime, charger: ChargerState) -> bool:
+    """Whether the car draws as commanded since a pause that forced the phases."""
+    if state.forced_at is None or not is_drawing(charger):
+        return False
+    return min(state.since(at, now) for at in (state.forced_at, state.changed_at)) >= CLOUD_SETTLES
 
 
 def _time_missing_values(state: ControllerState, inputs: CycleInputs) -> ControllerState:
@@ -150,4 +250,39 @@ def _accumulate_benefit(case: Assessment) -> ControllerState:
             gain_here_w = present_w - case.worth_w(power_w, surplus.middle_w)
             step_wh = state.accumulated_step_benefit_wh + gain_here_w * hours
             update["accumulated_step_benefit_wh"] = max(0.0, step_wh)
-    return state.model_copy(update=update)
+    return state.model_copy(update=update | {"available_a": _available_a(case)})
+
+
+def _available_a(case: Assessment) -> float | None:
+    """What surplus or, in fast mode, the main fuse leaves to each of the car's lines."""
+    if case.inputs.policy.mode == "fast":
+        return float(case.fuse_headroom(case.active.phases, raising=False)[0])
+    if case.surplus is None:
+        return None
+    return case.surplus.middle_w / case.estimator.watts_per_ampere(case.active.phases)
+
+
+def _watch_for_car(
+    state: ControllerState, inputs: CycleInputs, imports_a: list[float] | None
+) -> ControllerState:
+    """Without a car: look often where one would matter at once, near the fuse or with surplus."""
+    policy, export_w = inputs.policy, inputs.inverter.grid_export_w
+    usable_a = policy.main_fuse_a - policy.fuse_margin_a
+    near_fuse = imports_a is not None and max(imports_a) > usable_a - policy.max_current_a
+    surplus = policy.mode != "off" and export_w is not None and export_w > SURPLUS_MATTERS_W
+    return state.model_copy(update={"watch_closely": near_fuse or surplus})
+
+
+def _remember_currents(
+    state: ControllerState, charger: ChargerState, imports_a: list[float] | None
+) -> ControllerState:
+    """What the next change is compared with."""
+    amps = [value or 0.0 for value in charger.car_current_a]
+    known = None not in charger.car_current_a
+    charging = charger.mode is ChargerMode.CHARGING
+    return state.model_copy(
+        update={
+            "imports_a": None if imports_a is None else tuple(imports_a),
+            "car_currents_a": tuple(amps if charging else (0.0,) * 3) if known else None,
+        }
+    )

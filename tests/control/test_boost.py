@@ -241,7 +241,9 @@ def test_the_main_fuse_stays_above_it() -> None:
 
 def test_without_a_car_or_a_meter() -> None:
     assert law(a_boost(), NO_CAR, told(0)) == (
-        None, "boost until unplugged: no car connected",
+        Setpoint(16),
+        "boost until unplugged: 16 A x 3: no car connected; "
+        "surplus -0.5 kW = car 0.0 + export -0.5",
     )  # fmt: skip
     blind = told(16, unknown_since=NOW - 2 * MINUTE)
     given, reason = law(a_boost(), charger(15.7), blind, None)

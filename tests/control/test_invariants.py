@@ -204,7 +204,6 @@ def _assert_within_fuse(
         # what the charger gave before the first cycle
         given_a = int(state.output_current_a or 0)
         held = Setpoint(given_a if given_a >= 6 else 0, 1 if state.output_phases == 1 else 3)
-    drawing = min(held.phases, controller_state.car_phases or 3)
-    car_a = max(held.current_a, controller_state.before_a, (state.car_w or 0) / drawing / 180)
+    car_a = max(held.current_a, controller_state.before_a, (state.car_w or 0) / 180)
     if imports:
         assert setpoint.current_a <= usable_a - max(imports) + car_a

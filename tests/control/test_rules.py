@@ -143,8 +143,8 @@ CASES = [
     ),
     Case(
         "no change of phases on an IT grid",
-        inverter(-2500), charger(5.7, grid_type=4), told(6, accumulated_benefit_wh={1: 80.0}),
-        Setpoint(6),
+        inverter(-1800), charger(5.7, car_w=2270, grid_type=4),
+        told(6, accumulated_benefit_wh={1: 80.0}), Setpoint(6),
         "pause if this lasts",
     ),
     Case(
@@ -261,9 +261,17 @@ CASES = [
         told(10, unknown_since=NOW - timedelta(seconds=61)), Setpoint(6), "charger (offline)",
     ),
     Case("off", inverter(9000), charger(), told(0), None, "off", policy=Policy(mode="off")),
-    Case("no car", inverter(9000), charger(mode=ChargerMode.DISCONNECTED), told(0), None, "no car"),
     Case(
-        "locked", inverter(9000), charger(mode=ChargerMode.AWAITING_AUTHENTICATION), told(0), None,
+        "no car: the next one may start on one phase",
+        inverter(9000), charger(mode=ChargerMode.DISCONNECTED), told(0), Setpoint(7, 1), "no car",
+    ),
+    Case(
+        "no car and no surplus: the next one waits",
+        inverter(-300), charger(mode=ChargerMode.DISCONNECTED), told(0), Setpoint(0), "no car",
+    ),
+    Case(
+        "locked", inverter(9000), charger(mode=ChargerMode.AWAITING_AUTHENTICATION), told(0),
+        Setpoint(7, 1),
         "unlocked",
     ),
     Case(
@@ -316,7 +324,9 @@ def test_the_phases_of_the_car_are_learned_from_what_the_cloud_sends() -> None:
         ],
         NOW,
     )
-    assert decide(CycleInputs(NOW, inverter(0), state, Policy()), told(10)).state.car_phases == 1
+    assert decide(CycleInputs(NOW, inverter(0), state, Policy()), told(10)).state.car.lines == {
+        3: 1
+    }
 
 
 def test_a_renewal_is_no_change() -> None:

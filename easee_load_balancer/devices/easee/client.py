@@ -119,10 +119,13 @@ class EaseeClient:
         observed = await self._observe(charger, (*OBSERVATION_IDS.values(), *CONTROL_IDS.values()))
         return charger_state(observed, datetime.now(UTC)), controls(observed)
 
-    async def recent_state(self, charger: ChargerAddress) -> ChargerState:
-        """The charger's state; the last one again while it is too soon for another call."""
+    async def recent_state(self, charger: ChargerAddress, *, closely: bool = False) -> ChargerState:
+        """The charger's state; the last one again while it is too soon for another call.
+
+        `closely`: call as often without a car as with one.
+        """
         last = self._last.get(charger.charger_id)
-        if last is None or not too_soon(last, datetime.now(UTC)):
+        if last is None or not too_soon(last, datetime.now(UTC), closely=closely):
             last = self._last[charger.charger_id] = await self.state(charger)
         return last
 

@@ -114,11 +114,15 @@ def charger_state(observations: Iterable[Observation], now: datetime) -> Charger
     known = {_NAMES[one.id]: one for one in in_order if one.id in _NAMES}
     newest = max((one.observed_at for one in known.values()), default=None)
     connected = _boolean(known.get("connected_to_cloud"))
+    mode = _mode(_number(known.get("mode")))
+    car_w = _number(known.get("car_w"), _HIGHEST_W, scale=1000)
+    if mode is not None and mode is not ChargerMode.CHARGING:
+        car_w = 0.0  # totalPower keeps its last value when charging ends (evcc #10175)
     return ChargerState(
         taken_at=now,
         online=connected is not False and newest is not None and now - newest <= STALE_AFTER,
-        mode=_mode(_number(known.get("mode"))),
-        car_w=_number(known.get("car_w"), _HIGHEST_W, scale=1000),
+        mode=mode,
+        car_w=car_w,
         output_current_a=_number(known.get("output_current_a"), _HIGHEST_A),
         output_phases=_OUTPUT_PHASES.get(_number(known.get("output_phases"))),
         car_current_a=_per_phase(known, "car_current"),

@@ -29,9 +29,12 @@ _FIRST_REFUSED_S, _LONGEST_REFUSED_S = 60.0, 3600.0
 _FIRST_BLOCK_S, _LONGEST_BLOCK_S = 600.0, 24 * 3600.0
 
 
-def too_soon(last: ChargerState, now: datetime) -> bool:
-    """Whether it is too early to observe the charger again: every 10 s, without a car 60 s."""
-    idle = last.online and last.mode is ChargerMode.DISCONNECTED
+def too_soon(last: ChargerState, now: datetime, *, closely: bool = False) -> bool:
+    """Whether it is too early to observe the charger again: every 10 s, without a car 60 s.
+
+    `closely`: every 10 s without a car too, as one that is plugged in now would matter at once.
+    """
+    idle = last.online and last.mode is ChargerMode.DISCONNECTED and not closely
     every = _OBSERVE_NO_CAR_EVERY if idle else _OBSERVE_EVERY
     return timedelta(0) <= now - last.taken_at < every - _SLACK
 

@@ -69,9 +69,13 @@ NAMEPLATE = Block(30000, 25)  # text: model (15 words), serial number (10 words)
 RATING = Block(30071, 4)
 RATED_POWER = Register(30073, U32, 1, "W", "rated power")
 
-POWER = Block(32064, 18)
+POWER = Block(32064, 26)
 PV_POWER = Register(32064, I32, 1, "W", "DC input power of the strings")
 AC_POWER = Register(32080, I32, 1, "W", "AC active power, battery discharge included")
+
+DEVICE_STATUS = Register(32089, U16, 1, "", "device status")
+OFF_GRID = 0x0203
+"""Device status of an inverter that supplies the house without the grid."""
 
 BATTERY_UNIT_1 = Block(37000, 5)
 UNIT_1_STATUS = Register(37000, U16, 1, "", "unit 1: 0 offline, 1 standby, 2 running, 3 fault")
@@ -110,6 +114,7 @@ class PowerValues:
 
     pv_w: float | None
     inverter_ac_w: float | None
+    off_grid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,8 @@ class MeterValues:
 
 def decode_power(words: Sequence[int]) -> PowerValues:
     """The words of POWER."""
-    return PowerValues(POWER.decode(words, PV_POWER), POWER.decode(words, AC_POWER))
+    off_grid = POWER.decode(words, DEVICE_STATUS) == OFF_GRID
+    return PowerValues(POWER.decode(words, PV_POWER), POWER.decode(words, AC_POWER), off_grid)
 
 
 def decode_battery(words: Sequence[int]) -> BatteryValues:
@@ -199,6 +205,7 @@ def inverter_reading(
         grid_current_phase_a=meter.current_a,
         grid_voltage_v=meter.voltage_v,
         meter_phases=meter.phases if meter.online else None,
+        off_grid=power.off_grid,
         exported_kwh=meter.exported_kwh,
         imported_kwh=meter.imported_kwh,
         charged_kwh=battery.charged_kwh if battery else None,

@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 
 from easee_load_balancer.measurements import (
     CAR_CURRENTS_OBSERVED,
+    ChargerMode,
     ChargerState,
     InverterReading,
     Setpoint,
@@ -105,7 +106,7 @@ class ReportedCharger:
             taken_at=now,
             online=True,
             mode=value["mode"],
-            car_w=value["car_w"],
+            car_w=value["car_w"] if value["mode"] is ChargerMode.CHARGING else 0.0,
             output_current_a=value["output_current_a"],
             output_phases=value["output_phases"],
             car_current_a=(value[l1], value[l2], value[l3]),
@@ -252,4 +253,5 @@ def read_inverter(plant: Plant, now: datetime) -> InverterReading:
         exported_kwh=meter.exported_kwh,
         imported_kwh=meter.imported_kwh,
         meter_phases=3 if plant.spec.phases == 3 else 1,
+        off_grid=plant.off_grid,
     )
