@@ -48,14 +48,14 @@ class CarModel(BaseModel):
     """Index of the charger's phase that a one-phase car uses."""
     fewer_lines_since: AwareDatetime | None = None
     """Since when fewer lines than known have been seen."""
-    underdraw_a: float = CAR_UNDERDRAW_A
-    """How much less than offered it draws."""
-    limit_a: float | None = None
-    """It does not draw more than this; None = no limit seen."""
+    draws_a: dict[int, float] = {}
+    """Current per line that it was seen to draw of an offer, where that was a surprise."""
     uncertainty_a: float = 0.0
     """How far its draw was from the expected one when it last differed."""
+    failed_starts: dict[int, int] = {}
+    """How often it did not start, by the number of phases offered."""
     refused: Literal[1, 3] | None = None
-    """Number of phases on which it did not start, but on the other."""
+    """Number of phases on which it does not start, although on the other."""
 
     def factor(self, offered: int, grid_type: int | None) -> float:
         """Watts per ampere in units of the phase voltage on so many offered phases."""
@@ -67,10 +67,47 @@ class CarModel(BaseModel):
             return 2.0
         return math.sqrt(3) if grid_type == GridType.IT_THREE_PHASES else 3.0
 
+    def failed_on(self, offered: int) -> CarModel:
+        """The model after a start that the car let pass."""
+        count = self.failed_starts.get(offered, 0) + 1
+        return self.model_copy(update={"failed_starts": self.failed_starts | {offered: count}})
+
+    def started_on(self, offered: Literal[1, 3], *, at_once: bool) -> CarModel:
+        """The model after a start that followed failed ones on other phases.
+
+        `at_once`: nothing else than the phases had been changed. Otherwise it takes two failures
+        to blame the phases.
+        """
+        other: Literal[1, 3] = 1 if offered == 3 else 3
+        failed = self.failed_starts.get(other, 0)
+        refuses = failed >= (1 if at_once else 2)
+        return self.model_copy(update={"refused": other}) if refuses else self
+
+    def without_lines(self, offered: int) -> CarModel:
+        """The model without what was learned on so many phases."""
+        known = {
+            name: {key: value for key, value in getattr(self, name).items() if key != offered}
+            for name in ("lines", "factors")
+        }
+        return self.model_copy(update=known)
+
     def draw_a(self, offered_a: float) -> float:
-        """Current per line that the car draws of an offer."""
-        drawn_a = max(0.0, offered_a - self.underdraw_a)
-        return drawn_a if self.limit_a is None else min(drawn_a, self.limit_a)
+        """Current per line that the car draws of an offer: as seen, else as most cars do.
+
+        What it drew of other offers bounds it: more is never less, and a limit stays one.
+        """
+        usual_a = max(0.0, offered_a - CAR_UNDERDRAW_A)
+        if not self.draws_a:
+            return usual_a
+        if offered_a in self.draws_a:
+            return self.draws_a[int(offered_a)]
+        below = [(offer, seen) for offer, seen in self.draws_a.items() if offer < offered_a]
+        above_a = [seen for offer, seen in self.draws_a.items() if offer > offered_a]
+        if below:
+            offer, seen_a = max(below)
+            limited = offer - seen_a > MOST_UNDERDRAW_A
+            usual_a = seen_a if limited else max(usual_a, seen_a)
+        return min([usual_a, *above_a])
 
     def house_lines(self, offered: int, wiring: Mapping[int, int], phases: int) -> Sequence[int]:
         """Indexes of the house's phases that the car uses; all of them where that is unknown."""
@@ -138,13 +175,14 @@ def learn_draw(
     differs_a = drawn_a - expected_a
     if abs(differs_a) * watts_per_ampere <= max(250.0, tolerance_w):
         return car
-    missing_a = active.current_a - drawn_a
-    limited = missing_a > MOST_UNDERDRAW_A
-    underdraw_a = missing_a if 0.0 <= missing_a <= MOST_UNDERDRAW_A else CAR_UNDERDRAW_A
+    agreeing = {
+        offer: seen_a
+        for offer, seen_a in car.draws_a.items()
+        if (seen_a <= drawn_a) == (offer <= active.current_a)
+    }
     return car.model_copy(
         update={
-            "limit_a": drawn_a if limited else None,
-            "underdraw_a": underdraw_a,
+            "draws_a": agreeing | {active.current_a: drawn_a},
             "uncertainty_a": min(2.0, abs(differs_a)),
         }
     )

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from statistics import fmean
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from easee_load_balancer.measurements import Setpoint
 
 HOUR = timedelta(hours=1)
-MOST_AN_HOUR = 39
+MOST_AN_HOUR = 38
 """After this many changes in an hour nothing is raised any more."""
 _PLENTY = 20
 """Up to about this many changes in an hour their number hardly matters."""
 _HUNTING_CHANGES = 5
-_STANDS_STILL_A = 2.5
+_STANDS_STILL_A = 3.5
 """Surplus and load move by less than this while the setpoint hunts by itself."""
-_HUNTING_WITHIN = timedelta(minutes=20)
+_FOLLOWED_A = 0.3
+_HUNTING_WITHIN = timedelta(minutes=15)
 HUNTING_PAUSE = timedelta(minutes=10)
 
 
@@ -54,20 +56,32 @@ def scarcity(changes: Sequence[Change], now: datetime) -> float:
     return (in_last_hour(changes, now) / _PLENTY) ** 4
 
 
-def hunts_between(changes: Sequence[Change]) -> tuple[int, int] | None:
-    """The two currents between which the setpoint went back and forth, if it did so by itself.
+def find_hunt(changes: Sequence[Change], *, follows: bool) -> tuple[int, int] | None:
+    """The two currents between which the setpoint goes back and forth by itself, if it does.
 
-    Where surplus or load moved as well, it followed them.
+    `follows`: not where each raise had more available than each lowering, so that it followed
+    what was there.
     """
-    recent = changes[-_HUNTING_CHANGES:]
-    last = [(change.current_a, change.phases) for change in recent]
-    if len(last) < _HUNTING_CHANGES or len(set(last)) != 2:
+    window = changes[-_HUNTING_CHANGES:]
+    currents = [(change.current_a, change.phases) for change in window]
+    if len(window) < _HUNTING_CHANGES or len(set(currents)) != 2:
         return None
-    available_a = [change.available_a for change in recent if change.available_a is not None]
-    moved = available_a and max(available_a) - min(available_a) > _STANDS_STILL_A
-    if moved or recent[-1].at - recent[0].at > _HUNTING_WITHIN:
+    alternates = all(one != two for one, two in pairwise(currents))
+    quickly = window[-1].at - window[0].at <= _HUNTING_WITHIN
+    if not alternates or not quickly or not _stood_still(window, follows=follows):
         return None
-    if any(one == next_one for one, next_one in pairwise(last)):
-        return None
-    low, high = sorted(current_a for current_a, _ in set(last))
-    return low, high
+    low_a, high_a = sorted(current_a for current_a, _ in set(currents))
+    return low_a, high_a
+
+
+def _stood_still(window: Sequence[Change], *, follows: bool) -> bool:
+    """Whether surplus and load hardly moved, as far as they are known."""
+    available_a = [change.available_a for change in window]
+    known_a = [value for value in available_a if value is not None]
+    if len(known_a) < len(available_a):
+        return True
+    if max(known_a) - min(known_a) > _STANDS_STILL_A:
+        return False
+    raised = 0 if window[0].current_a > window[1].current_a else 1
+    more_a = fmean(known_a[raised::2]) - fmean(known_a[1 - raised :: 2])
+    return not follows or more_a < _FOLLOWED_A

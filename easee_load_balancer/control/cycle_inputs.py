@@ -27,6 +27,8 @@ from easee_load_balancer.measurements import ChargerState, InverterReading, Setp
 
 PHASE_CHANGE = timedelta(seconds=60)
 """Charging time that a phase change costs."""
+RAISE_MARGIN_A = 0.4
+"""The main fuse has to leave this much more for a raise, so that noise does not toggle it."""
 STRICT_GRID_WEIGHT = 10.0
 """Weight of grid energy where the car should have solar energy only."""
 
@@ -123,11 +125,17 @@ class Assessment:
     def best_current_a(self, phases: Phases, surplus_w: float) -> int:
         """The current that is worth most, at least the minimum current."""
         lowest_a = self.inputs.policy.min_current_a
+        highest_a = max(lowest_a, self.limit(phases)[0])
+        if self.state.car.draws_a:  # a car with steps or limits of its own
+            return max(
+                range(lowest_a, highest_a + 1),
+                key=lambda amps: (self.worth_w(self.draw_w(amps, phases), surplus_w), -amps),
+            )
         step_w = self.estimator.watts_per_ampere(phases)
         weight = self.grid_weight
         solar_share = 1.0 if self.solar_only else weight / (1 + weight)
         steps = (surplus_w - self.draw_w(lowest_a, phases)) / step_w + 1 - solar_share
-        return max(lowest_a, min(lowest_a + math.floor(steps), self.limit(phases)[0]))
+        return max(lowest_a, min(lowest_a + math.floor(steps), highest_a))
 
     def best_worth_w(self, choice: Choice, surplus_w: float) -> float:
         """What the best current on so many phases is worth; 0 for a pause."""
@@ -157,7 +165,8 @@ class Assessment:
         A raise counts on the least that the car may be drawing. A pending command is assumed
         applied or not, whichever is safer.
         """
-        car_a = (self.car.low_a,) * 3 if raising else self.car.metered_a
+        low_a = self.car.low_a - RAISE_MARGIN_A
+        car_a = (low_a,) * 3 if raising else self.car.metered_a
         house_phases = len(self.imports_a or ()) or 3
         lines = self.state.car.house_lines(phases, self.state.wiring, house_phases)
         return fuse_headroom(self.inputs.policy, self.imports_a, car_a, lines)

@@ -14,7 +14,7 @@ from easee_load_balancer.control.behaviour import PHASE_MISMATCHES, confirmed_mi
 from easee_load_balancer.control.changes import (
     HUNTING_PAUSE,
     MOST_AN_HOUR,
-    hunts_between,
+    find_hunt,
     in_last_hour,
     scarcity,
 )
@@ -123,7 +123,10 @@ def choose_phases(case: Assessment, proposal: Proposal) -> Proposal:
     if best == 0:
         return replace(proposal, current_a=0, why=f"pause, {ripe[best]:.0f} Wh more without")
     phases = "one phase" if best == 1 else "three phases"
-    return replace(proposal, phases=best, why=f"{phases}, {ripe[best]:.0f} Wh more with {phases}")
+    changed = replace(
+        proposal, phases=best, why=f"{phases}, {ripe[best]:.0f} Wh more with {phases}"
+    )
+    return replace(changed, current_a=0) if case.state.phases_need_pause else changed
 
 
 def _weigh_running_charge(case: Assessment, proposal: Proposal) -> Proposal:
@@ -235,11 +238,10 @@ def calm_hunting(case: Assessment, proposal: Proposal) -> Proposal:
     if not active.current_a or not proposal.current_a or not _is_raise(case, proposal):
         return proposal
     keep = Proposal(active.phases, active.current_a)
-    between = hunts_between(changes)
+    hunt = find_hunt(changes, follows=case.inputs.policy.mode != "fast")
     age = case.since(case.state.changed_at)
-    if between and age < HUNTING_PAUSE and proposal.current_a <= between[1]:
-        low_a, high_a = between
-        why = f"went back and forth between {low_a} and {high_a} A: next raise in "
+    if hunt and age < HUNTING_PAUSE and proposal.current_a <= hunt[1]:
+        why = f"went back and forth between {hunt[0]} and {hunt[1]} A: next raise in "
         return replace(keep, why=f"{why}{(HUNTING_PAUSE - age).total_seconds():.0f} s")
     count = in_last_hour(changes, case.inputs.now)
     if count >= MOST_AN_HOUR:

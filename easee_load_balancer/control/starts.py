@@ -37,7 +37,7 @@ def wake_car(case: Assessment, proposal: Proposal) -> Proposal:
             return proposal
         if case.since(state.changed_at) < WAKE_UP_PAUSE:
             return replace(proposal, current_a=0, why="a pause to wake the car")
-        return Proposal(proposal.phases, START_CURRENT_A, "start after a pause to wake the car")
+        return Proposal(active.phases, START_CURRENT_A, "start after a pause to wake the car")
     if is_starting(case) or not proposal.current_a:
         return proposal
     if full or state.drew or state.attempt is Attempt.LAST:

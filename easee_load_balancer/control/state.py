@@ -58,10 +58,11 @@ class Attempt(IntEnum):
     FIRST = 0
     OTHER_PHASES = 1
     WAKE_UP = 2
-    """A pause that wakes some cars."""
+    """A pause that wakes some cars, and some chargers that are stuck on their phases."""
     AGAIN = 3
+    """On the phases before the pause."""
     LAST = 4
-    """Once more on the other number of phases."""
+    """On the phases of the first attempt."""
 
 
 class ControllerState(BaseModel):
@@ -143,6 +144,8 @@ class ControllerState(BaseModel):
     mismatch: Mismatch | None = None
     """How the charger's behaviour differs from the command."""
     mismatch_since: AwareDatetime | None = None
+    phases_need_pause: bool = False
+    """Whether this charger changes its phases only after a pause."""
     forced_at: AwareDatetime | None = None
     """When a pause was made in this session to force a change of phases."""
     resends: int = 0
@@ -250,12 +253,13 @@ def _next_attempt(
     attempt = Attempt.FIRST if state.drew else state.attempt
     had_its_time = state.since(state.attempt_at, now) >= START_PATIENCE
     failed = not state.drew and bool(before.current_a) and had_its_time
+    car = state.car.failed_on(before.phases) if failed else state.car
     if not setpoint.current_a:
         in_vain = failed and attempt < Attempt.WAKE_UP
-        return {"attempt": Attempt.WAKE_UP if in_vain else attempt}
+        return {"attempt": Attempt.WAKE_UP if in_vain else attempt, "car": car}
     if failed or (not before.current_a and attempt is Attempt.WAKE_UP):
         attempt = min(Attempt(attempt + 1), Attempt.LAST)
-    return {"attempt": attempt, "attempt_at": now, "drew": False}
+    return {"attempt": attempt, "attempt_at": now, "drew": False, "car": car}
 
 
 def _pending(setpoint: Setpoint, now: datetime) -> dict[str, object]:

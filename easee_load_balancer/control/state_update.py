@@ -118,12 +118,12 @@ def _follow_session(
     if car_is_absent(charger):
         update |= {"session_at": None, "car": CarModel(), "external_limit_a": None}
     elif state.session_at is None:
-        update |= {"session_at": now, "weighed": False, "drew": True}
+        update |= {"session_at": now, "weighed": False, "drew": False}
         update |= {"attempt": Attempt.FIRST, "attempt_at": now, "forced_at": None, "resends": 0}
         update["car"] = CarModel()
     elif _may_be_another_car(state, now, charger):
         car = CarModel(refused=state.car.refused)
-        update |= {"car": car, "drew": True, "attempt": Attempt.FIRST, "attempt_at": now}
+        update |= {"car": car, "drew": False, "attempt": Attempt.FIRST, "attempt_at": now}
     return state.model_copy(update=update)
 
 
@@ -132,12 +132,13 @@ def _may_be_another_car(state: ControllerState, now: datetime, charger: ChargerS
     if state.assessed_at is not None and state.since(state.assessed_at, now) > LONGEST_GAP:
         return True
     before_kwh, kwh = state.session_kwh, charger.session_kwh
-    if before_kwh is not None and kwh is not None and 0 < kwh < before_kwh - _SESSION_RESTARTS_KWH:
-        return True
+    charging = charger.mode is ChargerMode.CHARGING
+    if before_kwh is not None and kwh is not None and kwh < before_kwh - _SESSION_RESTARTS_KWH:
+        return bool(kwh) or not charging  # zeros come and go while charging
     mode_seen_at = charger.observed_at.get("mode")
     interrupted = state.mode_seen_at is not None and mode_seen_at != state.mode_seen_at
     by_us = state.since(state.changed_at, now) < CAR_STARTS
-    return interrupted and not by_us and charger.mode is ChargerMode.CHARGING and state.drew
+    return interrupted and not by_us and charging and state.drew
 
 
 def _adopt_running_charge(state: ControllerState, charger: ChargerState) -> ControllerState:
@@ -167,8 +168,9 @@ def _learn_car(
     fresh = observed_at is None or state.changed_at is None or observed_at > state.changed_at
     if fresh or age >= CLOUD_SETTLES:
         if not state.drew:
-            if state.attempt in (Attempt.OTHER_PHASES, Attempt.LAST):
-                car = car.model_copy(update={"refused": 1 if active.phases == 3 else 3})
+            if state.attempt is not Attempt.FIRST:
+                other_phases = state.attempt in (Attempt.OTHER_PHASES, Attempt.LAST)
+                car = car.started_on(active.phases, at_once=other_phases)
             update |= {"drew": True, "attempt": Attempt.FIRST}
         car = learn_lines(car, now, charger, active.phases, volts)
     steady = observed_at is None or now - observed_at >= STABLE_FOR
@@ -185,11 +187,14 @@ def _compare_behaviour(
     state: ControllerState, now: datetime, charger: ChargerState
 ) -> ControllerState:
     """How the charger differs from the command, and since when; a pause may have forced phases."""
-    if confirmed_mismatch(now, state) in PHASE_MISMATCHES and state.setpoint_a == 0:
-        state = state.model_copy(update={"forced_at": state.changed_at})
+    paused_for_phases = state.phases_need_pause and state.before_phases != state.phases
+    stuck = confirmed_mismatch(now, state) in PHASE_MISMATCHES
+    if state.setpoint_a == 0 and state.before_a and (stuck or paused_for_phases):
+        car = state.car.without_lines(state.phases)
+        state = state.model_copy(update={"forced_at": state.changed_at, "car": car})
     mismatch = find_mismatch(now, charger, state)
     if mismatch is None and _pause_has_worked(state, now, charger):
-        state = state.model_copy(update={"forced_at": None})
+        state = state.model_copy(update={"forced_at": None, "phases_need_pause": True})
     since = state.mismatch_since if mismatch is state.mismatch else now
     return state.model_copy(
         update={"mismatch": mismatch, "mismatch_since": since if mismatch else None}
