@@ -65,73 +65,89 @@ def _day(text: str) -> Day:
         raise typer.BadParameter(f"{error}.", param_hint="--day") from None
 
 
+_ModbusPort = Annotated[int, Port]
+_ApiPort = Annotated[int, Port]
+_Day = Annotated[
+    str,
+    typer.Option(
+        metavar="DAY",
+        help="PV and load: clear, variable, overcast, or a CSV file (time,pv_w,load_w).",
+    ),
+]
+_Start = Annotated[str, typer.Option(metavar="HH:MM", help="Time of day at the start.")]
+_Speed = Annotated[int, typer.Option(min=1, max=3600, help="Simulated seconds per real second.")]
+_NoBattery = Annotated[bool, typer.Option("--no-battery", help="A house without a battery.")]
+_BatteryOffline = Annotated[
+    bool, typer.Option("--battery-offline", help="The battery does not communicate.")
+]
+_BatterySoc = Annotated[
+    float, typer.Option(min=0, max=100, help="State of charge at the start (%).")
+]
+_Phases = Annotated[Phases, typer.Option(help="Phases of the house.")]
+_Meter = Annotated[
+    Meter | None,
+    typer.Option(help="Phases of the grid meter, or none. Default: those of the house."),
+]
+_CarPhases = Annotated[Phases, typer.Option(help="Phases the car uses.")]
+_CarMaxCurrent = Annotated[
+    float, typer.Option(min=6, max=32, help="Highest current of the car per phase (A).")
+]
+_SettleTime = Annotated[
+    float, typer.Option(min=0, help="Delay before a new Modbus connection answers (s).")
+]
+_Latency = Annotated[float, typer.Option(min=0, help="Response time of the inverter (s).")]
+_CloudDelay = Annotated[
+    float, typer.Option(min=0, help="Delay from charger to API, in real time (s).")
+]
+_UserName = Annotated[str, typer.Option(help="User name for the API.")]
+_Password = Annotated[str, typer.Option(help="Password for the API.")]
+_WaitsAtMinimum = Annotated[
+    bool,
+    typer.Option("--waits-at-minimum", help="Charging that starts at 6 A waits 5 minutes."),
+]
+_Authorization = Annotated[
+    bool, typer.Option("--authorization", help="The charger must be unlocked for each car.")
+]
+_Schedule = Annotated[
+    str | None,
+    typer.Option(metavar="HH:MM-HH:MM", help="The charger's own schedule: charge only then."),
+]
+_SecondCharger = Annotated[
+    bool,
+    typer.Option("--second-charger", help="A second charger without a car on the circuit."),
+]
+_Equalizer = Annotated[bool, typer.Option("--equalizer", help="An Easee Equalizer is installed.")]
+_OfflineCurrent = Annotated[
+    float, typer.Option(min=0, max=40, help="offlineMaxCircuitCurrent of the circuit (A).")
+]
+_MainFuse = Annotated[float, typer.Option(min=1, help="Main fuse per phase (A).")]
+
+
 def simulate(
-    modbus_port: Annotated[int, Port] = 5020,
-    api_port: Annotated[int, Port] = 8020,
-    day: Annotated[
-        str,
-        typer.Option(
-            metavar="DAY",
-            help="PV and load: clear, variable, overcast, or a CSV file (time,pv_w,load_w).",
-        ),
-    ] = "clear",
-    start: Annotated[
-        str, typer.Option(metavar="HH:MM", help="Time of day at the start.")
-    ] = "10:00",
-    speed: Annotated[
-        int, typer.Option(min=1, max=3600, help="Simulated seconds per real second.")
-    ] = 1,
-    no_battery: Annotated[
-        bool, typer.Option("--no-battery", help="A house without a battery.")
-    ] = False,
-    battery_offline: Annotated[
-        bool, typer.Option("--battery-offline", help="The battery does not communicate.")
-    ] = False,
-    battery_soc: Annotated[
-        float, typer.Option(min=0, max=100, help="State of charge at the start (%).")
-    ] = 50.0,
-    phases: Annotated[Phases, typer.Option(help="Phases of the house.")] = Phases.THREE,
-    meter: Annotated[
-        Meter | None,
-        typer.Option(help="Phases of the grid meter, or none. Default: those of the house."),
-    ] = None,
-    car_phases: Annotated[Phases, typer.Option(help="Phases the car uses.")] = Phases.THREE,
-    car_max_current: Annotated[
-        float, typer.Option(min=6, max=32, help="Highest current of the car per phase (A).")
-    ] = 16.0,
-    settle_time: Annotated[
-        float, typer.Option(min=0, help="Delay before a new Modbus connection answers (s).")
-    ] = 1.0,
-    latency: Annotated[
-        float, typer.Option(min=0, help="Response time of the inverter (s).")
-    ] = 0.03,
-    cloud_delay: Annotated[
-        float, typer.Option(min=0, help="Delay from charger to API, in real time (s).")
-    ] = 2.0,
-    user_name: Annotated[str, typer.Option(help="User name for the API.")] = "owner@example.com",
-    password: Annotated[str, typer.Option(help="Password for the API.")] = "simulated",
-    waits_at_minimum: Annotated[
-        bool,
-        typer.Option("--waits-at-minimum", help="Charging that starts at 6 A waits 5 minutes."),
-    ] = False,
-    authorization: Annotated[
-        bool, typer.Option("--authorization", help="The charger must be unlocked for each car.")
-    ] = False,
-    schedule: Annotated[
-        str | None,
-        typer.Option(metavar="HH:MM-HH:MM", help="The charger's own schedule: charge only then."),
-    ] = None,
-    second_charger: Annotated[
-        bool,
-        typer.Option("--second-charger", help="A second charger without a car on the circuit."),
-    ] = False,
-    equalizer: Annotated[
-        bool, typer.Option("--equalizer", help="An Easee Equalizer is installed.")
-    ] = False,
-    offline_current: Annotated[
-        float, typer.Option(min=0, max=40, help="offlineMaxCircuitCurrent of the circuit (A).")
-    ] = 16.0,
-    main_fuse: Annotated[float, typer.Option(min=1, help="Main fuse per phase (A).")] = 25.0,
+    modbus_port: _ModbusPort = 5020,
+    api_port: _ApiPort = 8020,
+    day: _Day = "clear",
+    start: _Start = "10:00",
+    speed: _Speed = 1,
+    no_battery: _NoBattery = False,
+    battery_offline: _BatteryOffline = False,
+    battery_soc: _BatterySoc = 50.0,
+    phases: _Phases = Phases.THREE,
+    meter: _Meter = None,
+    car_phases: _CarPhases = Phases.THREE,
+    car_max_current: _CarMaxCurrent = 16.0,
+    settle_time: _SettleTime = 1.0,
+    latency: _Latency = 0.03,
+    cloud_delay: _CloudDelay = 2.0,
+    user_name: _UserName = "owner@example.com",
+    password: _Password = "simulated",
+    waits_at_minimum: _WaitsAtMinimum = False,
+    authorization: _Authorization = False,
+    schedule: _Schedule = None,
+    second_charger: _SecondCharger = False,
+    equalizer: _Equalizer = False,
+    offline_current: _OfflineCurrent = 16.0,
+    main_fuse: _MainFuse = 25.0,
 ) -> None:
     """Run a simulated house for tests: inverter, battery, meter, charger and car."""
     spec = RunSpec(

@@ -136,6 +136,16 @@ class Trace:
     surplus_w: list[float] = field(default_factory=list)
     car_w: list[float] = field(default_factory=list)
     import_w: list[float] = field(default_factory=list)
+    highest_soc_pct: float = 0.0
+
+    def sample(self, plant: Plant) -> None:
+        """Add what happens now."""
+        if plant.battery:
+            self.highest_soc_pct = max(self.highest_soc_pct, plant.battery.soc_pct)
+        self.minute.append(plant.clock_s / 60)
+        self.surplus_w.append(min(plant.pv_w, plant.spec.rated_w) - plant.load_w)
+        self.car_w.append(plant.car_w)
+        self.import_w.append(max(0.0, -plant.grid_export_w))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,7 @@ def run_day(
     plant.charger.dynamic_circuit_current_a = held.circuit_current_a
     cloud = ReportedCharger(plant, link.cloud_delay_s, start)
     trace = Trace()
-    writes, highest_soc_pct = 0, 0.0
+    writes = 0
     reading: InverterReading | None = None
     next_read_s = plant.clock_s
     while plant.clock_s < hours * 3600:
@@ -194,16 +204,15 @@ def run_day(
                     clock_s, setpoint.circuit_current_a, law.time_to_live_s
                 )
         if clock_s % 30 == 0:
-            if plant.battery:
-                highest_soc_pct = max(highest_soc_pct, plant.battery.soc_pct)
-            trace.minute.append(clock_s / 60)
-            trace.surplus_w.append(min(plant.pv_w, plant.spec.rated_w) - plant.load_w)
-            trace.car_w.append(plant.car_w)
-            trace.import_w.append(max(0.0, -plant.grid_export_w))
+            trace.sample(plant)
         if each_second is not None:
             each_second(plant)
         plant.step()
         cloud.step(plant)
+    return _outcome(plant, writes, trace)
+
+
+def _outcome(plant: Plant, writes: int, trace: Trace) -> Outcome:
     counters = plant.counters
     grid, stored = counters.car_from_grid_kwh, counters.car_from_battery_kwh
     return Outcome(
@@ -216,7 +225,7 @@ def run_day(
         over_fuse_min=counters.over_fuse_s / 60,
         imported_kwh=counters.imported_kwh,
         exported_kwh=counters.exported_kwh,
-        highest_soc_pct=highest_soc_pct if plant.battery else None,
+        highest_soc_pct=trace.highest_soc_pct if plant.battery else None,
         final_soc_pct=plant.battery.soc_pct if plant.battery else None,
         trace=trace,
     )
