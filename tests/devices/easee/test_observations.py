@@ -161,6 +161,14 @@ def test_modes_are_known_or_none(value: Any, mode: ChargerMode | None) -> None:
     assert state_of({109: value}).mode is mode
 
 
+@pytest.mark.parametrize(("mode", "car_w"), [(3, 7200.0), (2, 0.0), (4, 0.0), (None, 7200.0)])
+def test_power_left_over_from_before_is_0_w_while_not_charging(
+    mode: int | None, car_w: float
+) -> None:
+    values: dict[int, Any] = {120: 7.2} if mode is None else {109: mode, 120: 7.2}
+    assert state_of(values).car_w == car_w
+
+
 @pytest.mark.parametrize(
     ("volts", "known"),
     [(2e-308, None), (0.0, None), (79.9, None), (80, 80), (300, 300), (300.1, None), (-230, None)],
