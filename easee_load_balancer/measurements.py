@@ -52,6 +52,8 @@ class InverterReading:
     """Signed like the power: + = export."""
     grid_voltage_v: PhaseValues = UNKNOWN_PHASES
     meter_phases: Literal[1, 3] | None = None
+    rated_w: float | None = None
+    """Rated AC power of the inverter."""
     off_grid: bool = False
     """The grid is gone: a backup box supplies the house from PV and battery."""
     exported_kwh: float | None = None

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from easee_load_balancer.control import battery
 from easee_load_balancer.control.behaviour import car_is_absent, is_drawing
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.limits import (
@@ -27,6 +28,8 @@ from easee_load_balancer.measurements import ChargerState, InverterReading, Setp
 
 PHASE_CHANGE = timedelta(seconds=60)
 """Charging time that a phase change costs."""
+_SAID_W = 200.0
+"""A smaller difference is not worth a word."""
 RAISE_MARGIN_A = 0.4
 """The main fuse has to leave this much more for a raise, so that noise does not toggle it."""
 STRICT_GRID_WEIGHT = 10.0
@@ -70,6 +73,8 @@ class Assessment:
     car: CarEstimate
     surplus: PowerRange | None
     """What is left for the car after battery reserve and export margin; None = unknown."""
+    battery_w: float | None
+    """Charging power of the battery that could go to the car instead; negative: discharging."""
     reserve_w: float
     """Left to the battery; negative: added by it."""
 
@@ -181,7 +186,11 @@ class Assessment:
             return "surplus unknown"
         parts = f"car {self.car.power} + export {_kw(inverter.grid_export_w)}"
         if inverter.has_battery:
-            parts += f" + battery {_kw(inverter.battery_charge_w)}"
+            parts += f" + battery {_kw(self.battery_w)}"
+            held_w = (inverter.battery_charge_w or 0.0) - (self.battery_w or 0.0)
+            if held_w > _SAID_W:
+                why = "on command" if self.state.battery_claim_w else "beyond the AC side"
+                parts += f" (+ {_kw(held_w)} {why})"
         if self.reserve_w:
             reserve = "battery reserve" if self.reserve_w > 0 else "battery assist"
             parts += f" {_signed_kw(-self.reserve_w)} {reserve}"
@@ -196,32 +205,24 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
     volts = voltage_v(inverter, charger)
     imports_a = phase_imports_a(inverter, volts, charger.grid_type)
     estimator = CarPowerEstimator(inputs.now, charger, state, volts, imports_a)
-    reserve_w = battery_reserve_w(inverter, policy, state)
+    reserve_w = battery.reserve_w(inverter, policy, state)
+    charge_w = battery.available_charge_w(inverter, state)
     car = CarEstimate(PowerRange(0.0, 0.0), 0.0, (0.0, 0.0, 0.0))
     if not car_is_absent(charger):
         car = estimator.estimate()
     surplus = None
     if inverter.asleep:
         surplus = PowerRange(0.0, 0.0)
-    elif inverter.grid_export_w is not None and inverter.battery_charge_w is not None:
-        rest_w = inverter.grid_export_w + inverter.battery_charge_w
+    elif inverter.grid_export_w is not None and charge_w is not None:
+        rest_w = inverter.grid_export_w + charge_w
         surplus = car.power + (rest_w - reserve_w - (policy.export_margin_w or 0))
     possible = possible_phases(charger, policy, state)
     active = state.setpoint or Setpoint(0, possible[-1])
     case = Assessment(
-        inputs, state, active, estimator, imports_a, possible, car, surplus, reserve_w
+        inputs, state, active, estimator, imports_a, possible, car, surplus, charge_w, reserve_w
     )
     usable = [phases for phases in possible if case.limit(phases)[0] >= policy.min_current_a]
     return replace(case, possible=tuple(usable) or possible)
-
-
-def battery_reserve_w(inverter: InverterReading, policy: Policy, state: ControllerState) -> float:
-    """Surplus that is left to the battery; negative where the battery assists the car."""
-    if not inverter.has_battery or inverter.battery_soc_pct is None:
-        return 0.0
-    if state.battery_first:
-        return float(policy.battery_reserve_w)
-    return float(-policy.battery_support_w) if state.battery_assisting else 0.0
 
 
 def _kw(power_w: float | None) -> str:

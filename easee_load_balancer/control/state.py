@@ -99,6 +99,10 @@ class ControllerState(BaseModel):
     """Whether the battery was still below the state of charge until which it comes first."""
     battery_assisting: bool = False
     """Whether the battery is adding power for the car."""
+    battery_claim_w: float | None = None
+    """Power with which the battery charges on command; None = it follows the surplus."""
+    import_beside_charge_since: AwareDatetime | None = None
+    """Since when the house has imported while its battery charges."""
     assessed_at: AwareDatetime | None = None
     """When benefits were last accumulated."""
     accumulated_benefit_wh: dict[int, float] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from easee_load_balancer.control.battery import follow_battery
 from easee_load_balancer.control.behaviour import (
     PHASE_MISMATCHES,
     car_is_absent,
@@ -20,7 +21,6 @@ from easee_load_balancer.control.car_model import (
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, assess
 from easee_load_balancer.control.feedback import acknowledge_command, notice_external_limit
 from easee_load_balancer.control.limits import phase_imports_a
-from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_estimate import (
     CLOUD_SETTLES,
     STABLE_FOR,
@@ -43,7 +43,6 @@ LONGEST_CYCLE = timedelta(seconds=120)
 LONGEST_GAP = timedelta(minutes=5)
 """After a longer gap another car may be plugged in."""
 SURPLUS_MATTERS_W = 1000.0
-SOC_HYSTERESIS_PCT = 2.0
 _SESSION_RESTARTS_KWH = 0.3
 """A session counter that is this much lower than before counts another session."""
 
@@ -62,7 +61,7 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     state = _learn_car(state, now, charger, volts)
     state = _compare_behaviour(state, now, charger)
     state = _time_missing_values(state, inputs)
-    state = _prioritise_battery(state, inverter, policy)
+    state = follow_battery(state, now, inverter, policy)
     if not state.unknown_since:
         state = _accumulate_benefit(assess(inputs, state))
     state = _watch_for_car(state, inputs, imports_a)
@@ -212,23 +211,6 @@ def _time_missing_values(state: ControllerState, inputs: CycleInputs) -> Control
     missing = missing_values(inputs)
     since = min(state.unknown_since or inputs.now, inputs.now) if missing else None
     return state.model_copy(update={"unknown_since": since})
-
-
-def _prioritise_battery(
-    state: ControllerState, inverter: InverterReading, policy: Policy
-) -> ControllerState:
-    """Whether the battery comes first, or assists the car; each with its hysteresis."""
-    soc_pct = inverter.battery_soc_pct
-    if not inverter.has_battery or soc_pct is None:
-        return state
-    until_pct, assist_pct = policy.battery_first_until_pct, policy.battery_support_from_pct
-    first = soc_pct < until_pct - (0.0 if state.battery_first else SOC_HYSTERESIS_PCT)
-    if state.battery_assisting:
-        assisting = soc_pct > assist_pct - policy.battery_support_hysteresis_pct
-    else:
-        assisting = soc_pct >= assist_pct
-    assisting = assisting and not first and policy.battery_support_w > 0
-    return state.model_copy(update={"battery_first": first, "battery_assisting": assisting})
 
 
 def _accumulate_benefit(case: Assessment) -> ControllerState:

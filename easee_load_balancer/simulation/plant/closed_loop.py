@@ -244,6 +244,7 @@ def read_inverter(plant: Plant, now: datetime) -> InverterReading:
         has_battery=battery is not None,
         pv_w=plant.pv_w,
         inverter_ac_w=plant.inverter_ac_w,
+        rated_w=plant.spec.rated_w,
     )
     if not plant.meter_online:
         return reading

@@ -1,0 +1,89 @@
+"""What of the house battery's power is the car's: priority, assistance, and what only looks so."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.measurements import InverterReading
+
+SOC_HYSTERESIS_PCT = 2.0
+REGULATES_WITHIN = timedelta(seconds=25)
+"""A battery in self-consumption stops charging from the grid sooner than this."""
+_IMPORT_W = 300.0
+_CHARGING_W = 500.0
+_CLAIM_CHANGES = 0.2
+"""A battery whose charging power changes by this share is followed anew."""
+
+
+def reserve_w(inverter: InverterReading, policy: Policy, state: ControllerState) -> float:
+    """Surplus that is left to the battery; negative where the battery assists the car."""
+    if not inverter.has_battery or inverter.battery_soc_pct is None:
+        return 0.0
+    if state.battery_first:
+        return float(policy.battery_reserve_w)
+    return float(-policy.battery_support_w) if state.battery_assisting else 0.0
+
+
+def available_charge_w(inverter: InverterReading, state: ControllerState) -> float | None:
+    """Charging power of the battery that could go to the car instead; negative: discharging.
+
+    PV power reaches the car only through the inverter's AC side: what charges the battery beyond
+    its rating cannot. Nor can what the battery takes on command.
+    """
+    charge_w = inverter.battery_charge_w
+    if charge_w is None or charge_w <= 0:
+        return charge_w
+    if state.battery_claim_w is not None:
+        charge_w = max(0.0, charge_w - state.battery_claim_w)
+    if inverter.rated_w is not None and inverter.inverter_ac_w is not None:
+        charge_w = min(charge_w, max(0.0, inverter.rated_w - inverter.inverter_ac_w))
+    return charge_w
+
+
+def follow_battery(
+    state: ControllerState, now: datetime, inverter: InverterReading, policy: Policy
+) -> ControllerState:
+    """The state with what this reading says about the battery."""
+    return _notice_claim(_prioritise(state, inverter, policy), now, inverter)
+
+
+def _prioritise(
+    state: ControllerState, inverter: InverterReading, policy: Policy
+) -> ControllerState:
+    """Whether the battery comes first, or assists the car; each with its hysteresis."""
+    soc_pct = inverter.battery_soc_pct
+    if not inverter.has_battery or soc_pct is None:
+        return state
+    until_pct, assist_pct = policy.battery_first_until_pct, policy.battery_support_from_pct
+    first = soc_pct < until_pct - (0.0 if state.battery_first else SOC_HYSTERESIS_PCT)
+    if state.battery_assisting:
+        assisting = soc_pct > assist_pct - policy.battery_support_hysteresis_pct
+    else:
+        assisting = soc_pct >= assist_pct
+    assisting = assisting and not first and policy.battery_support_w > 0
+    return state.model_copy(update={"battery_first": first, "battery_assisting": assisting})
+
+
+def _notice_claim(
+    state: ControllerState, now: datetime, inverter: InverterReading
+) -> ControllerState:
+    """Import beside a charging battery that lasts: it charges on command, not from surplus.
+
+    A forced charge, a time-of-use window, another controller: until its power changes, that power
+    is not the car's.
+    """
+    charge_w, export_w = inverter.battery_charge_w, inverter.grid_export_w
+    if charge_w is None or export_w is None:
+        return state
+    claim_w = state.battery_claim_w
+    if claim_w is not None and abs(charge_w - claim_w) > _CLAIM_CHANGES * claim_w:
+        claim_w = None
+    beside = charge_w > _CHARGING_W and export_w < -_IMPORT_W
+    since = (state.import_beside_charge_since or now) if beside else None
+    if since is not None and state.since(since, now) >= REGULATES_WITHIN:
+        claim_w = charge_w
+    return state.model_copy(
+        update={"battery_claim_w": claim_w, "import_beside_charge_since": since}
+    )

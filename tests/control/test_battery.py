@@ -1,0 +1,68 @@
+"""What charges the battery and could charge the car instead: less than the formula says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from easee_load_balancer.control.battery import available_charge_w
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.closed_loop import SLOW, run_day
+from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
+from tests.benchmarks.laws import Ours
+from tests.support.control_readings import VOLTS, told, with_battery
+from tests.support.small_house import car, drawn_a, play
+
+
+@pytest.mark.parametrize(
+    ("charge_w", "ac_w", "rated_w", "claim_w", "available_w"),
+    [
+        (4000.0, 3000.0, 10_000.0, None, 4000.0),
+        (5000.0, 8000.0, 10_000.0, None, 2000.0),
+        (5000.0, 10_000.0, 10_000.0, None, 0.0),
+        (5000.0, 8000.0, None, None, 5000.0),
+        (5000.0, 3000.0, 10_000.0, 5000.0, 0.0),
+        (-3000.0, 10_000.0, 10_000.0, None, -3000.0),
+    ],
+    ids=["follows", "AC side nearly full", "AC side full", "rating unknown", "on command", "gives"],
+)
+def test_charging_power_counts_as_far_as_it_could_reach_the_car(
+    charge_w: float, ac_w: float, rated_w: float | None, claim_w: float | None, available_w: float
+) -> None:
+    reading = replace(with_battery(0, charge_w, 50), inverter_ac_w=ac_w, rated_w=rated_w)
+    state = ControllerState(battery_claim_w=claim_w)
+    assert available_charge_w(reading, state) == available_w
+
+
+@pytest.mark.parametrize("pv_w", [15_000.0, 18_000.0])
+def test_a_hybrid_gives_the_car_what_its_ac_side_leaves_and_imports_nothing(pv_w: float) -> None:
+    """10 kW of AC, the rest of the PV charges the battery; the car could take 15 kW."""
+    spec = HouseSpec(car=CarSpec(max_current_a=22.0, energy_needed_kwh=1000.0))
+    spec = replace(spec, charger=replace(spec.charger, circuit_max_current_a=(22.0,) * 3))
+    law = Ours()
+    law.policy = law.policy.model_copy(update={"max_current_a": 22})
+    day = Day("noon", (pv_w,) * 1440, (600.0,) * 1440)
+    battery = BatterySpec(capacity_wh=1e6, start_soc_pct=60, max_power_w=8000.0)
+    outcome = run_day(law, day, SLOW, battery, spec=spec, hours=2)
+    assert outcome.imported_kwh < 0.1
+    assert outcome.solar_kwh == pytest.approx(2 * 9.4, rel=0.08)
+
+
+def test_what_the_battery_takes_on_command_is_not_the_cars() -> None:
+    """evcc #17468: 5 kW into the battery by a time-of-use window, no surplus beside it."""
+
+    def house(at: datetime, setpoint: Setpoint) -> tuple[InverterReading, ChargerState]:
+        amps = drawn_a(setpoint)
+        lines = setpoint.phases if setpoint.current_a else 1
+        reading = replace(with_battery(-amps * lines * VOLTS, 5000, 40), taken_at=at)
+        return reading, car(at, setpoint, amps, lines)
+
+    cycles = play(house, 60, told(0), step_s=10)
+    imported_kwh = sum(-(one.inverter.grid_export_w or 0.0) for one in cycles) * 10 / 3.6e6
+    assert imported_kwh < 0.25
+    assert "(+ 5.0 on command)" in cycles[-1].decision.reason
