@@ -11,7 +11,10 @@ from easee_load_balancer.measurements import InverterReading
 SOC_HYSTERESIS_PCT = 2.0
 REGULATES_WITHIN = timedelta(seconds=25)
 """A battery in self-consumption stops charging from the grid sooner than this."""
+LIMIT_HOLDS = timedelta(minutes=30)
+"""A battery that is nearly full or cold is given the chance to take more again after this long."""
 _IMPORT_W = 300.0
+_EXPORT_W = 300.0
 _CHARGING_W = 500.0
 _CLAIM_CHANGES = 0.2
 """A battery whose charging power changes by this share is followed anew."""
@@ -22,7 +25,9 @@ def reserve_w(inverter: InverterReading, policy: Policy, state: ControllerState)
     if not inverter.has_battery or inverter.battery_soc_pct is None:
         return 0.0
     if state.battery_first:
-        return float(policy.battery_reserve_w)
+        taken_w = state.battery_takes_w
+        reserve_w = float(policy.battery_reserve_w)
+        return reserve_w if taken_w is None else min(reserve_w, taken_w)
     return float(-policy.battery_support_w) if state.battery_assisting else 0.0
 
 
@@ -46,7 +51,8 @@ def follow_battery(
     state: ControllerState, now: datetime, inverter: InverterReading, policy: Policy
 ) -> ControllerState:
     """The state with what this reading says about the battery."""
-    return _notice_claim(_prioritise(state, inverter, policy), now, inverter)
+    state = _prioritise(state, inverter, policy)
+    return _notice_limit(_notice_claim(state, now, inverter), now, inverter)
 
 
 def _prioritise(
@@ -87,3 +93,22 @@ def _notice_claim(
     return state.model_copy(
         update={"battery_claim_w": claim_w, "import_beside_charge_since": since}
     )
+
+
+def _notice_limit(
+    state: ControllerState, now: datetime, inverter: InverterReading
+) -> ControllerState:
+    """Export beside a charging battery that lasts: it takes no more, nearly full or cold."""
+    charge_w, export_w = inverter.battery_charge_w, inverter.grid_export_w
+    if charge_w is None or export_w is None:
+        return state
+    takes_w = state.battery_takes_w
+    if takes_w is not None:
+        more = charge_w > max(takes_w, _CHARGING_W) * (1 + _CLAIM_CHANGES)
+        if more or state.since(state.battery_limit_at, now) >= LIMIT_HOLDS:
+            return state.model_copy(update={"battery_takes_w": None, "export_beside_since": None})
+    since = (state.export_beside_since or now) if export_w > _EXPORT_W else None
+    update: dict[str, object] = {"export_beside_since": since}
+    if takes_w is None and since is not None and state.since(since, now) >= REGULATES_WITHIN:
+        update |= {"battery_takes_w": max(0.0, charge_w), "battery_limit_at": now}
+    return state.model_copy(update=update)

@@ -101,6 +101,12 @@ class ControllerState(BaseModel):
     """Whether the battery is adding power for the car."""
     battery_claim_w: float | None = None
     """Power with which the battery charges on command; None = it follows the surplus."""
+    battery_takes_w: float | None = None
+    """The most that the battery takes at present, nearly full or cold; None = no limit seen."""
+    battery_limit_at: AwareDatetime | None = None
+    """When that was noticed."""
+    export_beside_since: AwareDatetime | None = None
+    """Since when the house has exported although the battery could charge."""
     import_beside_charge_since: AwareDatetime | None = None
     """Since when the house has imported while its battery charges."""
     assessed_at: AwareDatetime | None = None

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from easee_load_balancer.control.battery import available_charge_w
+from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.simulation.plant.car import CarSpec
@@ -66,3 +67,20 @@ def test_what_the_battery_takes_on_command_is_not_the_cars() -> None:
     imported_kwh = sum(-(one.inverter.grid_export_w or 0.0) for one in cycles) * 10 / 3.6e6
     assert imported_kwh < 0.25
     assert "(+ 5.0 on command)" in cycles[-1].decision.reason
+
+
+def test_what_a_nearly_full_battery_does_not_take_is_the_cars() -> None:
+    """The battery comes first with 5 kW reserved, but takes only 1 kW of 6 kW."""
+
+    def house(at: datetime, setpoint: Setpoint) -> tuple[InverterReading, ChargerState]:
+        amps = drawn_a(setpoint)
+        lines = setpoint.phases if setpoint.current_a else 1
+        charge_w = min(1000.0, 6000 - amps * lines * VOLTS)
+        export_w = 6000 - charge_w - amps * lines * VOLTS
+        reading = replace(with_battery(export_w, charge_w, 70), taken_at=at)
+        return reading, car(at, setpoint, amps, lines)
+
+    policy = Policy(battery_first_until_pct=80, battery_reserve_w=5000)
+    cycles = play(house, 20, told(0), policy, step_s=10)
+    assert cycles[-1].charger.car_w == pytest.approx(5000, abs=700)
+    assert sum((one.charger.car_w or 0.0) > 0 for one in cycles) > 80
