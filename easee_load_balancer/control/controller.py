@@ -26,9 +26,9 @@ RULES: tuple[Callable[[Assessment, Proposal], Proposal], ...] = (
     starts.wake_car,
     starts.prepare_for_next_car,
     rules.hold_against_flapping,
-    rules.calm_hunting,
     rules.respect_limits,
     rules.protect_main_fuse,
+    rules.calm_hunting,
     rules.name_other_controller,
 )
 """In the order in which they are asked: the last one wins."""
