@@ -101,6 +101,7 @@ class ScriptedCloud:
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[str] = []
+        self.heads: list[str] = []
         self.answers: dict[str, Iterable[bytes]] = {"/api/accounts/login": TOKEN}
         """By path, in pieces."""
         self.answer: Iterable[bytes] = STATE
@@ -115,6 +116,7 @@ class ScriptedCloud:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             method, path, _ = head.split(" ", 2)
             self.requests.append(f"{method} {path}")
+            self.heads.append(head)
             for piece in self.answers.get(path.partition("?")[0], self.answer):
                 writer.write(piece)
                 self.sent += len(piece)

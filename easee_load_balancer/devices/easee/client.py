@@ -8,15 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
@@ -49,6 +46,7 @@ from easee_load_balancer.devices.easee.rate_limits import (
     too_soon,
 )
 from easee_load_balancer.devices.easee.token_store import SavedSession, Tokens, TokenStore
+from easee_load_balancer.devices.easee.transport import Answer, Method, Transport
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.errors import (
     ChargerError,
@@ -59,12 +57,10 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.measurements import ChargerState, Setpoint
 
-_LARGEST_ANSWER = 1_000_000
 _LONGEST_TOKEN_S = 7 * 24 * 3600.0
 
 logger = logging.getLogger(__name__)
 
-_Method = Literal["GET", "POST"]
 _Model = TypeVar("_Model")
 
 
@@ -88,16 +84,11 @@ class EaseeClient:
         self._unsaved = False
         self._ahead = timedelta()
         """How far our clock is ahead of the cloud's."""
-        self._http = httpx.AsyncClient(
-            base_url=account.base_url,
-            timeout=httpx.Timeout(0.8 * budget_s, connect=0.4 * budget_s),
-            follow_redirects=False,
-            verify=_tls(),
-        )
+        self._transport = Transport(account.base_url, self._cloud, budget_s)
 
     async def close(self) -> None:
         """Close the connections; the session stays on disk."""
-        await self._http.aclose()
+        await self._transport.close()
 
     async def chargers(self) -> tuple[AccountCharger, ...]:
         """All chargers of the account (at most 2 calls a minute)."""
@@ -160,7 +151,7 @@ class EaseeClient:
 
     async def _call(
         self,
-        method: _Method,
+        method: Method,
         path: str,
         endpoint: Endpoint,
         *,
@@ -182,7 +173,7 @@ class EaseeClient:
         except TimeoutError as error:
             raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
 
-    async def _check(self, endpoint: Endpoint, answer: _Answer) -> None:
+    async def _check(self, endpoint: Endpoint, answer: Answer) -> None:
         """Record a refusal and raise its error; a success ends growing waits."""
         if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT):
             async with self._change() as session:
@@ -196,36 +187,16 @@ class EaseeClient:
     async def _send(
         self,
         endpoint: Endpoint,
-        method: _Method,
+        method: Method,
         path: str,
         token: SecretStr | None = None,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> _Answer:
-        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
-        content = bytearray()
+    ) -> Answer:
         self.calls[endpoint] += 1
-        try:
-            async with self._http.stream(
-                method, path, headers=headers, params=params, json=body
-            ) as response:
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    if len(content) > _LARGEST_ANSWER:
-                        raise InvalidAnswer(
-                            f"{self._cloud} sent an answer of more than 1 MB to {path}."
-                        )
-        except httpx.TimeoutException as error:
-            raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
-        except httpx.DecodingError as error:
-            raise InvalidAnswer(f"{self._cloud} sent a garbled answer.") from error
-        except httpx.HTTPError as error:
-            raise ChargerUnreachable(
-                f"{self._cloud} cannot be reached ({type(error).__name__}). Check the internet "
-                "connection."
-            ) from error
-        self._ahead = clock_ahead(response.headers)
-        return _Answer(response.status_code, response.headers, bytes(content))
+        answer = await self._transport.send(method, path, token, params, body)
+        self._ahead = clock_ahead(answer.headers)
+        return answer
 
     async def _token(self, refused: SecretStr | None = None) -> SecretStr:
         """A valid access token other than the refused one; one login or refresh at a time."""
@@ -323,7 +294,7 @@ class EaseeClient:
         else:
             self._unsaved = False
 
-    def _error(self, endpoint: Endpoint, answer: _Answer) -> ChargerError:
+    def _error(self, endpoint: Endpoint, answer: Answer) -> ChargerError:
         """The error for an unsuccessful answer."""
         if is_throttled(answer.status):
             try:
@@ -369,19 +340,6 @@ def _valid_id(charger_id: str) -> str:
     if not re.fullmatch(CHARGER_ID, charger_id):
         raise ChargerUnknown(f"'{plain(charger_id)}' is not a valid charger id.")
     return charger_id
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """The trusted certificates, loaded once per process."""
-    return httpx.create_ssl_context()
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: httpx.Headers
-    content: bytes = field(repr=False)
 
 
 def _problem(content: bytes) -> ProblemDetails:

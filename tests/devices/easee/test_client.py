@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import time
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -273,3 +276,41 @@ async def test_page_of_a_proxy_does_not_count_as_an_accepted_command(
     with pytest.raises(InvalidAnswer, match="dynamicCurrent"):
         await easee.set_circuit_current(CHARGER, Setpoint(8), timedelta(minutes=30))
     assert house.cloud.writes == 0
+
+
+@pytest.mark.parametrize(
+    ("layers", "encoding", "said"),
+    [
+        (1, "gzip", "more than 1 MB"),
+        (2, "gzip, gzip", "unknown encoding"),
+        (1, "br", "unknown encoding"),
+    ],
+)
+async def test_packed_bomb_is_refused_before_it_is_unpacked(
+    layers: int, encoding: str, said: str, cloud: ScriptedCloud, client: EaseeClient
+) -> None:
+    bomb = b"".join(_packed(100))
+    cloud.answer = http(
+        200, gzip.compress(bomb) if layers == 2 else bomb, f"Content-Encoding: {encoding}"
+    )
+    tracemalloc.start()
+    with pytest.raises(InvalidAnswer, match=said):
+        await client.state(CHARGER)
+    peak_mb = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    assert peak_mb < 30
+
+
+async def test_answers_are_wanted_unpacked_and_a_packed_one_is_read(
+    cloud: ScriptedCloud, client: EaseeClient
+) -> None:
+    cloud.answer = http(200, gzip.compress(b'{"observations": []}'), "Content-Encoding: GZip")
+    assert not (await client.state(CHARGER)).online
+    assert all("accept-encoding: identity" in head.lower() for head in cloud.heads)
+
+
+def _packed(megabytes: int) -> Iterable[bytes]:
+    packer = zlib.compressobj(wbits=31)
+    for _ in range(megabytes):
+        yield packer.compress(b" " * 1_000_000)
+    yield packer.flush()
