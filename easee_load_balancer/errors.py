@@ -80,6 +80,14 @@ class Blocked(_Until):
     """The cloud blocks us; nothing at all is sent before `until`."""
 
 
+class NotPermitted(_Until):
+    """The login's role does not allow this; other requests work. Tried again after `until`."""
+
+
+class ChargerDisconnected(ChargerError):
+    """The charger has no connection to the cloud, or no car: the command was not carried out."""
+
+
 class InvalidAnswer(ChargerError):
     """The cloud's answer does not match its API."""
 

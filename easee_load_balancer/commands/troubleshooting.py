@@ -13,6 +13,7 @@ from easee_load_balancer.errors import (
     InverterBusy,
     InverterImplausible,
     InverterUnsupported,
+    NotPermitted,
     RateLimited,
 )
 
@@ -77,13 +78,17 @@ _OF_ERROR: dict[type[BalancerError], tuple[str, ...]] = {
         "This or another program sent too many requests or wrong passwords from this internet "
         "connection: stop the other one and wait.",
     ),
+    NotPermitted: (
+        "This login is a guest or user of the site: the owner can make it an administrator in the "
+        "Easee app.",
+        "The e-mail address of the login was never confirmed: see the account in the Easee app.",
+    ),
     ChargerUnreachable: (
         "The internet connection or the Easee cloud is down: see status.easee.com.",
         "A firewall blocks https://api.easee.com.",
     ),
     ChargerUnknown: (
         "The charger was moved to another site or account: run `easee-balancer setup` again.",
-        "The login has read-only access: the owner can grant more in the Easee app.",
     ),
     InvalidAnswer: ("The Easee cloud has changed: check for a newer version of this program.",),
 }

@@ -59,11 +59,6 @@ def of_charger(charger: FoundCharger, state: ChargerState, controls: Controls) -
             "The charger has a schedule of its own and does not charge outside its hours. "
             "Delete it in the Easee app."
         )
-    if controls.smart_charging:
-        found.append(
-            "Smart charging is enabled in the Easee app: it pauses the charger when electricity is "
-            "expensive, even with solar surplus. Disable it."
-        )
     return found
 
 

@@ -17,6 +17,15 @@ ModbusFault = Literal[
     "implausible",  # another request's payload: lengths right, values impossible
     "garbage",  # bytes that are not Modbus
     "rival",  # another client keeps connecting, which ends the current connection
+    "function",  # the reply answers another function, with the right length
+    "frozen",  # every reply is the one given first
+]
+
+MeterFault = Literal[
+    "offline",  # status 0, no values
+    "zeros",  # status 1, everything else 0, counters not available
+    "dead phase",  # L2 has 0 V, its power is missing in the sum
+    "alternating",  # zeros in every second reading
 ]
 
 BodyFault = Literal[
@@ -35,15 +44,19 @@ class Faults(BaseModel):
 
     modbus: ModbusFault | None = None
     modbus_delay_s: float = Field(default=3.0, ge=0, le=60)
-    meter_offline: bool = False
+    meter: MeterFault | None = None
     api_status: Literal[400, 401, 403, 429, 500, 503, 504] | None = None
     """Every API call except the login gets this status (403 and 429: the login too)."""
+    api_command_status: Literal[400, 403] | None = None
+    """Commands alone get this status: 400 from a charger without connection, 403 by role."""
     api_retry_after_s: int = Field(default=120, ge=0)
     api_delay_s: float = Field(default=0.0, ge=0, le=120)
     api_body: BodyFault | None = None
     """Responses have a corrupt body."""
     api_clock_ahead_s: int = 0
     """How far the clock of cloud and charger is ahead of this machine's."""
+    charger_clock_ahead_s: int = 0
+    """How far the charger's own clock is ahead of the cloud's."""
     observations_stopped: bool = False
     """The charger reports nothing new; old values keep their old times."""
     commands_ignored: bool = False

@@ -51,7 +51,7 @@ FAULTS: dict[str, Change] = {
         for kind in ("refuse", "silent", "drop", "busy", "reset", "short", "implausible", "garbage")
     },
     "inverter slow": {"modbus": "delay", "modbus_delay_s": 3 / SPEED},
-    "meter offline": {"meter_offline": True},
+    "meter offline": {"meter": "offline"},
     **{f"cloud {status}": {"api_status": status} for status in (401, 403, 429, 500, 503, 504)},
     "cloud slow": {"api_delay_s": 8 / SPEED},
     "cloud garbled": {"api_body": "truncated"},

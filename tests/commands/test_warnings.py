@@ -26,6 +26,7 @@ from easee_load_balancer.errors import (
     InverterBusy,
     InverterImplausible,
     InverterUnsupported,
+    NotPermitted,
     RateLimited,
 )
 from easee_load_balancer.measurements import ChargerState, PhaseValues
@@ -33,7 +34,7 @@ from easee_load_balancer.measurements import ChargerState, PhaseValues
 NOW = datetime(2026, 6, 21, 10, tzinfo=UTC)
 IDENTITY = Identity("SUN2000-10KTL-M1", "HV1", 10_000, True, True, 10_000, True, 3)
 STATE = replace(ChargerState.unknown(NOW), online=True, grid_type=1)
-NO_CONTROLS = Controls(True, False, False, scheduled=False, equalizer=False)
+NO_CONTROLS = Controls(True, False, scheduled=False, equalizer=False)
 
 
 def _charger(others: int = 0, equalizers: int = 0) -> FoundCharger:
@@ -81,7 +82,6 @@ CHARGERS: dict[str, tuple[FoundCharger, ChargerState, Controls, str]] = {
         NO_CONTROLS,
         "schedule of its own",
     ),
-    "smart": (_charger(), STATE, replace(NO_CONTROLS, smart_charging=True), "Smart charging"),
 }
 
 
@@ -141,7 +141,6 @@ OBSERVED: dict[str, tuple[int, Any, str, object]] = {
     "locked as text": (42, "true", "authorization_required", True),
     "open": (42, False, "authorization_required", False),
     "off": (31, False, "enabled", False),
-    "smart": (102, 1, "smart_charging", True),
 }
 
 
@@ -150,7 +149,12 @@ def test_recognises_what_else_controls_the_charger(name: str) -> None:
     number, value, field, expected = OBSERVED[name]
     seen = controls([Observation(id=number, timestamp=NOW, value=value)])
     assert getattr(seen, field) == expected
-    assert controls([]) == Controls(None, None, None, scheduled=False, equalizer=False)
+    assert controls([]) == Controls(None, None, scheduled=False, equalizer=False)
+
+
+def test_flag_for_smart_charging_only_colours_the_light() -> None:
+    seen = controls([Observation(id=102, timestamp=NOW, value=True)])
+    assert warnings.of_charger(_charger(), STATE, seen) == []
 
 
 def test_every_failure_has_usual_causes() -> None:
@@ -161,6 +165,7 @@ def test_every_failure_has_usual_causes() -> None:
         InverterImplausible(""),
         BadCredentials(""),
         RateLimited("", later),
+        NotPermitted("", later),
         Blocked("", later),
         ChargerUnreachable(""),
         ChargerUnknown(""),

@@ -161,7 +161,7 @@ FAULTS: tuple[Fault, ...] = (
         "a second client", switch(modbus="rival"), "serves one client|No answer|was lost",
         spares_open=True,
     ),
-    Fault("meter offline", switch(meter_offline=True), "unknown for 0 s: grid power", fails=False),
+    Fault("meter offline", switch(meter="offline"), "unknown for 0 s: grid power", fails=False),
     Fault(
         "night", night, "meter unknown: half of the main fuse", fails=False, end=day,
         moments=("before the read",),

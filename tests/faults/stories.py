@@ -122,11 +122,11 @@ async def overload(scene: Scene, row: Row) -> None:
 
 async def meter_lost(scene: Scene, row: Row) -> None:
     """Unchanged for a minute, then minimum current, paused after five; resumes by itself."""
-    scene.faults.meter_offline = True
+    scene.faults.meter = "offline"
     await says(scene, row, "unknown for 0 s: grid power", row.before_a)
     await says(scene, row, "unknown for", 6, after_s=60)
     await says(scene, row, "unknown for 3", 0, after_s=250)
-    scene.faults.meter_offline = False
+    scene.faults.meter = None
     for waited in range(1, 12):
         if is_good(await scene.next_cycle()) and scene.held_a > 6:
             row.recovered_s = 30 * waited

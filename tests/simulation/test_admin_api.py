@@ -139,17 +139,17 @@ async def test_invalid_faults_are_refused_and_change_nothing(
     running: Running, faults: dict[str, Any]
 ) -> None:
     _, api = running
-    await set_faults(api, meter_offline=True)
+    await set_faults(api, meter="offline")
     assert_problem(await api.put("/admin/faults", json=faults), 422, invalid=next(iter(faults)))
-    assert (await api.get("/admin/faults")).json()["meter_offline"] is True
+    assert (await api.get("/admin/faults")).json()["meter"] == "offline"
 
 
 async def test_faults_apply_to_the_inverter_too(running: Running) -> None:
     house, api = running
-    await set_faults(api, modbus="busy", meter_offline=True)
-    assert (house.faults.modbus, house.faults.meter_offline) == ("busy", True)
+    await set_faults(api, modbus="busy", meter="offline")
+    assert (house.faults.modbus, house.faults.meter) == ("busy", "offline")
     await set_faults(api)
-    assert (house.faults.modbus, house.faults.meter_offline) == (None, False)
+    assert (house.faults.modbus, house.faults.meter) == (None, None)
 
 
 async def test_true_state_matches_the_plant(running: Running) -> None:

@@ -45,18 +45,28 @@ from easee_load_balancer.devices.easee.rate_limits import (
     record_refusal,
     too_soon,
 )
-from easee_load_balancer.devices.easee.token_store import SavedSession, Tokens, TokenStore
+from easee_load_balancer.devices.easee.token_store import (
+    CLOUD,
+    SavedSession,
+    Tokens,
+    TokenStore,
+)
 from easee_load_balancer.devices.easee.transport import Answer, Method, Transport
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.errors import (
+    ChargerDisconnected,
     ChargerError,
     ChargerUnknown,
     ChargerUnreachable,
     InvalidAnswer,
+    NotPermitted,
     problems,
 )
 from easee_load_balancer.measurements import ChargerState, Setpoint
 
+_CHARGER_DISCONNECTED = 410
+"""`errorCode` of a 400 (ChargerDisconnected)."""
+_NO_DETAIL = "[Empty in production]"
 _LONGEST_TOKEN_S = 7 * 24 * 3600.0
 
 logger = logging.getLogger(__name__)
@@ -69,7 +79,8 @@ class EaseeClient:
 
     A call takes at most `budget_s`, login included.
     Every method raises a ChargerError: ChargerUnreachable, ChargerUnknown, BadCredentials,
-    RateLimited, Blocked or InvalidAnswer.
+    RateLimited, Blocked,
+    NotPermitted, ChargerDisconnected or InvalidAnswer.
     """
 
     def __init__(self, account: Account, folder: Path, budget_s: float = 10.0) -> None:
@@ -82,6 +93,8 @@ class EaseeClient:
         self._file = TokenStore(folder, account)
         self._session = SavedSession()
         self._unsaved = False
+        self._worked_at: dict[str, datetime] = {}
+        """Last success by endpoint."""
         self._ahead = timedelta()
         """How far our clock is ahead of the cloud's."""
         self._transport = Transport(account.base_url, self._cloud, budget_s)
@@ -127,16 +140,39 @@ class EaseeClient:
 
         The call returns when the cloud has accepted it; observations show when it is done.
         """
-        l1, l2, l3 = setpoint.circuit_current_a
+        await self._set_circuit(charger, setpoint.circuit_current_a, time_to_live)
+
+    async def may_command(
+        self, charger: ChargerAddress, state: ChargerState, time_to_live: timedelta
+    ) -> bool | None:
+        """Whether this login's role allows commands; None where `state` is no help.
+
+        The API does not say, so this sends the circuit's present current once more.
+        """
+        l1, l2, l3 = state.circuit_current_a
+        if l1 is None or l2 is None or l3 is None:
+            return None
+        try:
+            await self._set_circuit(charger, (l1, l2, l3), time_to_live)
+        except NotPermitted:
+            return False
+        return True
+
+    async def _set_circuit(
+        self,
+        charger: ChargerAddress,
+        current_a: tuple[float, float, float],
+        time_to_live: timedelta,
+    ) -> None:
+        """Amperes for L1, L2, L3."""
+        minutes = max(1, round(time_to_live.total_seconds() / 60))
         answer = await self._call(
             "POST",
             f"/api/sites/{charger.site_id}/circuits/{charger.circuit_id}/dynamicCurrent",
             "dynamicCurrent",
             body={
-                "phase1": l1,
-                "phase2": l2,
-                "phase3": l3,
-                "timeToLive": max(1, round(time_to_live.total_seconds() / 60)),
+                **{f"phase{number}": amps for number, amps in enumerate(current_a, 1)},
+                "timeToLive": minutes,
             },
         )
         if answer.strip():  # an HTML page from a proxy is no acceptance
@@ -177,12 +213,15 @@ class EaseeClient:
         """Record a refusal and raise its error; a success ends growing waits."""
         if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT):
             async with self._change() as session:
-                record_refusal(session, endpoint, answer.status, answer.headers)
+                self._record_refusal(session, endpoint, answer)
             raise self._error(endpoint, answer)
-        if self._session.blocked_s or self._session.refused_s:
+        self._worked_at[endpoint] = datetime.now(UTC)
+        if {endpoint, CLOUD} & self._session.refusals.keys():
             async with self._change() as session:
-                session.blocked_s, session.blocked_until = 0.0, None
-                session.refused_s = 0.0
+                session.accept(endpoint, CLOUD)
+
+    def _record_refusal(self, session: SavedSession, endpoint: Endpoint, answer: Answer) -> None:
+        record_refusal(session, endpoint, answer.status, answer.headers, self._worked_at)
 
     async def _send(
         self,
@@ -200,16 +239,15 @@ class EaseeClient:
 
     async def _token(self, refused: SecretStr | None = None) -> SecretStr:
         """A valid access token other than the refused one; one login or refresh at a time."""
-        token, fresh = self._session.usable(refused), self._session.tokens is None
+        token = self._session.usable(refused)
         if token is not None:
             return token
         async with self._change() as session:
             token = session.usable(refused)  # another process may have been faster
             if token is None:
                 await self._retry_credentials(session)
-                if fresh:
-                    self._check_room(session)
                 session.tokens = await self._refresh(session) or await self._log_in(session)
+                session.accept("login", "refresh")
                 token = session.tokens.access
         return token
 
@@ -233,7 +271,7 @@ class EaseeClient:
         if answer.status == httpx.codes.OK:
             return self._tokens(answer.content, "refresh")
         if is_throttled(answer.status):
-            record_refusal(session, "refresh", answer.status, answer.headers)
+            self._record_refusal(session, "refresh", answer)
             raise self._error("refresh", answer)
         return None
 
@@ -249,7 +287,7 @@ class EaseeClient:
         if answer.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
             session.rejected_at = datetime.now(UTC)
             raise_if_throttled(session, "login", self.account)
-        record_refusal(session, "login", answer.status, answer.headers)
+        self._record_refusal(session, "login", answer)
         raise self._error("login", answer)
 
     @asynccontextmanager
@@ -275,12 +313,6 @@ class EaseeClient:
                 "Check disk space and folder ownership."
             ) from error
 
-    def _check_room(self, session: SavedSession) -> None:
-        """Raise OSError where nothing can be saved: every new process would log in again."""
-        self._session = SavedSession()
-        self._file.save(session)
-        self._session = session
-
     def _save(self, session: SavedSession) -> None:
         try:
             self._file.save(session)
@@ -302,7 +334,13 @@ class EaseeClient:
             except ChargerError as error:
                 return error
         problem = _problem(answer.content)
-        said = plain(f"{problem.title or ''} {problem.detail or ''}") or "no explanation"
+        if problem.error_code == _CHARGER_DISCONNECTED:
+            return ChargerDisconnected(
+                f"{self._cloud} did not carry out '{endpoint}': it has no connection to the "
+                "charger, or no car is plugged in. The next cycle tries again."
+            )
+        detail = "" if problem.detail == _NO_DETAIL else problem.detail
+        said = plain(f"{problem.title or ''} {detail or ''}") or "no explanation"
         answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({said})."
         if answer.status == httpx.codes.NOT_FOUND:
             return ChargerUnknown(

@@ -23,6 +23,7 @@ from easee_load_balancer.devices.sanitize import PlainText
 DEFAULT_BASE_URL = "https://api.easee.com"
 CHARGER_ID = r"^[A-Za-z0-9]{4,20}$"
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _Item = TypeVar("_Item")
 _List = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
 """A list; the API sends null for an empty one."""
@@ -160,17 +161,22 @@ class Observations(_ApiModel):
 
     def by_our_clock(self, ahead: timedelta) -> tuple[Observation, ...]:
         """The observations with times by our clock, which is `ahead` of the cloud's."""
-        if not ahead:
-            return self.observations
-        return tuple(
-            one.model_copy(update={"timestamp": one.observed_at + ahead})
-            for one in self.observations
-        )
+        return tuple(_shifted(one, ahead) for one in self.observations)
+
+
+def _shifted(observation: Observation, by: timedelta) -> Observation:
+    try:
+        at = observation.observed_at + by
+    except OverflowError:
+        at = _NEVER
+    return observation.model_copy(update={"timestamp": at})
 
 
 class ProblemDetails(_ApiModel):
     """An error answer (problem+json)."""
 
+    error_code: int | None = None
+    """The vendor's own code."""
     title: str | None = None
     detail: str | None = None
 

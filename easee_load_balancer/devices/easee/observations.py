@@ -23,6 +23,7 @@ from easee_load_balancer.measurements import (
 STALE_AFTER = timedelta(minutes=20)
 """Without any new value for this long, the charger is offline. Values are sent on change, so only
 the newest of all counts."""
+_CLOCKS_DIFFER = timedelta(minutes=10)
 
 OBSERVATION_IDS = {
     "mode": 109,
@@ -62,7 +63,6 @@ CONTROL_IDS = {
     "authorization_required": 42,
     "schedule": 62,
     "equalizer": 65,
-    "smart_charging": 102,
 }
 _OUTPUT_PHASES: dict[float | None, Literal[0, 1, 2, 3]] = {
     0: 0,
@@ -81,7 +81,6 @@ class Controls:
 
     enabled: bool | None
     authorization_required: bool | None
-    smart_charging: bool | None
     scheduled: bool
     equalizer: bool
 
@@ -93,7 +92,6 @@ def controls(observations: Iterable[Observation]) -> Controls:
     return Controls(
         enabled=_boolean(known["enabled"]),
         authorization_required=_boolean(known["authorization_required"]),
-        smart_charging=_boolean(known["smart_charging"]),
         scheduled=_is_on(known["schedule"]),
         equalizer=_is_on(known["equalizer"]),
     )
@@ -109,10 +107,15 @@ def _is_on(observation: Observation | None) -> bool:
 
 
 def charger_state(observations: Iterable[Observation], now: datetime) -> ChargerState:
-    """The charger's state at `now` from its observations; values that were not sent are unknown."""
-    in_order = sorted(observations, key=attrgetter("observed_at"))
+    """The charger's state at `now` from its observations; values that were not sent are unknown.
+
+    So are values from the future, which would never age; seconds of it are a clock's error.
+    """
+    possible = [one for one in observations if one.observed_at - now <= _CLOCKS_DIFFER]
+    in_order = sorted(possible, key=attrgetter("observed_at"))
     known = {_NAMES[one.id]: one for one in in_order if one.id in _NAMES}
-    newest = max((one.observed_at for one in known.values()), default=None)
+    observed_at = {name: min(one.observed_at, now) for name, one in known.items()}
+    newest = max(observed_at.values(), default=None)
     connected = _boolean(known.get("connected_to_cloud"))
     mode = _mode(_number(known.get("mode")))
     car_w = _number(known.get("car_w"), _HIGHEST_W, scale=1000)
@@ -137,7 +140,7 @@ def charger_state(observations: Iterable[Observation], now: datetime) -> Charger
         reason_for_no_current=_integer(known.get("reason_for_no_current")),
         session_kwh=_number(known.get("session_kwh"), _HIGHEST_KWH),
         lifetime_kwh=_number(known.get("lifetime_kwh"), _HIGHEST_KWH),
-        observed_at={name: one.observed_at for name, one in known.items()},
+        observed_at=observed_at,
     )
 
 

@@ -11,8 +11,14 @@ from typing import Literal
 import httpx
 
 from easee_load_balancer.devices.easee.models import Account
-from easee_load_balancer.devices.easee.token_store import SavedSession
-from easee_load_balancer.errors import BadCredentials, Blocked, RateLimited
+from easee_load_balancer.devices.easee.token_store import CLOUD, Refusal, SavedSession
+from easee_load_balancer.errors import (
+    BadCredentials,
+    Blocked,
+    ChargerError,
+    NotPermitted,
+    RateLimited,
+)
 from easee_load_balancer.measurements import ChargerMode, ChargerState
 
 Endpoint = Literal["login", "refresh", "chargers", "site", "observations", "dynamicCurrent"]
@@ -23,10 +29,11 @@ _OBSERVE_EVERY = timedelta(seconds=10)
 _OBSERVE_NO_CAR_EVERY = timedelta(seconds=60)
 
 _CLOCKS_AGREE = timedelta(seconds=5)
-_COOL_DOWN_S = 120.0
-_LOGIN_COOL_DOWN_S = 24 * 3600.0
-_FIRST_REFUSED_S, _LONGEST_REFUSED_S = 60.0, 3600.0
-_FIRST_BLOCK_S, _LONGEST_BLOCK_S = 600.0, 24 * 3600.0
+_HOUR_S, _DAY_S = 3600.0, 24 * 3600.0
+_BLOCKED_S, _UNAUTHORIZED_S, _TOO_OFTEN_S = 600.0, 60.0, 120.0
+"""The first wait; each refusal in a row doubles it."""
+_WORKED_RECENTLY = timedelta(minutes=10)
+_SIGN_IN = ("login", "refresh")
 
 
 def too_soon(last: ChargerState, now: datetime, *, closely: bool = False) -> bool:
@@ -46,46 +53,75 @@ def is_throttled(status: int) -> bool:
 
 
 def record_refusal(
-    session: SavedSession, endpoint: Endpoint, status: int, headers: Mapping[str, str]
+    session: SavedSession,
+    endpoint: Endpoint,
+    status: int,
+    headers: Mapping[str, str],
+    worked_at: Mapping[str, datetime],
 ) -> None:
-    """Record until when a refused endpoint, or the whole cloud, must not be called."""
+    """Record until when a refused endpoint, or the whole cloud, must not be called.
+
+    A 403 while another endpoint works (`worked_at`: its last success) is about the login's role:
+    only that endpoint waits. Otherwise it is a block, as is a redirect.
+    """
     now = datetime.now(UTC)
-    if status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(status):
-        session.blocked_s = min(2 * session.blocked_s or _FIRST_BLOCK_S, _LONGEST_BLOCK_S)
-        session.blocked_until = now + timedelta(seconds=session.blocked_s)
-    elif status == httpx.codes.TOO_MANY_REQUESTS:
-        default_s = _LOGIN_COOL_DOWN_S if endpoint == "login" else _COOL_DOWN_S
-        session.cool_down[endpoint] = now + _retry_after(headers, now, default_s)
+    of_role = status == httpx.codes.FORBIDDEN and any(
+        name not in (endpoint, *_SIGN_IN) and now - at < _WORKED_RECENTLY
+        for name, at in worked_at.items()
+    )
+    key: str = endpoint
+    if of_role:
+        wait_s, longest_s = _BLOCKED_S, _HOUR_S
+    elif status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(status):
+        key, wait_s, longest_s = CLOUD, _BLOCKED_S, _DAY_S
     elif status == httpx.codes.UNAUTHORIZED:
-        session.refused_s = min(2 * session.refused_s or _FIRST_REFUSED_S, _LONGEST_REFUSED_S)
-        session.cool_down[endpoint] = now + timedelta(seconds=session.refused_s)
-    elif "Retry-After" in headers:
-        session.cool_down[endpoint] = now + _retry_after(headers, now, _COOL_DOWN_S)
+        wait_s, longest_s = _UNAUTHORIZED_S, _HOUR_S
+    elif status == httpx.codes.TOO_MANY_REQUESTS or "Retry-After" in headers:
+        # one answer may silence the readings for an hour at most, the login for a day
+        most_s = _DAY_S if endpoint == "login" else _HOUR_S
+        too_often = status == httpx.codes.TOO_MANY_REQUESTS
+        default_s = most_s if too_often and endpoint == "login" else _TOO_OFTEN_S
+        wait_s = _retry_after_s(headers, now, default_s, most_s)
+        longest_s = _DAY_S if too_often else _HOUR_S
     else:
         return
-    session.noted_at[endpoint] = session.noted_at["all"] = now
+    if key in session.refusals:
+        wait_s = min(max(wait_s, 2 * session.refusals[key].wait_s), longest_s)
+    until = now + timedelta(seconds=wait_s)
+    session.refusals[key] = Refusal(status=status, until=until, noted_at=now, wait_s=wait_s)
 
 
 def raise_if_throttled(session: SavedSession, endpoint: Endpoint, account: Account) -> None:
-    """Raise BadCredentials, Blocked or RateLimited while the endpoint must not be called."""
+    """Raise BadCredentials, Blocked, NotPermitted or RateLimited while it must not be called."""
     now, cloud = datetime.now(UTC), cloud_of(account)
     if session.rejected_at is not None:
         raise BadCredentials(
             f"{cloud} rejected the user name or password of {account.user_name}. Correct them in "
             "the block 'Easee credentials' and save it; no further attempt until then."
         )
-    blocked_until, until = session.blocked_until, session.cool_down.get(endpoint)
-    if blocked_until is not None and session.still_applies("all", blocked_until, now):
-        raise Blocked(
-            f"{cloud} blocks this account or address (403); next request "
-            f"{_local_time(blocked_until, now)}.",
-            blocked_until,
-        )
-    if until is not None and session.still_applies(endpoint, until, now):
-        raise RateLimited(
-            f"{cloud}: '{endpoint}' is rate-limited; next request {_local_time(until, now)}.",
+    for key in (CLOUD, endpoint):
+        refusal = session.refusals.get(key)
+        if refusal is not None and refusal.applies(now):
+            raise _refused(cloud, key, refusal, f"next request {_local_time(refusal.until, now)}.")
+
+
+def _refused(cloud: str, key: str, refusal: Refusal, again: str) -> ChargerError:
+    """The error while a refusal applies."""
+    status, until = refusal.status, refusal.until
+    if key != CLOUD and status == httpx.codes.FORBIDDEN:
+        return NotPermitted(
+            f"{cloud} forbids '{key}' (403) but answers other requests: the role of this login "
+            f"does not allow it. The site's owner can change the role in the Easee app; {again}",
             until,
         )
+    if key != CLOUD:
+        return RateLimited(f"{cloud}: '{key}' is rate-limited; {again}", until)
+    if status == httpx.codes.FORBIDDEN:
+        return Blocked(f"{cloud} blocks this account or address (403); {again}", until)
+    return Blocked(
+        f"{cloud} answers with a redirect ({status}), as it does to blocked addresses; {again}",
+        until,
+    )
 
 
 def cloud_of(account: Account) -> str:
@@ -102,8 +138,10 @@ def clock_ahead(headers: Mapping[str, str]) -> timedelta:
     return ahead if abs(ahead) > _CLOCKS_AGREE else timedelta()
 
 
-def _retry_after(headers: Mapping[str, str], now: datetime, default_s: float) -> timedelta:
-    """`Retry-After` in seconds or as a date, bounded to a day."""
+def _retry_after_s(
+    headers: Mapping[str, str], now: datetime, default_s: float, most_s: float
+) -> float:
+    """`Retry-After` in seconds or as a date, bounded."""
     text = headers.get("Retry-After", "")
     try:
         seconds = float(text)
@@ -115,7 +153,7 @@ def _retry_after(headers: Mapping[str, str], now: datetime, default_s: float) ->
             seconds = default_s
     if math.isnan(seconds):
         seconds = default_s
-    return timedelta(seconds=min(max(seconds, 1.0), _LOGIN_COOL_DOWN_S))
+    return min(max(seconds, 1.0), most_s)
 
 
 def _local_time(moment: datetime, now: datetime) -> str:

@@ -28,6 +28,8 @@ _RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
 _SALT_BYTES = 16
 _LOCK_POLL_S = 0.05
 _LONGEST_WAIT = timedelta(days=1)
+CLOUD = "cloud"
+"""Stands for all endpoints in `SavedSession.refusals`."""
 
 
 class Tokens(BaseModel):
@@ -46,19 +48,31 @@ class Tokens(BaseModel):
         return now < self.expires_at - margin
 
 
+class Refusal(BaseModel):
+    """A refused endpoint, or the whole cloud, which must not be called for a while."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: int
+    until: AwareDatetime
+    noted_at: AwareDatetime
+    wait_s: float
+    """The next refusal in a row doubles it."""
+
+    def applies(self, now: datetime) -> bool:
+        """Whether it is still in force.
+
+        One noted in the future, or for more than a day, comes from a wrong clock.
+        """
+        return self.noted_at <= now and timedelta(0) < self.until - now <= _LONGEST_WAIT
+
+
 class SavedSession(BaseModel):
     """Tokens, and the rate limits and blocks in force."""
 
     tokens: Tokens | None = None
-    cool_down: dict[str, AwareDatetime] = Field(default_factory=dict)
-    """Endpoint -> when it may be called again."""
-    noted_at: dict[str, AwareDatetime] = Field(default_factory=dict)
-    """Endpoint -> when its last refusal was recorded; `all` for any endpoint."""
-    blocked_until: AwareDatetime | None = None
-    blocked_s: float = 0.0
-    """The last wait for a block; the next one is twice as long."""
-    refused_s: float = 0.0
-    """The same, for refused new tokens."""
+    refusals: dict[str, Refusal] = Field(default_factory=dict)
+    """By endpoint; `CLOUD` for all of them. A success removes them."""
     rejected_at: AwareDatetime | None = None
     """When user name or password were rejected: never tried again."""
 
@@ -69,14 +83,10 @@ class SavedSession(BaseModel):
             return None
         return tokens.access
 
-    def still_applies(self, endpoint: str, until: datetime, now: datetime) -> bool:
-        """Whether a refusal is still in force.
-
-        One recorded in the future, or for more than a day, comes from a wrong clock.
-        """
-        if self.noted_at.get(endpoint, now) > now:
-            return False
-        return timedelta(0) < until - now <= _LONGEST_WAIT
+    def accept(self, *keys: str) -> None:
+        """Forget the refusals of these endpoints: they work."""
+        for key in keys:
+            self.refusals.pop(key, None)
 
     def to_json(self) -> str:
         """Everything, secrets in the clear: for the encrypted file only."""
@@ -114,13 +124,20 @@ class TokenStore:
             return SavedSession()
 
     def save(self, session: SavedSession) -> None:
-        """Replace the saved session atomically."""
+        """Replace the saved session atomically; one without content leaves no file."""
+        if session == SavedSession():
+            self._path.unlink(missing_ok=True)
+            return
         token = _cipher(self._password, self._salt).encrypt(session.to_json().encode())
         temporary = self._path.with_suffix(f".{os.getpid()}")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(self._salt + token)
-        temporary.replace(self._path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(self._salt + token)
+            temporary.replace(self._path)
+        except OSError:  # a full disk would keep a part of it
+            temporary.unlink(missing_ok=True)
+            raise
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, TypeVar
@@ -61,6 +62,12 @@ _CIRCUIT = "/api/sites/{site}/circuits/{circuit}"
 _OBSERVATIONS = "/state/{charger}/observations"
 _PUSH = f"POST {_CIRCUIT}/dynamicCurrent"
 _READ = f"GET {_OBSERVATIONS}"
+
+_COMMANDS = (
+    _PUSH,
+    f"POST {_CHARGER}/commands/set_dynamic_charger_current",
+    f"POST {_CHARGER}/commands/{{command}}",
+)
 
 _LIMITS = {
     "GET /api/chargers": Limit(2),
@@ -183,6 +190,8 @@ class SimulatedCloud:
         await asyncio.sleep(self._faults.api_delay_s)
         if self._faults.api_body == "html":
             return interposed_page()
+        if self._faults.api_command_status and endpoint in _COMMANDS:
+            raise _refused_command(self._faults.api_command_status)
         status = self._faults.api_status
         if status is None or (endpoint == _LOGIN and status not in (403, 429)):
             return None
@@ -297,7 +306,12 @@ class SimulatedCloud:
         asked = _observation_ids(request.query_params.get("ids", ""))
         if request.path_params["charger"] != self.spec.charger_id:
             known = without_car(known)
-        chosen = [as_json(id_, seen) for id_, seen in known.items() if not asked or id_ in asked]
+        ahead = timedelta(seconds=self._faults.charger_clock_ahead_s)
+        chosen = [
+            as_json(id_, replace(seen, observed_at=seen.observed_at + ahead))
+            for id_, seen in known.items()
+            if not asked or id_ in asked
+        ]
         random.Random(len(chosen)).shuffle(chosen)
         return JSONResponse({"observations": chosen})
 
@@ -318,6 +332,12 @@ def build_app(routes: Iterable[BaseRoute]) -> Starlette:
     app = Starlette(routes=list(routes), exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
+
+
+def _refused_command(status: int) -> Problem:
+    if status == 403:
+        return Problem(403)
+    return Problem(400, "[Empty in production]", code=(410, "ChargerDisconnected"))
 
 
 async def _body(request: Request, shape: type[Body]) -> Body:

@@ -276,7 +276,7 @@ class InverterServer:
         self._measure()
         spec = self._plant.spec
         phases = spec.phases if spec.meter_phases is None else spec.meter_phases
-        offline = self._faults.meter_offline or not phases or not self._plant.meter_online
+        offline = self._faults.meter == "offline" or not phases or not self._plant.meter_online
         sample = None if offline else self._plant.meter
         return self._fixed | self._measured | registers.meter(sample, phases)
 

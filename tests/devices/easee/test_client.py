@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import time
 import tracemalloc
 import zlib
@@ -19,6 +20,7 @@ from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import ChargerAddress
 from easee_load_balancer.errors import (
     Blocked,
+    ChargerDisconnected,
     ChargerError,
     ChargerUnknown,
     ChargerUnreachable,
@@ -246,7 +248,8 @@ async def test_redirect_is_a_block_and_not_followed(
 ) -> None:
     async with a_scripted_cloud() as black_hole:
         cloud.answers[path] = http(status, b"", f"Location: {black_hole.url}/x")
-        with pytest.raises(Blocked, match=f"{cloud.url} .*next request") as blocked:
+        said = rf"{cloud.url} .*redirect \({status}\).*next request"
+        with pytest.raises(Blocked, match=said) as blocked:
             await client.state(CHARGER)
         sent = len(cloud.requests)
         with pytest.raises(Blocked):
@@ -266,6 +269,43 @@ async def test_wrong_local_clock_does_not_make_the_charger_stale(
     state = await easee.state(CHARGER)
     assert state.online
     assert abs(datetime.now(UTC) - state.observed_at["mode"]) < timedelta(seconds=5)
+
+
+async def test_command_to_a_charger_without_connection_has_its_own_sentence(
+    house: SimulatedHouse, easee: EaseeClient
+) -> None:
+    house.faults.api_command_status = 400
+    with pytest.raises(ChargerDisconnected, match="no connection to the charger") as refused:
+        await easee.set_circuit_current(CHARGER, Setpoint(8), timedelta(minutes=30))
+    assert "production" not in str(refused.value)
+
+
+async def test_placeholder_of_the_cloud_is_left_out(
+    cloud: ScriptedCloud, client: EaseeClient
+) -> None:
+    said = {"errorCode": 7, "title": "Odd", "detail": "[Empty in production]"}
+    cloud.answer = http_json(400, said)
+    with pytest.raises(ChargerError, match=r"\(Odd\)"):
+        await client.state(CHARGER)
+
+
+@pytest.mark.parametrize("ahead_s", [1200, 86_400 * 365])
+async def test_charger_whose_clock_is_far_ahead_is_unknown(
+    ahead_s: int, house: SimulatedHouse, easee: EaseeClient
+) -> None:
+    house.faults.charger_clock_ahead_s = ahead_s
+    state = await easee.state(CHARGER)
+    assert (state.online, state.mode, state.car_w) == (False, None, None)
+
+
+@pytest.mark.parametrize("date", ["Mon, 14 Aug 9999 10:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"])
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+async def test_impossible_times_are_no_values_from_now(
+    date: str, at: str, cloud: ScriptedCloud, client: EaseeClient
+) -> None:
+    body = json.dumps({"observations": [{"id": 109, "timestamp": at, "value": 3}]}).encode()
+    cloud.answer = http(200, body, f"Date: {date}")
+    assert not (await client.state(CHARGER)).online
 
 
 async def test_page_of_a_proxy_does_not_count_as_an_accepted_command(

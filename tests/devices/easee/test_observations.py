@@ -307,3 +307,13 @@ def test_invalid_charger_address_is_refused(wrong: dict[str, Any]) -> None:
     good = {"charger_id": "EH123456", "site_id": 54321, "circuit_id": 12345}
     with pytest.raises(ValidationError):
         ChargerAddress.model_validate(good | wrong)
+
+
+def test_value_from_the_near_future_is_from_now_and_one_from_the_far_future_is_none() -> None:
+    near = observed({109: 3}, NOW + timedelta(minutes=5))
+    far = observed({120: 6.9}, NOW + timedelta(minutes=15))
+    state = charger_state((*near, *far), NOW)
+    assert (state.mode, state.car_w) == (ChargerMode.CHARGING, None)
+    assert state.observed_at == {"mode": NOW}
+    later = charger_state((*near, *far), NOW + STALE_AFTER + timedelta(minutes=6))
+    assert later.car_w == 6900

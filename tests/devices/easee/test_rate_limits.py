@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import time_machine
@@ -20,12 +21,13 @@ from pydantic import SecretStr
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.devices.easee.rate_limits import raise_if_throttled, too_soon
-from easee_load_balancer.devices.easee.token_store import SavedSession
+from easee_load_balancer.devices.easee.token_store import CLOUD, Refusal, SavedSession
 from easee_load_balancer.errors import (
     BadCredentials,
     Blocked,
     ChargerError,
     ChargerUnreachable,
+    NotPermitted,
     RateLimited,
 )
 from easee_load_balancer.measurements import ChargerMode, ChargerState, Setpoint
@@ -48,11 +50,8 @@ from tests.support.easee_cloud import (
 NOW = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
 A_MOMENT = timedelta(seconds=5)
 A_DAY = timedelta(days=1)
-
-
-def expired() -> datetime:
-    """A second ago."""
-    return datetime.now(UTC) - timedelta(seconds=1)
+HALF_AN_HOUR = timedelta(minutes=30)
+WRITES = "POST /api/sites/{site}/circuits/{circuit}/dynamicCurrent"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +152,7 @@ async def test_login_is_tried_again_after_the_wait(
         < timedelta(seconds=20)
     )
     house.faults.api_status = None
-    store(house.api_url, tmp_path, SavedSession(cool_down={"login": expired()}))
+    end_wait(house.api_url, tmp_path, "login")
     async with a_client(house.api_url, tmp_path) as another:
         assert (await another.state(CHARGER)).online
 
@@ -164,14 +163,14 @@ async def test_login_is_tried_again_after_the_wait(
         ("110", 110),
         ("0", 1),
         ("-5", 1),
-        ("999999999", 86400),
+        ("86400", 3600),
         ("1.5", 1.5),
         ("nan", 120),
         ("soon", 120),
         ("", 120),
         ("Fri, 14 Aug 2020 10:00:00 GMT", 1),
         ("Fri, 14 Aug 2020 10:00:00 -0000", 120),
-        ("Mon, 14 Aug 9999 10:00:00 GMT", 86400),
+        ("Mon, 14 Aug 9999 10:00:00 GMT", 3600),
     ],
 )
 async def test_retry_after_is_read_and_bounded(
@@ -185,10 +184,11 @@ async def test_retry_after_is_read_and_bounded(
     assert before + wait <= limited.value.until <= datetime.now(UTC) + wait
 
 
+@pytest.mark.parametrize("headers", [(), ("Retry-After: 86400",)])
 async def test_rate_limited_login_waits_for_a_day(
-    cloud: ScriptedCloud, client: EaseeClient
+    headers: tuple[str, ...], cloud: ScriptedCloud, client: EaseeClient
 ) -> None:
-    cloud.answers["/api/accounts/login"] = http(429)
+    cloud.answers["/api/accounts/login"] = http(429, b"", *headers)
     with pytest.raises(RateLimited) as limited:
         await client.state(CHARGER)
     assert timedelta(hours=23) < limited.value.until - datetime.now(UTC) <= A_DAY
@@ -220,15 +220,24 @@ async def test_block_stops_all_calls_and_doubles_its_wait(
         await assert_silent(another)
     assert total_calls(house) == calls
     for minutes in (20, 40):
-        session = stored(house.api_url, tmp_path)
-        session.blocked_until = expired()
-        store(house.api_url, tmp_path, session)
+        end_wait(house.api_url, tmp_path, CLOUD)
         async with a_client(house.api_url, tmp_path) as another:
             with pytest.raises(Blocked) as blocked:
                 await another.state(CHARGER)
-        wait = blocked.value.until - datetime.now(UTC)
-        assert timedelta(0) < timedelta(minutes=minutes) - wait < A_MOMENT
+        assert_waits(blocked.value.until, timedelta(minutes=minutes))
     assert total_calls(house) == calls + 2
+
+
+def end_wait(url: str, folder: Path, key: str) -> None:
+    """Let the wait for that endpoint end now."""
+    session = stored(url, folder)
+    over = {"until": datetime.now(UTC) - timedelta(seconds=1)}
+    session.refusals[key] = session.refusals[key].model_copy(update=over)
+    store(url, folder, session)
+
+
+def assert_waits(until: datetime, expected: timedelta) -> None:
+    assert timedelta(0) <= expected - (until - datetime.now(UTC)) < A_MOMENT
 
 
 async def assert_silent(easee: EaseeClient) -> None:
@@ -246,42 +255,98 @@ async def assert_silent(easee: EaseeClient) -> None:
 async def test_block_lasts_at_most_a_day_and_a_success_resets_it(
     house: SimulatedHouse, tmp_path: Path
 ) -> None:
-    long_blocked = SavedSession(blocked_s=80_000, blocked_until=expired())
+    now = datetime.now(UTC)
+    long_blocked = Refusal(status=403, until=now, noted_at=now, wait_s=80_000)
     for status in (403, None):
         house.faults.api_status = status
-        store(house.api_url, tmp_path, long_blocked)
+        store(house.api_url, tmp_path, SavedSession(refusals={CLOUD: long_blocked}))
         async with a_client(house.api_url, tmp_path) as easee:
             if status is None:
                 await easee.state(CHARGER)
                 break
             with pytest.raises(Blocked) as blocked:
                 await easee.state(CHARGER)
-        assert timedelta(hours=23) < blocked.value.until - datetime.now(UTC) <= A_DAY
-    assert stored(house.api_url, tmp_path).blocked_s == 0
+        assert_waits(blocked.value.until, A_DAY)
+    assert stored(house.api_url, tmp_path).refusals == {}
 
 
-async def test_refused_new_tokens_double_the_wait_until_a_success(
-    house: SimulatedHouse, tmp_path: Path
+@pytest.mark.parametrize(
+    ("status", "waits_s"), [(401, (60, 120, 240)), (429, (110, 220, 440, 880, 1760))]
+)
+async def test_refusals_in_a_row_double_the_wait_until_a_success(
+    status: Literal[401, 429], waits_s: tuple[int, ...], house: SimulatedHouse, tmp_path: Path
 ) -> None:
-    for minutes in (1, 2, 4):
-        house.faults.api_status = 401
-        async with a_client(house.api_url, tmp_path) as easee:
-            with pytest.raises(ChargerError):
-                await easee.state(CHARGER)
-        session = stored(house.api_url, tmp_path)
-        wait = session.cool_down["observations"] - datetime.now(UTC)
-        assert timedelta(0) < timedelta(minutes=minutes) - wait < A_MOMENT
-        session.cool_down.clear()
-        store(house.api_url, tmp_path, session)
-    house.faults.api_status = None
     async with a_client(house.api_url, tmp_path) as easee:
         await easee.state(CHARGER)
-    assert stored(house.api_url, tmp_path).refused_s == 0
+    house.faults.api_retry_after_s = 110
+    for wait_s in (*waits_s, None, waits_s[0]):
+        house.faults.api_status = status if wait_s else None
+        async with a_client(house.api_url, tmp_path) as easee:
+            if wait_s is None:
+                await easee.state(CHARGER)
+                continue
+            with pytest.raises(ChargerError):
+                await easee.state(CHARGER)
+        until = stored(house.api_url, tmp_path).refusals["observations"].until
+        assert_waits(until, timedelta(seconds=wait_s))
+        end_wait(house.api_url, tmp_path, "observations")
+    async with a_client(house.api_url, tmp_path) as easee:
+        house.faults.api_status = None
+        await easee.chargers()
+
+
+async def test_wait_after_many_429_is_at_most_a_day(house: SimulatedHouse, tmp_path: Path) -> None:
+    async with a_client(house.api_url, tmp_path) as easee:
+        await easee.state(CHARGER)
+    now, session = datetime.now(UTC), stored(house.api_url, tmp_path)
+    session.refusals["observations"] = Refusal(status=429, until=now, noted_at=now, wait_s=60_000)
+    store(house.api_url, tmp_path, session)
+    house.faults.api_status = 429
+    async with a_client(house.api_url, tmp_path) as easee:
+        with pytest.raises(RateLimited) as limited:
+            await easee.state(CHARGER)
+    assert_waits(limited.value.until, A_DAY)
+
+
+async def test_forbidden_command_waits_alone_and_names_the_role(
+    house: SimulatedHouse, easee: EaseeClient, tmp_path: Path
+) -> None:
+    state = await easee.state(CHARGER)
+    assert await easee.may_command(CHARGER, state, HALF_AN_HOUR) is True
+    assert await easee.may_command(CHARGER, ChargerState.unknown(NOW), HALF_AN_HOUR) is None
+    house.faults.api_command_status = 403
+    assert await easee.may_command(CHARGER, state, HALF_AN_HOUR) is False
+    writes = house.cloud.calls[WRITES]
+    async with a_client(house.api_url, tmp_path) as another:
+        for one in (easee, another):
+            assert (await one.state(CHARGER)).online
+            with pytest.raises(NotPermitted, match="role of this login") as refused:
+                await one.set_circuit_current(CHARGER, Setpoint(6), HALF_AN_HOUR)
+    assert_waits(refused.value.until, timedelta(minutes=10))
+    assert house.cloud.calls[WRITES] == writes
+    house.faults.api_command_status = None
+    end_wait(house.api_url, tmp_path, "dynamicCurrent")
+    async with a_client(house.api_url, tmp_path) as later:
+        await later.set_circuit_current(CHARGER, Setpoint(6), HALF_AN_HOUR)
+    assert stored(house.api_url, tmp_path).refusals == {}
+
+
+async def test_forbidden_command_and_then_readings_are_a_block(
+    house: SimulatedHouse, easee: EaseeClient
+) -> None:
+    await easee.state(CHARGER)
+    house.faults.api_status = 403
+    with pytest.raises(NotPermitted):
+        await easee.set_circuit_current(CHARGER, Setpoint(6), HALF_AN_HOUR)
+    with pytest.raises(Blocked):
+        await easee.state(CHARGER)
+    await assert_silent(easee)
 
 
 def test_wait_left_by_a_wrong_clock_is_ignored() -> None:
-    far = datetime.now(UTC) + timedelta(days=300)
-    session = SavedSession(cool_down={"site": far}, blocked_until=far)
+    now = datetime.now(UTC)
+    far = Refusal(status=429, until=now + timedelta(days=300), noted_at=now, wait_s=60)
+    session = SavedSession(refusals={"site": far, CLOUD: far})
     raise_if_throttled(session, "site", account("https://api.easee.com"))
 
 
@@ -296,7 +361,7 @@ async def test_wait_ends_when_the_clock_is_set_back(
     with pytest.raises(RateLimited):
         await easee.state(CHARGER)
     with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
-        assert (await easee.state(CHARGER)).online
+        await easee.state(CHARGER)
 
 
 async def test_nothing_is_sent_without_a_trusted_certificate(tmp_path: Path) -> None:

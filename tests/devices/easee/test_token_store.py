@@ -288,7 +288,24 @@ async def test_session_that_cannot_be_saved_lives_on_in_its_process_only(tmp_pat
             await asyncio.sleep(1.6)
             assert (await easee.state(CHARGER)).online
         assert house.cloud.tokens.logins + house.cloud.tokens.refreshes == 2
-        for _ in range(2):
-            with pytest.raises(ChargerError, match="disk space"):
-                await read_once(house.api_url, tmp_path)
-        assert house.cloud.tokens.logins + house.cloud.tokens.refreshes == 2
+        for logins in (3, 4):
+            await read_once(house.api_url, tmp_path)
+            assert house.cloud.tokens.logins + house.cloud.tokens.refreshes == logins
+
+
+async def test_failed_login_leaves_no_file_behind(cloud: ScriptedCloud, tmp_path: Path) -> None:
+    cloud.answers["/api/accounts/login"] = http(503)
+    with pytest.raises(ChargerError):
+        await read_once(cloud.url, tmp_path)
+    assert [path.suffix for path in files_in(tmp_path)] == [".lock"]
+
+
+def test_session_without_content_or_space_leaves_no_file_behind(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path, account(URL))
+    store.save(SavedSession(rejected_at=datetime.now(UTC)))
+    store.save(SavedSession())
+    assert files_in(tmp_path) == []
+    (tmp_path / store._path.name).mkdir()  # obstructs the last step of saving
+    with pytest.raises(OSError, match="directory"):
+        store.save(SavedSession(rejected_at=datetime.now(UTC)))
+    assert [path.is_dir() for path in files_in(tmp_path)] == [True]

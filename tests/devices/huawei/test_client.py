@@ -217,7 +217,7 @@ async def test_one_phase_meter_knows_only_l1() -> None:
 
 async def test_grid_is_unknown_while_the_meter_is_offline() -> None:
     async with an_inverter() as (inverter, _, _, faults):
-        faults.meter_offline = True
+        faults.meter = "offline"
         await asyncio.sleep(0.1)
         reading = await inverter.read()
     assert reading.grid_export_w is None

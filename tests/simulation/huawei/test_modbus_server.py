@@ -262,9 +262,9 @@ async def test_battery_keeps_the_inverter_awake_at_night() -> None:
 
 async def test_meter_goes_offline_and_returns() -> None:
     async with running() as house:
-        house.faults.meter_offline = True
+        house.faults.meter = "offline"
         assert (await house.read(37100, 15))[0::13] == [0, 0x7FFF]
-        house.faults.meter_offline = False
+        house.faults.meter = None
         assert (await house.read(37100, 1)) == [1]
 
 
