@@ -37,6 +37,10 @@ class InverterUnsupported(InverterError):
     """The device does not know the registers: different model or wrong unit id."""
 
 
+class EmmaUnsupported(InverterUnsupported):
+    """The device is an EMMA (SmartHEMS), which has other registers."""
+
+
 class InverterImplausible(InverterError):
     """The answer has the wrong length or impossible values."""
 

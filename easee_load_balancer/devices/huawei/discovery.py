@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, ip_address, ip_network
 from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
 from easee_load_balancer.devices.huawei.identity import Identity, identify
 from easee_load_balancer.errors import (
+    EmmaUnsupported,
     InverterBusy,
     InverterImplausible,
     InverterNotFound,
@@ -47,6 +48,12 @@ class Finding(Enum):
     SILENT = "{where} accepts the connection and does not answer."
     BUSY = "{where} reports that it is busy."
     OTHER_DEVICE = "A Modbus device answers at {where}, but it is not a SUN2000."
+    EMMA = "An EMMA (SmartHEMS) answers at {where}. It is not supported yet."
+
+    @property
+    def informative(self) -> int:
+        """How much it tells, compared with the others."""
+        return list(Finding).index(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +104,14 @@ async def find_inverter(
         failures.append((finding, where, port))
         if finding is Finding.UNKNOWN_HOST:
             break
-    order = list(Finding)
-    finding, where, port = max(failures, key=lambda failure: order.index(failure[0]))
+    finding, where, port = max(failures, key=lambda failure: failure[0].informative)
     raise NotFound(finding, where, port if finding is Finding.SILENT else None)
 
 
 async def _ask(
     host: str, port: int, unit_ids: Iterable[int], say: Say, timeouts: ProbeTimeouts
 ) -> Found | Finding:
-    finding = Finding.SILENT
+    findings = [Finding.SILENT]
     for unit_id in unit_ids:
         await asyncio.sleep(_BETWEEN_S)
         say(f"Asking {host}:{port}, unit {unit_id} ...")
@@ -121,12 +127,14 @@ async def _ask(
         except InverterUnreachable:
             continue
         except InverterBusy:
-            finding = Finding.BUSY
+            findings.append(Finding.BUSY)
+        except EmmaUnsupported:
+            findings.append(Finding.EMMA)
         except (InverterUnsupported, InverterImplausible):
-            finding = Finding.OTHER_DEVICE
+            findings.append(Finding.OTHER_DEVICE)
         else:
             return Found(InverterAddress(host=host, port=port, unit_id=unit_id), identity)
-    return finding
+    return max(findings, key=lambda finding: finding.informative)
 
 
 async def _identify(address: InverterAddress) -> Identity:

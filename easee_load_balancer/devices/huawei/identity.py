@@ -19,9 +19,10 @@ from easee_load_balancer.devices.huawei.registers import (
     decode_meter,
 )
 from easee_load_balancer.devices.sanitize import plain
-from easee_load_balancer.errors import InverterUnsupported
+from easee_load_balancer.errors import EmmaUnsupported, InverterUnsupported
 
 _MODEL_WORDS = 15
+_EMMA = "SmartHEMS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,14 @@ class Identity:
 async def identify(inverter: Inverter) -> Identity:
     """Ask an inverter for its model and equipment, in one attempt.
 
-    Raises InverterUnsupported for a device that is no SUN2000, else as `Inverter.read` does.
+    Raises EmmaUnsupported for an EMMA, InverterUnsupported for any other device that is no
+    SUN2000, else as `Inverter.read` does.
     """
     names, rating, unit_1, capacity, meter = await inverter.read_blocks(
         NAMEPLATE, RATING, BATTERY_UNIT_1, BATTERY_RATING, METER
     )
+    if names is not None and (model := _text(names[:_MODEL_WORDS])).startswith(_EMMA):
+        raise EmmaUnsupported(f"The device at {inverter.address} is an EMMA ({model}).")
     if names is None or rating is None or meter is None:
         raise InverterUnsupported(
             f"The device at {inverter.address} has no name or no meter registers. Is it a SUN2000?"
