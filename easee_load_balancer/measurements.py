@@ -61,6 +61,12 @@ class InverterReading:
     charged_kwh: float | None = None
     """Since installation, by the battery's own counters; None where it does not report them."""
     discharged_kwh: float | None = None
+    problem: str | None = None
+    """Why the meter's values are unknown although the inverter answers, for example
+    "meter: 0 V on L2"."""
+    unchanged_since: datetime | None = None
+    """When the meter's registers first had exactly the values of this reading, bit by bit: equal
+    to `taken_at` where they have just changed. None where it is not known."""
     asleep: bool = False
     """At night, an inverter without battery does not answer, so its meter is unknown."""
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from easee_load_balancer.simulation.plant.plant import MeterFaultKind
+
 ModbusFault = Literal[
     "refuse",  # nothing listens on the port (the inverter is off)
     "silent",  # connections are accepted, nothing is ever answered
@@ -18,14 +20,6 @@ ModbusFault = Literal[
     "garbage",  # bytes that are not Modbus
     "rival",  # another client keeps connecting, which ends the current connection
     "function",  # the reply answers another function, with the right length
-    "frozen",  # every reply is the one given first
-]
-
-MeterFault = Literal[
-    "offline",  # status 0, no values
-    "zeros",  # status 1, everything else 0, counters not available
-    "dead phase",  # L2 has 0 V, its power is missing in the sum
-    "alternating",  # zeros in every second reading
 ]
 
 BodyFault = Literal[
@@ -44,7 +38,7 @@ class Faults(BaseModel):
 
     modbus: ModbusFault | None = None
     modbus_delay_s: float = Field(default=3.0, ge=0, le=60)
-    meter: MeterFault | None = None
+    meter: MeterFaultKind | None = None
     api_status: Literal[400, 401, 403, 429, 500, 503, 504] | None = None
     """Every API call except the login gets this status (403 and 429: the login too)."""
     api_command_status: Literal[400, 403] | None = None

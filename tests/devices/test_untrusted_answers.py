@@ -83,7 +83,7 @@ def test_any_registers_are_decoded_to_bounded_values(words: list[int]) -> None:
 
 def _numbers(values: Sequence[Any]) -> list[float]:
     flat = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
-    return [float(value) for value in flat if value is not None]
+    return [float(value) for value in flat if isinstance(value, int | float)]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
 
+from easee_load_balancer.devices.huawei.meter_monitor import MeterMonitor
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY,
     BATTERY_POWER_ONLY,
@@ -45,6 +46,10 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 _FIRST_PAUSE_S = 0.5
 _HIGHEST_GRID_W = 60_000
 """3 x 87 A: more than any main fuse of a home."""
+
+_READ_HOLDING_REGISTERS = 3
+_NO_BATTERY_FOR_S = 300.0
+"""How long a plant counts as one without battery until that is asked again."""
 
 _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE, _DEVICE_BUSY = 2, 3, 4, 6
 
@@ -92,13 +97,17 @@ class InverterAddress(BaseModel):
     def budget_s(self) -> float:
         """Time for all attempts of one reading together (14.5 s by default).
 
-        Enough to connect to an old dongle and wait 3 s for each of four answers, or for a second
+        Enough to connect to an old dongle and wait 4 s for each of three answers, or for a second
         attempt after one lost answer.
         """
         return self.settle_time_s + 2.6 * self.timeout_s
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port} unit {self.unit_id}"
+
+
+class _TooSlow(InverterUnreachable):
+    """The time left is too short for another answer; nothing is under way."""
 
 
 class Inverter:
@@ -112,24 +121,36 @@ class Inverter:
         self._client: AsyncModbusTcpClient | None = None
         self._lost: asyncio.Future[None] | None = None
         self._lock = asyncio.Lock()
-        self._rated_w = 0.0
+        self._deadline = math.inf
+        self._answer_s = 0.0
+        """How long the last answer took."""
+        self._answered = False
+        """Whether this or, between readings, the last reading got any registers."""
+        self._rated_w: float | None = None
+        self._known: dict[Block, bool] = {}
+        """Battery blocks that were answered (True) or refused."""
+        self._no_battery_since: float | None = None
         self._battery_seen = False
-        self._battery_block = BATTERY
+        self._meter = MeterMonitor()
 
     async def read(self, *, night: bool = False) -> InverterReading:
         """Power, battery and meter in three requests, retried within the time budget.
 
-        With `night`, an inverter that does not answer counts as asleep. Raises
-        InverterUnreachable, InverterBusy, InverterUnsupported or InverterImplausible.
+        With `night`, an inverter that does not answer counts as asleep. What was learned of the
+        plant is kept, so that a slow dongle, which needs the whole budget, gets further each time.
+        Raises InverterUnreachable, InverterBusy, InverterUnsupported or InverterImplausible.
         """
         async with self._lock:
+            budget_s = self.address.budget_s / (2 if night and not self._answered else 1)
+            self._answered = False
             try:
-                budget_s = self.address.budget_s
-                return await self._read_with_retries(budget_s / 2 if night else budget_s)
+                return await self._read_with_retries(budget_s)
             except InverterUnreachable:
-                if night:
+                if night and not self._answered:
                     return InverterReading.sleeping(datetime.now(UTC))
                 raise
+            finally:
+                self._deadline = math.inf
 
     async def read_blocks(self, *blocks: Block) -> list[Sequence[int] | None]:
         """These blocks, in one attempt; None for those that the device does not know.
@@ -160,7 +181,7 @@ class Inverter:
 
     async def _read_with_retries(self, budget_s: float) -> InverterReading:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + budget_s
+        deadline = self._deadline = loop.time() + budget_s
         failure: InverterError = InverterUnreachable(
             f"No answer from the inverter at {self.address} within {budget_s:.0f} s. "
             "Is it on, and is no other program connected to it?"
@@ -175,7 +196,12 @@ class Inverter:
                 return reading
             except TimeoutError:
                 break
-            except (InverterUnreachable, InverterBusy, InverterImplausible) as error:
+            except _TooSlow:
+                good = True  # no answer is due: the next reading continues on this connection
+                raise
+            except InverterImplausible as error:
+                failure, self._rated_w = error, None  # the rating may have been the wrong answer
+            except (InverterUnreachable, InverterBusy) as error:
                 failure = error
             finally:
                 if not good:  # also when cancelled: a late reply must not answer the next request
@@ -189,12 +215,17 @@ class Inverter:
     async def _read_once(self) -> InverterReading:
         if self._client is None or not self._client.connected:
             await self._connect()
+        if self._rated_w is None:
+            self._rated_w = await self._read_rating()
         power = decode_power(await self._read_block(POWER))
         battery = await self._read_battery()
-        meter = decode_meter(await self._read_block(METER))
-        self._check(power, battery, meter)
+        words = await self._read_block(METER)
+        meter = decode_meter(words)
+        self._check(self._rated_w, power, battery, meter)
         self._battery_seen = battery is not None
-        return inverter_reading(datetime.now(UTC), power, battery, meter)
+        now = datetime.now(UTC)
+        meter, unchanged_since = self._meter.checked(meter), self._meter.unchanged_since(now, words)
+        return inverter_reading(now, power, battery, meter, unchanged_since)
 
     async def _connect(self) -> None:
         self._disconnect()
@@ -220,13 +251,15 @@ class Inverter:
             )
         self._client = client
         await asyncio.sleep(self.address.settle_time_s)
+
+    async def _read_rating(self) -> float:
         rated_w = RATING.decode(await self._read_block(RATING), RATED_POWER)
         if not rated_w or not 500 <= rated_w <= 500_000:
             raise InverterImplausible(
                 f"The device at {self.address} reports a rated power of {rated_w} W, which cannot "
                 "be: not a SUN2000, or a wrong answer. Check host, port and unit id."
             )
-        self._rated_w = rated_w
+        return rated_w
 
     def _disconnect(self) -> None:
         if self._client is not None:
@@ -237,35 +270,49 @@ class Inverter:
         """The battery, or None for a plant without one.
 
         Plants without one refuse the registers or answer zeros; some batteries only answer as
-        unit 1. A battery seen before does not vanish: after a refusal it is unknown.
+        unit 1. A battery seen before does not vanish: after a refusal it is unknown. That there
+        is none is remembered for some minutes, then unit 1 alone is asked again.
         """
-        battery: BatteryValues | None = None
-        try:
-            battery = decode_battery(await self._read_battery_block())
-            if not battery.soc_pct and not battery.charge_w:
-                battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
-        except InverterUnsupported:
-            with contextlib.suppress(InverterUnsupported):
-                battery = decode_battery_unit_1(await self._read_block(BATTERY_UNIT_1))
-        if battery is None and self._battery_seen:
+        now_s, since_s = asyncio.get_running_loop().time(), self._no_battery_since
+        if since_s is not None and now_s - since_s < _NO_BATTERY_FOR_S:
+            return None
+        if since_s is None:
+            words = await self._read_known(BATTERY) or await self._read_known(BATTERY_POWER_ONLY)
+            battery = decode_battery(words) if words else None
+            if battery is not None and (battery.soc_pct or battery.charge_w):
+                return battery
+        else:
+            self._known.clear()
+        words = await self._read_known(BATTERY_UNIT_1)
+        unit_1 = decode_battery_unit_1(words) if words else None
+        if unit_1 is None and self._battery_seen:
             return BatteryValues(charge_w=None, soc_pct=None)
-        return battery
+        self._no_battery_since = now_s if unit_1 is None else None
+        return unit_1
 
-    async def _read_battery_block(self) -> Sequence[int]:
-        """Power and counters in one request; power alone once that was refused."""
+    async def _read_known(self, block: Block) -> Sequence[int] | None:
+        """The answer, or None where the device refuses, which it is asked only once."""
+        if self._known.get(block) is False:
+            return None
         try:
-            return await self._read_block(self._battery_block)
+            words = await self._read_block(block)
         except InverterUnsupported:
-            if self._battery_block is BATTERY_POWER_ONLY:
-                raise
-            self._battery_block = BATTERY_POWER_ONLY
-            return await self._read_block(self._battery_block)
+            self._known.setdefault(block, False)
+            return None
+        self._known[block] = True
+        return words
 
     async def _read_block(self, block: Block) -> Sequence[int]:
         """The answer to one request, checked for its length."""
         client, lost = self._client, self._lost
         if client is None or lost is None or lost.done():
             raise InverterUnreachable(f"The connection to the inverter at {self.address} was lost.")
+        began_s = asyncio.get_running_loop().time()
+        if began_s + self._answer_s > self._deadline:
+            raise _TooSlow(
+                f"The inverter at {self.address} answers slowly ({self._answer_s:.1f} s a "
+                "request): not everything could be read in time. The next cycle continues."
+            )
         request = asyncio.ensure_future(
             client.read_holding_registers(
                 block.address, count=block.count, device_id=self.address.unit_id
@@ -286,9 +333,15 @@ class Inverter:
             ) from error
         finally:
             request.cancel()
+        self._answer_s = asyncio.get_running_loop().time() - began_s
+        if reply.function_code & 0x7F != _READ_HOLDING_REGISTERS:
+            raise InverterImplausible(
+                f"The inverter at {self.address} answered function {reply.function_code} to "
+                f"function {_READ_HOLDING_REGISTERS}; the answer is ignored."
+            )
         if reply.isError():
             raise self._refusal(reply.exception_code, block)
-        registers = reply.registers
+        registers, self._answered = reply.registers, True
         if len(registers) != block.count:
             raise InverterImplausible(
                 f"The inverter at {self.address} sent {len(registers)} registers instead of "
@@ -311,9 +364,15 @@ class Inverter:
             )
         return InverterUnsupported(f"{where} refuses to be read (Modbus exception {code}).")
 
-    def _check(self, power: PowerValues, battery: BatteryValues | None, meter: MeterValues) -> None:
+    def _check(
+        self,
+        rated_w: float,
+        power: PowerValues,
+        battery: BatteryValues | None,
+        meter: MeterValues,
+    ) -> None:
         """Raise InverterImplausible for values that a mixed-up answer would give."""
-        highest_w = 2 * self._rated_w
+        highest_w = 2 * rated_w
         values = [("PV power", power.pv_w, highest_w), ("AC power", power.inverter_ac_w, highest_w)]
         values += [("grid power", meter.grid_export_w, max(highest_w, _HIGHEST_GRID_W))]
         if battery is not None:

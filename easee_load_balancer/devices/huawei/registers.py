@@ -103,6 +103,10 @@ METER_POWER = Register(37113, I32, 1, "W", "grid power, + = export")
 METER_EXPORTED = Register(37119, I32, 100, "kWh", "exported energy, negative on some sites")
 METER_IMPORTED = Register(37121, I32, 100, "kWh", "imported energy")
 METER_TYPE = Register(37125, U16, 1, "", "0 one phase, 1 three phases")
+METER_LINE_VOLTAGES = tuple(
+    Register(37126 + 2 * n, I32, 10, "V", f"{name} voltage")
+    for n, name in enumerate(("L1-L2", "L2-L3", "L3-L1"))
+)
 METER_POWERS = tuple(
     Register(37132 + 2 * n, I32, 1, "W", f"L{n + 1} power, + = export") for n in range(3)
 )
@@ -140,6 +144,8 @@ class MeterValues:
     voltage_v: PhaseValues = UNKNOWN_PHASES
     exported_kwh: float | None = None
     imported_kwh: float | None = None
+    problem: str | None = None
+    """Why everything is unknown."""
 
 
 def decode_power(words: Sequence[int]) -> PowerValues:
@@ -171,13 +177,13 @@ def decode_battery_unit_1(words: Sequence[int]) -> BatteryValues | None:
 
 
 def decode_meter(words: Sequence[int]) -> MeterValues:
-    """The words of METER. A voltage that is not plausible is unknown."""
+    """The words of METER; all values are unknown where one cannot be."""
     phases: Literal[1, 3] = 1 if METER.decode(words, METER_TYPE) == 0 else 3
     if METER.decode(words, METER_STATUS) != 1:
-        return MeterValues(False, phases)
+        return MeterValues(False, phases, problem="meter: offline")
     exported_kwh = METER.decode(words, METER_EXPORTED)
     l1_v, l2_v, l3_v = _per_phase(words, METER_VOLTAGES, phases)
-    return MeterValues(
+    meter = MeterValues(
         online=True,
         phases=phases,
         grid_export_w=METER.decode(words, METER_POWER),
@@ -187,10 +193,43 @@ def decode_meter(words: Sequence[int]) -> MeterValues:
         exported_kwh=None if exported_kwh is None else abs(exported_kwh),
         imported_kwh=METER.decode(words, METER_IMPORTED),
     )
+    problem = _wrong_voltage((l1_v, l2_v, l3_v), words) or _nothing_measured(meter)
+    return MeterValues(True, phases, problem=problem) if problem else meter
+
+
+def _wrong_voltage(volts: PhaseValues, words: Sequence[int]) -> str | None:
+    """The voltages that cannot be. A meter without neutral measures between the phases only."""
+    wrong = {
+        f"L{number}": value
+        for number, value in enumerate(volts, 1)
+        if value is not None and plausible_voltage_v(value) is None
+    }
+    lines_v = [METER.decode(words, register) for register in METER_LINE_VOLTAGES]
+    if not wrong or (volts == (0, 0, 0) and None not in map(_plausible_line_v, lines_v)):
+        return None
+    if len(wrong) == len(volts) and len(set(wrong.values())) == 1:
+        return f"meter: {volts[0]:g} V on all phases"
+    return "meter: " + ", ".join(f"{value:g} V on {name}" for name, value in wrong.items())
+
+
+def _plausible_line_v(volts: float | None) -> float | None:
+    """The voltage between two phases: as high as one to neutral, or 1.7 times that."""
+    return None if volts is None else plausible_voltage_v(volts) or plausible_voltage_v(volts / 2)
+
+
+def _nothing_measured(meter: MeterValues) -> str | None:
+    """Zeros without a voltage and without counters: nothing measures there."""
+    measured = (meter.grid_export_w, *meter.current_a, *meter.voltage_v)
+    counted = meter.exported_kwh is not None or meter.imported_kwh is not None
+    return None if any(measured) or counted else "meter: zeros without counters"
 
 
 def inverter_reading(
-    taken_at: datetime, power: PowerValues, battery: BatteryValues | None, meter: MeterValues
+    taken_at: datetime,
+    power: PowerValues,
+    battery: BatteryValues | None,
+    meter: MeterValues,
+    unchanged_since: datetime | None = None,
 ) -> InverterReading:
     """The values of one reading together; `battery` None where none is installed."""
     return InverterReading(
@@ -210,6 +249,8 @@ def inverter_reading(
         imported_kwh=meter.imported_kwh,
         charged_kwh=battery.charged_kwh if battery else None,
         discharged_kwh=battery.discharged_kwh if battery else None,
+        problem=meter.problem,
+        unchanged_since=unchanged_since,
     )
 
 

@@ -23,7 +23,7 @@ from easee_load_balancer.simulation.plant.plant import Plant
 INVERTER_REFRESH_S = 3
 """Plant seconds between two measurements of the inverter; the meter has its own interval."""
 
-_READ_HOLDING_REGISTERS = 3
+_READ_HOLDING_REGISTERS, _READ_INPUT_REGISTERS = 3, 4
 _METER = struct.pack(">H", 37100)
 _WRITES = (6, 16)
 _MAX_REGISTERS = 125
@@ -269,6 +269,8 @@ class InverterServer:
             values = values[: count // 2]
         elif fault == "implausible":
             values = list(islice(cycle(_OTHER_PAYLOAD), count))
+        if fault == "function":
+            function = _READ_INPUT_REGISTERS
         return struct.pack(f">BB{len(values)}H", function, 2 * len(values), *values)
 
     def _registers(self) -> Words:
@@ -283,6 +285,7 @@ class InverterServer:
     def _measure(self) -> None:
         """Refresh the inverter's own values when due; the meter's come from the plant."""
         plant = self._plant
+        plant.switched_meter_fault = self._faults.meter
         self._today = self._today.at(plant)
         due = self._measured_at_s is None or (
             plant.clock_s - self._measured_at_s >= INVERTER_REFRESH_S

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from easee_load_balancer.measurements import (
     CAR_CURRENTS_OBSERVED,
@@ -245,23 +245,23 @@ def read_inverter(plant: Plant, now: datetime) -> InverterReading:
         pv_w=plant.pv_w,
         inverter_ac_w=plant.inverter_ac_w,
         rated_w=plant.spec.rated_w,
+        off_grid=plant.off_grid,
     )
     if not plant.meter_online:
-        return reading
-    meter = plant.meter
-    l1_v, l2_v, l3_v = meter.voltage_v
+        return replace(reading, problem="meter: offline")
+    meter, phases = plant.meter, plant.spec.phases
+    meter_phases: Literal[1, 3] = 3 if phases == 3 else 1
+    l1_v, l2_v, l3_v = map(plausible_voltage_v, meter.voltage_v)
+    if None in (l1_v, l2_v, l3_v)[:meter_phases]:
+        return replace(reading, meter_phases=meter_phases, problem="meter: 0 V")
     return replace(
         reading,
         grid_export_w=sum(meter.grid_export_w),
         grid_export_phase_w=meter.grid_export_w,
         grid_current_phase_a=meter.current_a,
-        grid_voltage_v=(
-            plausible_voltage_v(l1_v),
-            plausible_voltage_v(l2_v),
-            plausible_voltage_v(l3_v),
-        ),
+        grid_voltage_v=(l1_v, l2_v, l3_v),
         exported_kwh=meter.exported_kwh,
         imported_kwh=meter.imported_kwh,
-        meter_phases=3 if plant.spec.phases == 3 else 1,
-        off_grid=plant.off_grid,
+        meter_phases=meter_phases,
+        unchanged_since=now - timedelta(seconds=plant.clock_s - meter.taken_at_s),
     )

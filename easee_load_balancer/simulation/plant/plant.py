@@ -26,6 +26,7 @@ from easee_load_balancer.simulation.plant.grid import (
 
 _ASLEEP_AFTER_DARK_S = 600
 _DARK_W = 10.0
+_ALTERNATES_S = 30
 _NOTHING: PerPhase = (0.0, 0.0, 0.0)
 
 
@@ -50,15 +51,20 @@ class Visit:
     car: CarSpec = field(default_factory=CarSpec)
 
 
+MeterFaultKind = Literal[
+    "offline",  # nothing
+    "zeros",  # 0 in every value, no counters
+    "alternating",  # that for half a minute, and values for the next
+    "dead_phase",  # 0 V and 0 W on L2, its current goes on
+    "frozen",  # the same values again and again
+]
+
+
 @dataclass(frozen=True, slots=True)
 class MeterFault:
-    """What the meter shows wrongly between two seconds of the plant's clock.
+    """What the meter shows wrongly between two seconds of the plant's clock."""
 
-    offline: nothing. zeros: 0 in every value, no counters. dead_phase: 0 V and 0 W on L2, its
-    current goes on. frozen: the same values again and again.
-    """
-
-    kind: Literal["offline", "zeros", "dead_phase", "frozen"]
+    kind: MeterFaultKind
     since_s: int
     until_s: int
 
@@ -103,6 +109,8 @@ class MeterSample:
     exported_kwh: float | None
     imported_kwh: float | None
     current_a: PerPhase
+    taken_at_s: int = field(compare=False, default=0)
+    """By the plant's clock."""
 
 
 @dataclass(slots=True)
@@ -191,6 +199,8 @@ class Plant:
         """Signed like the power."""
         self.off_grid = False
         self.voltage_v: PerPhase = (230.0, 230.0, 230.0)
+        self.switched_meter_fault: MeterFaultKind | None = None
+        """One that is switched on by hand."""
         self._dark_s = _ASLEEP_AFTER_DARK_S if self.pv_w < _DARK_W else 0
         self._samples: deque[MeterSample] = deque(
             maxlen=spec.meter_delay_s // spec.meter_refresh_s + 1
@@ -216,8 +226,10 @@ class Plant:
         return not self.off_grid and self.meter_fault != "offline"
 
     @property
-    def meter_fault(self) -> str | None:
+    def meter_fault(self) -> MeterFaultKind | None:
         """The kind of the meter's present fault."""
+        if self.switched_meter_fault is not None:
+            return self.switched_meter_fault
         for fault in self.spec.meter_faults:
             if fault.since_s <= self.clock_s < fault.until_s:
                 return fault.kind
@@ -336,6 +348,7 @@ class Plant:
             counters.exported_kwh,
             counters.imported_kwh,
             (a1, a2, a3),
+            self.clock_s,
         )
         self._samples.append(self._with_fault(sample))
 
@@ -343,8 +356,9 @@ class Plant:
         fault = self.meter_fault
         if fault == "frozen" and self._samples:
             return self._samples[-1]
-        if fault == "zeros":
-            return MeterSample(_NOTHING, _NOTHING, None, None, _NOTHING)
+        alternately = fault == "alternating" and self.clock_s // _ALTERNATES_S % 2
+        if fault == "zeros" or alternately:
+            return MeterSample(_NOTHING, _NOTHING, None, None, _NOTHING, self.clock_s)
         if fault == "dead_phase":
             (p1, _, p3), (u1, _, u3) = sample.grid_export_w, sample.voltage_v
             return replace(sample, grid_export_w=(p1, 0.0, p3), voltage_v=(u1, 0.0, u3))

@@ -7,12 +7,14 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from easee_load_balancer.devices.huawei import client
 from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY_POWER_ONLY,
@@ -36,6 +38,7 @@ from easee_load_balancer.errors import (
     InverterUnreachable,
     InverterUnsupported,
 )
+from easee_load_balancer.measurements import InverterReading
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
 from easee_load_balancer.simulation.huawei import registers
 from easee_load_balancer.simulation.huawei.modbus_server import (
@@ -106,19 +109,44 @@ def meter_words(**values: int) -> list[int]:
     return words
 
 
+SOUND = {"r37101": 2300, "r37103": 2310, "r37105": 2290, "r37113": -5000, "r37132": -5000}
+ZEROS = dict.fromkeys(SOUND, 0)
+NA = 0x7FFFFFFF
+BETWEEN_LINES = {"r37126": 2310, "r37128": 2305, "r37130": 2315}
+
+
 @pytest.mark.parametrize(
-    ("raw", "volts"),
-    [(0, None), (1, None), (799, None), (800, 80), (3000, 300), (3001, None), (-2300, None)],
+    ("changes", "problem"),
+    [
+        ({}, None),
+        ({"r37101": 800, "r37103": 3000}, None),
+        ({"r37103": 0, "r37109": -1390}, "meter: 0 V on L2"),
+        ({"r37101": 799, "r37105": 3001}, "meter: 79.9 V on L1, 300.1 V on L3"),
+        ({"r37101": -2300}, "meter: -230 V on L1"),
+        ({"r37103": NA, "r37105": NA}, None),
+        (ZEROS, "meter: 0 V on all phases"),
+        (ZEROS | {"r37119": NA, "r37121": NA}, "meter: 0 V on all phases"),
+        (ZEROS | {"r37113": -5000} | BETWEEN_LINES, None),
+        (ZEROS | {"r37113": -5000} | BETWEEN_LINES | {"r37126": 0}, "meter: 0 V on all phases"),
+        (
+            ZEROS | dict.fromkeys(("r37101", "r37103", "r37105", "r37119", "r37121"), NA),
+            "meter: zeros without counters",
+        ),
+    ],
 )
-def test_meter_voltage_that_cannot_be_is_unknown(raw: int, volts: float | None) -> None:
-    meter = decode_meter(meter_words(r37101=raw, r37103=2300, r37113=-5000, r37132=-5000))
-    assert meter.voltage_v == (volts, 230, None)
-    assert (meter.grid_export_w, meter.grid_export_phase_w[0]) == (-5000, -5000)
+def test_meter_that_cannot_be_right_is_unknown_with_a_reason(
+    changes: dict[str, int], problem: str | None
+) -> None:
+    meter = decode_meter(meter_words(**SOUND | changes))
+    assert meter.problem == problem
+    assert (meter.online, meter.phases) == (True, 3)
+    assert (meter.grid_export_w is None) == (meter.exported_kwh is None) == (problem is not None)
+    assert (meter == MeterValues(True, 3, problem=problem)) == (problem is not None)
 
 
 def test_offline_meter_is_unknown(captures: dict[str, Any]) -> None:
     meter = decode_meter([0, *captures["M1"]["registers"][1:]])
-    assert meter == MeterValues(online=False, phases=3)
+    assert meter == MeterValues(online=False, phases=3, problem="meter: offline")
 
 
 @pytest.mark.parametrize(
@@ -206,6 +234,51 @@ async def test_battery_that_refuses_its_counters_is_read_without_them(
         assert reading.charged_kwh is None
 
 
+@pytest.mark.parametrize("battery", ["none, refused", "none, zeros", "LUNA2000"])
+async def test_dongle_that_needs_half_the_timeout_is_readable_after_some_cycles(
+    battery: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = HouseSpec() if battery == "LUNA2000" else HouseSpec(battery=None)
+    if battery == "none, zeros":
+        monkeypatch.setattr(registers, "_BLOCKS", (*registers._BLOCKS, range(37700, 37800)))
+    async with an_inverter(spec, settle_time_s=0.15, timeout_s=0.5) as (inverter, server, _, _f):
+        server._spec = replace(server._spec, latency_s=0.28)
+        outcomes: list[bool | None] = []
+        for _ in range(5):
+            try:
+                outcomes.append((await inverter.read()).has_battery)
+            except InverterUnreachable:
+                outcomes.append(None)
+    assert outcomes[2:] == [battery == "LUNA2000"] * 3
+    assert server.connections == 1
+
+
+async def test_battery_that_appears_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_NO_BATTERY_FOR_S", 0.8)
+    async with an_inverter() as (inverter, server, plant, _):
+        battery, plant.battery = plant.battery, None
+        for _ in range(INVERTER_REFRESH_S):
+            plant.step()
+        before = server.requests
+        assert not (await inverter.read()).has_battery
+        assert not (await inverter.read()).has_battery
+        assert server.requests - before == 5 + 2
+        plant.battery = battery
+        for _ in range(INVERTER_REFRESH_S):
+            plant.step()
+        await asyncio.sleep(0.9)
+        assert (await inverter.read()).has_battery
+        assert (await inverter.read()).charged_kwh is not None
+
+
+async def test_slow_answer_at_night_is_not_sleep() -> None:
+    async with an_inverter(settle_time_s=0.1, timeout_s=0.5) as (inverter, server, _, _f):
+        server._spec = replace(server._spec, latency_s=0.25)
+        with pytest.raises(InverterUnreachable, match="answers slowly"):
+            await inverter.read(night=True)
+        assert not (await inverter.read(night=True)).asleep
+
+
 async def test_one_phase_meter_knows_only_l1() -> None:
     async with an_inverter(HouseSpec(phases=1)) as (inverter, _, plant, _):
         reading = await inverter.read()
@@ -220,8 +293,55 @@ async def test_grid_is_unknown_while_the_meter_is_offline() -> None:
         faults.meter = "offline"
         await asyncio.sleep(0.1)
         reading = await inverter.read()
-    assert reading.grid_export_w is None
+    assert (reading.grid_export_w, reading.problem) == (None, "meter: offline")
     assert reading.pv_w is not None
+
+
+async def test_values_and_zeros_in_turn_are_unknown_until_they_have_been_steady() -> None:
+    async with an_inverter() as (inverter, _, plant, faults):
+
+        async def problems(readings: int) -> list[str | None]:
+            seen = []
+            for _ in range(readings):
+                for _ in range(30):
+                    plant.step()
+                await asyncio.sleep(0.06)
+                seen.append((await inverter.read()).problem)
+            return seen
+
+        assert await problems(2) == [None, None]
+        faults.meter = "alternating"
+        await asyncio.sleep(0.06)
+        begun = await problems(6)
+        assert "meter: 0 V on all phases" in begun[:3]
+        assert begun[3:] == ["meter: values and zeros alternate"] * 3
+        faults.meter = None
+        await asyncio.sleep(0.06)
+        steady = await problems(6)
+    assert steady[0] == "meter: values and zeros alternate"
+    assert steady[-2:] == [None, None]
+
+
+async def test_reading_tells_since_when_the_meter_shows_the_same() -> None:
+    async with an_inverter() as (inverter, _, plant, faults):
+
+        async def read() -> InverterReading:
+            for _ in range(10):
+                plant.extra_load_w = (plant.extra_load_w[0] + 10, 0, 0)
+                plant.step()
+            return await inverter.read()
+
+        await read()
+        faults.meter = "frozen"
+        await asyncio.sleep(0.1)
+        frozen = [await read() for _ in range(4)]
+        faults.meter = None
+        await asyncio.sleep(0.1)
+        thawed = await read()
+    assert {one.unchanged_since for one in frozen[1:]} == {frozen[1].unchanged_since}
+    assert frozen[1].unchanged_since is not None
+    assert frozen[1].unchanged_since < frozen[3].taken_at
+    assert thawed.unchanged_since == thawed.taken_at
 
 
 async def test_night_is_asleep_only_when_night_is_expected() -> None:
@@ -241,6 +361,7 @@ FAULTS: list[tuple[ModbusFault, type[InverterError]]] = [
     ("short", InverterImplausible),
     ("implausible", InverterImplausible),
     ("garbage", InverterUnreachable),
+    ("function", InverterImplausible),
 ]
 
 

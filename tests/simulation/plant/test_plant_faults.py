@@ -151,11 +151,12 @@ def _fault(kind: Any) -> dict[str, Any]:
     [
         ({}, {"meter_phases": 3}),
         ({"meter_unsigned": True}, {"meter_phases": 3}),
-        (_fault("zeros"), {"grid_export_w": 0.0, "grid_voltage_v": (None,) * 3}),
+        (_fault("zeros"), {"grid_export_w": None, "grid_voltage_v": (None,) * 3}),
+        (_fault("dead_phase"), {"grid_export_w": None, "meter_phases": 3}),
         (_fault("offline"), {"grid_export_w": None, "meter_phases": None}),
         ({"islands": ((50, 99),), "battery": BatterySpec()}, {"grid_export_w": None}),
     ],
-    ids=["sound", "unsigned", "zeros", "offline", "island"],
+    ids=["sound", "unsigned", "zeros", "dead phase", "offline", "island"],
 )
 def test_closed_loop_shows_the_meter_as_the_inverter_does(
     house: dict[str, Any], expected: dict[str, Any]
@@ -168,6 +169,7 @@ def test_closed_loop_shows_the_meter_as_the_inverter_does(
     assert shown.grid_current_phase_a == pytest.approx(read.current_a, abs=0.01)
     assert shown.grid_voltage_v == pytest.approx(read.voltage_v, abs=0.1)
     assert (shown.meter_phases is None) == (not read.online)
+    assert (shown.problem is None) == (read.problem is None)
     for name, value in expected.items():
         assert getattr(shown, name) == value, name
     if "meter_unsigned" in house:
