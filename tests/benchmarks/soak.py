@@ -48,13 +48,22 @@ Change = dict[str, Any]
 FAULTS: dict[str, Change] = {
     **{
         f"inverter {kind}": {"modbus": kind}
-        for kind in ("refuse", "silent", "drop", "busy", "reset", "short", "implausible", "garbage")
+        for kind in (
+            *("refuse", "silent", "drop", "busy", "reset", "short", "implausible", "garbage"),
+            "function",
+        )
     },
     "inverter slow": {"modbus": "delay", "modbus_delay_s": 3 / SPEED},
-    "meter offline": {"meter": "offline"},
+    **{
+        f"meter {kind}": {"meter": kind}
+        for kind in ("offline", "zeros", "dead_phase", "alternating", "frozen")
+    },
     **{f"cloud {status}": {"api_status": status} for status in (401, 403, 429, 500, 503, 504)},
     "cloud slow": {"api_delay_s": 8 / SPEED},
     "cloud garbled": {"api_body": "truncated"},
+    "cloud 403 on commands": {"api_command_status": 403},
+    "cloud 400 on commands": {"api_command_status": 400},
+    "charger a day ahead": {"charger_clock_ahead_s": 86_400},
     "charger silent": {"observations_stopped": True},
     "commands lost": {"commands_ignored": True},
 }

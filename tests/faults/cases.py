@@ -143,6 +143,8 @@ def make_writable(scene: Scene) -> None:
 
 _REFUSAL: tuple[Moment, ...] = ("before the read", "read to push", "after the push", "between")
 """A refusal replaces the command; it cannot follow a command that took effect."""
+_COMMAND: tuple[Moment, ...] = ("before the read", "read to push", "between")
+"""After the push there is no second command to refuse."""
 _EDGES: tuple[Moment, ...] = ("before the read", "between")
 
 FAULTS: tuple[Fault, ...] = (
@@ -161,7 +163,16 @@ FAULTS: tuple[Fault, ...] = (
         "a second client", switch(modbus="rival"), "serves one client|No answer|was lost",
         spares_open=True,
     ),
-    Fault("meter offline", switch(meter="offline"), "unknown for 0 s: grid power", fails=False),
+    Fault("inverter: another function", switch(modbus="function"), "answered function 4"),
+    *(
+        Fault(f"meter {kind}", switch(meter=kind), "unknown for 0 s: grid power", fails=False)
+        for kind in ("offline", "zeros", "dead_phase")
+    ),
+    Fault(
+        "meter alternating", switch(meter="alternating"), "unknown for|main fuse", fails=False,
+        recovers_s=180,
+    ),
+    Fault("meter frozen", switch(meter="frozen"), "surplus", fails=False),
     Fault(
         "night", night, "meter unknown: half of the main fuse", fails=False, end=day,
         moments=("before the read",),
@@ -171,8 +182,21 @@ FAULTS: tuple[Fault, ...] = (
         "cloud 401", switch(api_status=401), "answers 401", moments=_REFUSAL, recovers_s=300,
     ),
     Fault(
-        "cloud 403", switch(api_status=403), "blocks this account", moments=_REFUSAL,
+        "cloud 403", switch(api_status=403), "blocks this account|role of this login",
+        moments=_REFUSAL,
         recovers_s=660,
+    ),
+    Fault(
+        "cloud: command 403", switch(api_command_status=403), "role of this login",
+        moments=_COMMAND, recovers_s=660,
+    ),
+    Fault(
+        "cloud: command 400, charger disconnected", switch(api_command_status=400),
+        "no connection to the charger", moments=_COMMAND,
+    ),
+    Fault(
+        "charger's clock a day ahead", switch(charger_clock_ahead_s=86_400),
+        "charger \\(offline\\)", fails=False,
     ),
     Fault(
         "cloud 429, Retry-After 120", switch(api_status=429, api_retry_after_s=120),
@@ -230,11 +254,13 @@ async def act(scene: Scene, how: Act) -> None:
 async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
     """Inject the fault in a cycle that has to lower the current from 14 to 12 A."""
     scene.load(CALM_A)
-    for _ in range(4):
-        await scene.next_cycle()
+    for _ in range(6):
+        state = await scene.next_cycle()
         scene.pass_time(10)
         if scene.held_a == 14:
             break
+        if "changes in the last hour" in (state.message or ""):
+            scene.pass_time(3600)
     row = Row(fault.name, moment, before_a=scene.held_a)
     over_fuse_s, scene.highest_a = scene.over_fuse_s, scene.held_a
     scene.load(BUSY_A)

@@ -33,7 +33,7 @@ _HOUR_S, _DAY_S = 3600.0, 24 * 3600.0
 _BLOCKED_S, _UNAUTHORIZED_S, _TOO_OFTEN_S = 600.0, 60.0, 120.0
 """The first wait; each refusal in a row doubles it."""
 _WORKED_RECENTLY = timedelta(minutes=10)
-_SIGN_IN = ("login", "refresh")
+_READINGS = ("chargers", "site", "observations")
 
 
 def too_soon(last: ChargerState, now: datetime, *, closely: bool = False) -> bool:
@@ -61,12 +61,12 @@ def record_refusal(
 ) -> None:
     """Record until when a refused endpoint, or the whole cloud, must not be called.
 
-    A 403 while another endpoint works (`worked_at`: its last success) is about the login's role:
+    A 403 while another reading works (`worked_at`: its last success) is about the login's role:
     only that endpoint waits. Otherwise it is a block, as is a redirect.
     """
     now = datetime.now(UTC)
     of_role = status == httpx.codes.FORBIDDEN and any(
-        name not in (endpoint, *_SIGN_IN) and now - at < _WORKED_RECENTLY
+        name in _READINGS and name != endpoint and now - at < _WORKED_RECENTLY
         for name, at in worked_at.items()
     )
     key: str = endpoint

@@ -18,7 +18,7 @@ from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
 from easee_load_balancer.simulation.huawei import registers
 from easee_load_balancer.simulation.huawei.registers import Today, Words
-from easee_load_balancer.simulation.plant.plant import Plant
+from easee_load_balancer.simulation.plant.plant import MeterSample, Plant, faulty
 
 INVERTER_REFRESH_S = 3
 """Plant seconds between two measurements of the inverter; the meter has its own interval."""
@@ -104,6 +104,7 @@ class InverterServer:
         self._today = Today.begin(plant, int(time.time()) // _DAY_S * _DAY_S)
         self._measured: Words = {}
         self._measured_at_s: int | None = None
+        self._frozen: MeterSample | None = None
         self._drop_next = False
         self._client: _Client | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -278,14 +279,20 @@ class InverterServer:
         self._measure()
         spec = self._plant.spec
         phases = spec.phases if spec.meter_phases is None else spec.meter_phases
-        offline = self._faults.meter == "offline" or not phases or not self._plant.meter_online
-        sample = None if offline else self._plant.meter
+        sample = self._sample() if phases and self._plant.meter_online else None
         return self._fixed | self._measured | registers.meter(sample, phases)
+
+    def _sample(self) -> MeterSample | None:
+        """What the meter shows; None = offline."""
+        fault, shown = self._faults.meter, self._plant.meter
+        self._frozen = (self._frozen or shown) if fault == "frozen" else None
+        if fault == "offline":
+            return None
+        return self._frozen or faulty(shown, fault, self._plant.clock_s)
 
     def _measure(self) -> None:
         """Refresh the inverter's own values when due; the meter's come from the plant."""
         plant = self._plant
-        plant.switched_meter_fault = self._faults.meter
         self._today = self._today.at(plant)
         due = self._measured_at_s is None or (
             plant.clock_s - self._measured_at_s >= INVERTER_REFRESH_S

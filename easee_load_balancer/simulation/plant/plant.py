@@ -199,8 +199,6 @@ class Plant:
         """Signed like the power."""
         self.off_grid = False
         self.voltage_v: PerPhase = (230.0, 230.0, 230.0)
-        self.switched_meter_fault: MeterFaultKind | None = None
-        """One that is switched on by hand."""
         self._dark_s = _ASLEEP_AFTER_DARK_S if self.pv_w < _DARK_W else 0
         self._samples: deque[MeterSample] = deque(
             maxlen=spec.meter_delay_s // spec.meter_refresh_s + 1
@@ -228,8 +226,6 @@ class Plant:
     @property
     def meter_fault(self) -> MeterFaultKind | None:
         """The kind of the meter's present fault."""
-        if self.switched_meter_fault is not None:
-            return self.switched_meter_fault
         for fault in self.spec.meter_faults:
             if fault.since_s <= self.clock_s < fault.until_s:
                 return fault.kind
@@ -350,16 +346,17 @@ class Plant:
             (a1, a2, a3),
             self.clock_s,
         )
-        self._samples.append(self._with_fault(sample))
+        if self.meter_fault == "frozen" and self._samples:
+            sample = self._samples[-1]
+        self._samples.append(faulty(sample, self.meter_fault, self.clock_s))
 
-    def _with_fault(self, sample: MeterSample) -> MeterSample:
-        fault = self.meter_fault
-        if fault == "frozen" and self._samples:
-            return self._samples[-1]
-        alternately = fault == "alternating" and self.clock_s // _ALTERNATES_S % 2
-        if fault == "zeros" or alternately:
-            return MeterSample(_NOTHING, _NOTHING, None, None, _NOTHING, self.clock_s)
-        if fault == "dead_phase":
-            (p1, _, p3), (u1, _, u3) = sample.grid_export_w, sample.voltage_v
-            return replace(sample, grid_export_w=(p1, 0.0, p3), voltage_v=(u1, 0.0, u3))
-        return sample
+
+def faulty(sample: MeterSample, fault: MeterFaultKind | None, clock_s: int) -> MeterSample:
+    """What the meter shows of a sample; one that is frozen shows an earlier sample."""
+    alternately = fault == "alternating" and clock_s // _ALTERNATES_S % 2
+    if fault == "zeros" or alternately:
+        return MeterSample(_NOTHING, _NOTHING, None, None, _NOTHING, clock_s)
+    if fault == "dead_phase":
+        (p1, _, p3), (u1, _, u3) = sample.grid_export_w, sample.voltage_v
+        return replace(sample, grid_export_w=(p1, 0.0, p3), voltage_v=(u1, 0.0, u3))
+    return sample
