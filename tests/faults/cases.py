@@ -31,7 +31,7 @@ _IN_THE_HOUSE: dict[Moment, Any] = {
     "in the push": "taken",
     "after the push": "pushed",
 }
-NIGHT_A = 8.8
+NIGHT_A = 8.0
 """Without PV it leaves 14 A for the car."""
 Act = Callable[[Scene], Awaitable[Any] | None]
 
@@ -254,13 +254,14 @@ async def act(scene: Scene, how: Act) -> None:
 async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
     """Inject the fault in a cycle that has to lower the current from 14 to 12 A."""
     scene.load(CALM_A)
+    scene.rows += 1
+    if scene.rows % _ROWS_AN_HOUR == 0:
+        scene.pass_time(3600)
     for _ in range(6):
-        state = await scene.next_cycle()
+        await scene.next_cycle()
         scene.pass_time(10)
         if scene.held_a == 14:
             break
-        if "changes in the last hour" in (state.message or ""):
-            scene.pass_time(3600)
     row = Row(fault.name, moment, before_a=scene.held_a)
     over_fuse_s, scene.highest_a = scene.over_fuse_s, scene.held_a
     scene.load(BUSY_A)
@@ -287,6 +288,8 @@ async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
 
 
 INTERVAL_BEFORE_S = 20
+_ROWS_AN_HOUR = 4
+"""More would be hunting for the control law, which then raises no more."""
 
 
 async def _meet(scene: Scene, fault: Fault, moment: Moment) -> list[State[Any]]:

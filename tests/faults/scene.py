@@ -35,7 +35,7 @@ from tests.support.site import SITE
 
 INTERVAL_S = 30
 VOLTS = 230
-CALM_A, BUSY_A = 12.2, 14.2
+CALM_A, BUSY_A = 12.0, 14.0
 """Loads on L1 that leave 14 A and 12 A to the car: 23 A usable, 3.4 A come from PV."""
 OFFLINE_A = 10.0
 FAINT = Day("faint", pv_w=(3000.0,) * 1440, load_w=(500.0,) * 1440)
@@ -54,6 +54,8 @@ class Scene:
     """Otherwise cycles run as without a Prefect server, which is faster."""
     cycles_due: list[datetime] = field(default_factory=list)
     highest_a: float = 0.0
+    rows: int = 0
+    """Faults tried so far."""
     locking: sqlite3.Connection | None = None
 
     @property
