@@ -31,7 +31,7 @@ _IN_THE_HOUSE: dict[Moment, Any] = {
     "in the push": "taken",
     "after the push": "pushed",
 }
-NIGHT_A = 8.0
+NIGHT_A = 7.4
 """Without PV it leaves 14 A for the car."""
 Act = Callable[[Scene], Awaitable[Any] | None]
 

@@ -225,7 +225,7 @@ class Inverter:
         self._battery_seen = battery is not None
         now = datetime.now(UTC)
         meter, unchanged_since = self._meter.checked(meter), self._meter.unchanged_since(now, words)
-        return inverter_reading(now, power, battery, meter, unchanged_since)
+        return inverter_reading(now, power, battery, meter, self._rated_w, unchanged_since)
 
     async def _connect(self) -> None:
         self._disconnect()

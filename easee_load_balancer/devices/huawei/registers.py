@@ -229,6 +229,7 @@ def inverter_reading(
     power: PowerValues,
     battery: BatteryValues | None,
     meter: MeterValues,
+    rated_w: float | None = None,
     unchanged_since: datetime | None = None,
 ) -> InverterReading:
     """The values of one reading together; `battery` None where none is installed."""
@@ -249,6 +250,7 @@ def inverter_reading(
         imported_kwh=meter.imported_kwh,
         charged_kwh=battery.charged_kwh if battery else None,
         discharged_kwh=battery.discharged_kwh if battery else None,
+        rated_w=rated_w,
         problem=meter.problem,
         unchanged_since=unchanged_since,
     )

@@ -202,7 +202,7 @@ async def test_reading_agrees_with_the_plant() -> None:
     assert plant.battery is not None
     assert reading.battery_soc_pct == pytest.approx(plant.battery.soc_pct, abs=0.1)
     assert reading.grid_export_phase_w == pytest.approx(plant.meter.grid_export_w, abs=1)
-    assert reading.meter_phases == 3
+    assert (reading.meter_phases, reading.rated_w) == (3, plant.spec.rated_w)
     counted = plant.counters
     assert reading.charged_kwh == pytest.approx(CHARGED_BEFORE_KWH + counted.charged_kwh, abs=0.01)
     assert reading.discharged_kwh == pytest.approx(
