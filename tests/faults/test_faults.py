@@ -21,6 +21,10 @@ UNDER_PREFECT: dict[str, Moment] = {
 ALONE: dict[str, tuple[Moment, ...]] = {
     "a second client": ("before the read",),
     "meter offline": ("read to push",),
+    "meter dead_phase": ("before the read",),
+    "meter alternating": ("before the read",),
+    "cloud: command 403": ("read to push",),
+    "charger's clock a day ahead": ("before the read",),
     "cloud 429, Retry-After 120": ("read to push",),
     "cloud 503": ("before the read", "read to push"),
     "cloud cut in mid-body": ("in the push",),

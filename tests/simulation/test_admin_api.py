@@ -42,6 +42,17 @@ async def test_status_fault_applies_to_every_call_and_some_to_the_login(
     assert (await api.get(OBSERVATIONS)).status_code == 200
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, 410), (403, None)])
+async def test_commands_alone_can_be_refused(running: Running, status: int, code: int) -> None:
+    house, api = running
+    await set_faults(api, api_command_status=status)
+    body = {"phase1": 8, "phase2": 8, "phase3": 8}
+    assert_problem(await api.post(f"{CIRCUIT}/dynamicCurrent", json=body), status, code)
+    assert_problem(await api.post(f"{CHARGER}/commands/pause_charging"), status, code)
+    assert house.cloud.writes == 0
+    assert (await api.get(OBSERVATIONS)).status_code == 200
+
+
 @pytest.mark.parametrize("fault", ["truncated", "html"])
 async def test_truncated_and_html_answers_are_not_json(running: Running, fault: str) -> None:
     house, api = running
@@ -101,6 +112,14 @@ async def test_cloud_clock_can_differ(running: Running) -> None:
     seen = datetime.fromisoformat(answer.json()["observations"][0]["timestamp"])
     assert abs((says - seen).total_seconds()) <= 2
     assert (says - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=2)
+
+
+async def test_clock_of_the_charger_can_differ(running: Running) -> None:
+    _, api = running
+    await set_faults(api, charger_clock_ahead_s=3600)
+    answer = await api.get(OBSERVATIONS, params={"ids": "109"})
+    seen = datetime.fromisoformat(answer.json()["observations"][0]["timestamp"])
+    assert (seen - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=5)
 
 
 async def test_delayed_answer(running: Running) -> None:

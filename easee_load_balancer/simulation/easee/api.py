@@ -36,7 +36,7 @@ from easee_load_balancer.simulation.easee.commands import (
     ticket,
 )
 from easee_load_balancer.simulation.easee.corrupt_responses import corrupted, interposed_page
-from easee_load_balancer.simulation.easee.documents import ChargingSession, CloudSpec
+from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.easee.observations import (
     KNOWN_IDS,
     Value,
@@ -72,8 +72,6 @@ _COMMANDS = (
 _LIMITS = {
     "GET /api/chargers": Limit(2),
     _READ: Limit(60),
-    f"GET {_CHARGER}/sessions/ongoing": Limit(10, 3600.0),
-    f"GET {_CHARGER}/sessions/latest": Limit(10, 3600.0),
 }
 
 
@@ -100,7 +98,6 @@ class SimulatedCloud:
         self._speed = speed or 1
         self._copy = cloud_copy(plant, spec.cloud_delay_s, self._now(), spec.equalizer_id)
         self._limiter = RateLimiter()
-        self._session: ChargingSession | None = None
         self.observe()
 
     def observe(self) -> None:
@@ -110,7 +107,6 @@ class SimulatedCloud:
         now, plant = self._now(), self._plant
         seen = observe(plant, self.spec.equalizer_id)
         self._copy.update(seen, plant.clock_s, now)
-        self._follow_session(now)
 
     def counts(self) -> dict[str, Any]:
         """Calls, logins, refreshes and writes so far."""
@@ -127,15 +123,11 @@ class SimulatedCloud:
         table: list[tuple[str, str, Handler]] = [
             ("POST", "/api/accounts/login", self._login),
             ("POST", "/api/accounts/refresh_token", self._refresh),
-            ("GET", "/api/accounts/profile", self._profile),
-            ("GET", "/api/accounts/products", self._products),
             ("GET", "/api/chargers", self._chargers),
             ("GET", _CHARGER, self._charger),
             ("GET", f"{_CHARGER}/site", self._charger_site),
             ("GET", f"{_CHARGER}/config", self._charger_config),
             ("GET", f"{_CHARGER}/state", gone),
-            ("GET", f"{_CHARGER}/sessions/ongoing", self._ongoing_session),
-            ("GET", f"{_CHARGER}/sessions/latest", self._latest_session),
             ("POST", f"{_CHARGER}/commands/set_dynamic_charger_current", self._charger_current),
             ("POST", f"{_CHARGER}/commands/{{command}}", self._command),
             ("GET", "/api/sites", self._sites),
@@ -218,15 +210,6 @@ class SimulatedCloud:
         """What the charger has reported, by observation id."""
         return {id_: seen.value for id_, seen in self._copy.shown(self._now()).items()}
 
-    def _follow_session(self, now: datetime) -> None:
-        car, session = self._plant.car, self._session
-        if car.plugged_in and (session is None or session.ended_at is not None):
-            number = session.id + 1 if session else 1
-            self._session = session = ChargingSession(number, now, None, 0.0)
-        if session is not None and session.ended_at is None:
-            session.energy_kwh = car.energy_kwh
-            session.ended_at = None if car.plugged_in else now
-
     def _plant_seconds(self, minutes: int) -> int | None:
         return minutes * 60 * self._speed if minutes else None
 
@@ -237,12 +220,6 @@ class SimulatedCloud:
     async def _refresh(self, request: Request) -> Response:
         pair = await _body(request, TokenPair)
         return JSONResponse(self.tokens.refresh(pair, time.monotonic()))
-
-    async def _profile(self, request: Request) -> Response:
-        return JSONResponse(documents.profile(self.spec))
-
-    async def _products(self, request: Request) -> Response:
-        return JSONResponse([documents.site(self.spec, self._plant, detailed=True)])
 
     async def _chargers(self, request: Request) -> Response:
         return JSONResponse(documents.chargers(self.spec))
@@ -255,17 +232,6 @@ class SimulatedCloud:
 
     async def _charger_config(self, request: Request) -> Response:
         return JSONResponse(documents.charger_config(self._seen()))
-
-    async def _ongoing_session(self, request: Request) -> Response:
-        session = self._session
-        if session is None or session.ended_at is not None:
-            raise Problem(404, "There is no ongoing session.")
-        return JSONResponse(documents.session(self.spec, session, self._now()))
-
-    async def _latest_session(self, request: Request) -> Response:
-        if self._session is None:
-            raise Problem(404, "There has been no session.")
-        return JSONResponse(documents.session(self.spec, self._session, self._now()))
 
     async def _sites(self, request: Request) -> Response:
         return JSONResponse([documents.site(self.spec, self._plant, detailed=False)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from easee_load_balancer.simulation.easee.observations import Value
@@ -35,16 +34,6 @@ class CloudSpec:
     cloud_delay_s: float = 2.0
     """Real seconds from an observation until the API shows it."""
     rate_limits: bool = True
-
-
-@dataclass(slots=True)
-class ChargingSession:
-    """From plugging in to unplugging."""
-
-    id: int
-    started_at: datetime
-    ended_at: datetime | None
-    energy_kwh: float
 
 
 def chargers(spec: CloudSpec) -> list[Document]:
@@ -128,19 +117,6 @@ def _equalizers(spec: CloudSpec) -> list[Document]:
     return [{"id": spec.equalizer_id, "name": "Equalizer", "siteId": spec.site_id}]
 
 
-def profile(spec: CloudSpec) -> Document:
-    """The account's owner."""
-    return {
-        "userId": 1,
-        "email": spec.user_name,
-        "phoneNo": None,
-        "firstName": "House",
-        "lastName": "Owner",
-        "pictureUrl": None,
-        "companyId": None,
-    }
-
-
 def charger_config(seen: Mapping[int, Value]) -> Document:
     """/api/chargers/{id}/config, from what the charger has reported."""
     return {
@@ -184,16 +160,3 @@ def circuit_settings(seen: Mapping[int, Value]) -> Document:
         for phase in range(3)
     }
     return {**currents, "enableIdleCurrent": seen[37]}
-
-
-def session(spec: CloudSpec, charging: ChargingSession, now: datetime) -> Document:
-    """/api/chargers/{id}/sessions/ongoing and latest."""
-    until = charging.ended_at or now
-    return {
-        "chargerId": spec.charger_id,
-        "sessionEnergy": charging.energy_kwh,
-        "sessionStart": f"{charging.started_at:%Y-%m-%dT%H:%M:%SZ}",
-        "sessionEnd": f"{charging.ended_at:%Y-%m-%dT%H:%M:%SZ}" if charging.ended_at else None,
-        "sessionId": charging.id,
-        "chargeDurationInSeconds": int((until - charging.started_at).total_seconds()),
-    }

@@ -268,6 +268,32 @@ async def test_meter_goes_offline_and_returns() -> None:
         assert (await house.read(37100, 1)) == [1]
 
 
+async def test_meter_shows_its_faults() -> None:
+    async with running() as house:
+        sound = await house.read(37100, 38)
+        for fault, voltages in {"zeros": (0, 0, 0), "dead_phase": (sound[2], 0, sound[6])}.items():
+            house.faults.meter = fault  # type: ignore[assignment]
+            meter = await house.read(37100, 38)
+            assert (meter[0], tuple(meter[2:7:2])) == (1, voltages)
+        house.faults.meter = "frozen"
+        frozen = await house.read(37100, 38)
+        house.plant.extra_load_w = (1000.0, 0.0, 0.0)
+        house.pass_time(10)
+        assert await house.read(37100, 38) == frozen == sound
+        house.faults.meter = "alternating"
+        dead = []
+        for _ in range(2):
+            house.pass_time(30)
+            dead.append(await house.read(37102, 1) == [0])
+        assert sorted(dead) == [False, True]
+
+
+async def test_reply_may_be_to_another_function() -> None:
+    async with connected("function") as (_house, reader, writer):
+        writer.write(request(1, 37100, 1))
+        assert await reply(reader) == (1, 1, bytes((4, 2, 0, 1)))
+
+
 async def test_refusing_inverter_closes_its_port_until_the_fault_ends() -> None:
     async with running() as house:
         reader, _ = await house.connect()
