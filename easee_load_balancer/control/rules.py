@@ -93,7 +93,7 @@ def step_down_when_blind(case: Assessment) -> Proposal | None:
     if age >= UNKNOWN_HOLD or case.imports_a is not None:
         fuse_a, _ = case.fuse_headroom(state.phases, raising=False)
         current_a = at_most(min(case.limit(state.phases)[0], fuse_a), current_a, case)
-    missing = ", ".join(missing_values(case.inputs))
+    missing = ", ".join(missing_values(case.inputs, case.state))
     return Proposal(state.phases, current_a, f"unknown for {age.total_seconds():.0f} s: {missing}")
 
 

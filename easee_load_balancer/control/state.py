@@ -115,6 +115,12 @@ class ControllerState(BaseModel):
     """Energy that each other `Choice` would have gained over the present one so far."""
     accumulated_step_benefit_wh: float = 0.0
     """Energy that another current would have gained over the present one so far."""
+    frozen: bool = False
+    """Whether the meter repeats its last values."""
+    meter_since: AwareDatetime | None = None
+    """Since when the meter has shown the same values."""
+    car_w_then: float | None = None
+    """The car's power when it began to."""
     unknown_since: AwareDatetime | None = None
     """Since when a value that the law needs has been missing."""
     car: CarModel = CarModel()

@@ -40,6 +40,11 @@ UNKNOWN_HOLD = timedelta(seconds=60)
 """How long a setpoint is held while a value is missing; then the minimum current."""
 LONGEST_CYCLE = timedelta(seconds=120)
 """A longer gap between two cycles counts as this long when benefits accumulate."""
+METER_LAGS = timedelta(seconds=15)
+"""What the charger observed earlier than this after a meter value may be part of that value."""
+FROZEN_AFTER = timedelta(seconds=45)
+FROZEN_W = 500.0
+"""A meter that shows the same this long after the car's power changed by this is frozen."""
 LONGEST_GAP = timedelta(minutes=5)
 """After a longer gap another car may be plugged in."""
 SURPLUS_MATTERS_W = 1000.0
@@ -60,6 +65,7 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     state = learn_wiring(state, charger, imports_a)
     state = _learn_car(state, now, charger, volts)
     state = _compare_behaviour(state, now, charger)
+    state = _notice_frozen_meter(state, inverter, charger)
     state = _time_missing_values(state, inputs)
     state = follow_battery(state, now, inverter, policy)
     if not state.unknown_since:
@@ -68,7 +74,7 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     return _remember_currents(state, charger, imports_a)
 
 
-def missing_values(inputs: CycleInputs) -> list[str]:
+def missing_values(inputs: CycleInputs, state: ControllerState) -> list[str]:
     """Names of the values that the law needs and does not have."""
     charger, inverter, policy = inputs.charger, inputs.inverter, inputs.policy
     if not charger.online or charger.mode in (None, ChargerMode.OFFLINE):
@@ -79,8 +85,10 @@ def missing_values(inputs: CycleInputs) -> list[str]:
         return missing
     if inputs.now - inverter.taken_at > UNKNOWN_HOLD:
         return [*missing, "inverter (silent)"]
+    if state.frozen:
+        return [*missing, "meter (the same values although the car's power changed)"]
     if inverter.grid_export_w is None:
-        missing.append("grid power (meter offline?)")
+        missing.append(inverter.problem or "grid power (meter offline?)")
     if inverter.battery_charge_w is None and needs_surplus:
         missing.append("battery power")
     needs_soc = needs_surplus and (
@@ -207,8 +215,23 @@ def _pause_has_worked(state: ControllerState, now: datetime, charger: ChargerSta
     return min(state.since(at, now) for at in (state.forced_at, state.changed_at)) >= CLOUD_SETTLES
 
 
+def _notice_frozen_meter(
+    state: ControllerState, inverter: InverterReading, charger: ChargerState
+) -> ControllerState:
+    """Whether the meter repeats its values although the car's power has changed since."""
+    since, observed_at = inverter.unchanged_since, charger.observed_at.get("car_w")
+    if inverter.asleep or charger.car_w is None or since is None or observed_at is None:
+        return state
+    if since != state.meter_since or observed_at < since + METER_LAGS:
+        update = {"meter_since": since, "car_w_then": charger.car_w, "frozen": False}
+        return state.model_copy(update=update)
+    moved = state.car_w_then is not None and abs(charger.car_w - state.car_w_then) > FROZEN_W
+    had_time = inverter.taken_at - observed_at >= FROZEN_AFTER
+    return state.model_copy(update={"frozen": state.frozen or (moved and had_time)})
+
+
 def _time_missing_values(state: ControllerState, inputs: CycleInputs) -> ControllerState:
-    missing = missing_values(inputs)
+    missing = missing_values(inputs, state)
     since = min(state.unknown_since or inputs.now, inputs.now) if missing else None
     return state.model_copy(update={"unknown_since": since})
 

@@ -244,3 +244,40 @@ def test_without_surplus_no_pause_comes_sooner_than_the_owner_has_set(
     cycles = play(house, 6, state, Policy(phases=str(phases), stop_threshold_s=120), step_s=10)
     paused = next(cycle.at for cycle in cycles if not cycle.current_a)
     assert timedelta(seconds=120) <= paused - NOW <= timedelta(seconds=140)
+
+
+def test_a_meter_that_repeats_itself_while_the_car_starts_is_silent() -> None:
+    """wlcrs/huawei_solar #701: the same registers for hours, whatever the car takes."""
+    started: list[datetime] = []
+
+    def house(at: datetime, setpoint: Setpoint) -> Answer:
+        amps = drawn_a(setpoint)
+        if amps and not started:
+            started.append(at)
+        seen = started[0] if started else NOW - timedelta(hours=1)
+        shown = car(at, setpoint, amps, observed_at={"car_w": seen})
+        frozen = inverter(6400, taken_at=at, unchanged_since=NOW - timedelta(minutes=10))
+        return frozen, shown
+
+    cycles = play(house, 20, told(0))
+    assert started
+    assert cycles[-1].current_a == 0
+    assert "the same values although the car's power changed" in cycles[-1].decision.reason
+
+
+def test_a_meter_in_a_still_house_is_not_taken_for_frozen() -> None:
+    def house(at: datetime, setpoint: Setpoint) -> Answer:
+        amps = drawn_a(setpoint)
+        steady = inverter(
+            6400 - amps * 3 * VOLTS, taken_at=at, unchanged_since=NOW + timedelta(seconds=30)
+        )
+        seen = {"car_w": min(at, NOW + timedelta(seconds=40))}
+        return steady, car(at, setpoint, amps, observed_at=seen)
+
+    assert "same values" not in sentences(play(house, 20, told(0)))
+
+
+def test_the_meters_problem_is_said() -> None:
+    reading = replace(inverter(None), problem="meter: 0 V on L2")
+    cycles = play(lambda at, setpoint: (reading, charger(9.7)), 0, told(10))
+    assert "meter: 0 V on L2" in cycles[0].decision.reason
