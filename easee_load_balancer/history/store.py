@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import (
-    URL,
-    ColumnElement,
-    Engine,
-    String,
-    create_engine,
-    event,
-    func,
-    make_url,
-    select,
-)
+from sqlalchemy import ColumnElement, String, func, select
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.boosts import Boosts
-from easee_load_balancer.history.migrations import upgrade
+from easee_load_balancer.history.database import Database
 from easee_load_balancer.history.tables import (
     CloudCalls,
     Cycle,
@@ -38,27 +24,17 @@ from easee_load_balancer.history.tables import (
     UtcDateTime,
 )
 
-_SQLITE_BUSY_S = 5
-"""How long to wait for a locked database; the charger is waiting meanwhile."""
-
 
 class History:
     """The database of cycles. Every method raises HistoryError if the database fails."""
 
     def __init__(self, url: str) -> None:
-        self._where, self._engine = _engine(url)
+        self._database = Database(url)
         self.boosts = Boosts(self._session)
-        with self._errors("opened"), self._engine.connect() as connection:
-            try:
-                upgrade(connection, self._where)
-            except DBAPIError:  # another process has just upgraded it
-                connection.rollback()
-                upgrade(connection, self._where)
-            connection.commit()
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._database.close()
 
     def record(self, *cycles: Cycle, calls: Mapping[str, int] | None = None) -> None:
         """Store cycles in the order in which they ran, and the number of calls to the cloud.
@@ -66,7 +42,7 @@ class History:
         Storing a cycle again replaces it; calls are added up.
         """
         site, since = cycles[-1].site, _quarter(cycles[-1].at)
-        with self._errors("written"), Session(self._engine) as session:
+        with self._database.used("written") as engine, Session(engine) as session:
             for cycle in cycles:
                 session.merge(cycle)
                 session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
@@ -78,10 +54,16 @@ class History:
                 )
             session.commit()
 
+    def has(self, cycle: Cycle) -> bool:
+        """Whether the cycle is stored."""
+        key = (cycle.site, cycle.scheduled_at)
+        with self._database.used("read") as engine, Session(engine) as session:
+            return session.get(Cycle, key) is not None
+
     def last_cycle(self, site: str) -> Cycle | None:
         """The cycle of the site that ran last, even if the clock has been set back since."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
-        with self._errors("read"), Session(self._engine) as session:
+        with self._database.used("read") as engine, Session(engine) as session:
             last = session.get(LastCycle, site)
             cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
             return cycle or session.scalar(query.limit(1))
@@ -89,12 +71,12 @@ class History:
     def cycle_before(self, site: str, moment: datetime) -> Cycle | None:
         """The newest cycle of the site that was due before that moment."""
         query = select(Cycle).where(Cycle.site == site, Cycle.scheduled_at < moment)
-        with self._errors("read"), Session(self._engine) as session:
+        with self._database.used("read") as engine, Session(engine) as session:
             return session.scalar(query.order_by(Cycle.scheduled_at.desc()).limit(1))
 
     def began(self, site: str) -> datetime | None:
         """When the first cycle of the site ran."""
-        with self._errors("read"), Session(self._engine) as session:
+        with self._database.used("read") as engine, Session(engine) as session:
             query = select(Cycle.at).where(Cycle.site == site).order_by(Cycle.at)
             return session.scalar(query.limit(1))
 
@@ -108,7 +90,7 @@ class History:
         table = Cycle.__table__.columns
         wanted = [table[name] for name in columns or table.keys() if name != "memory"]
         query = select(*wanted).where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
-        with self._errors("read"), self._engine.connect() as connection:
+        with self._database.used("read") as engine, engine.connect() as connection:
             # raw values of the driver: converting millions of rows one by one takes minutes
             cursor: DBAPICursor = connection.execute(query.order_by(Cycle.at)).cursor
             rows = cursor.fetchall()
@@ -122,14 +104,14 @@ class History:
 
     def record_days(self, rows: Iterable[DailyEnergy]) -> None:
         """Store the totals of days; storing a day again replaces it."""
-        with self._errors("written"), Session(self._engine) as session:
+        with self._database.used("written") as engine, Session(engine) as session:
             for row in rows:
                 session.merge(row)
             session.commit()
 
     def day(self, site: str, day: date, time_zone: str) -> DailyEnergy | None:
         """The stored totals of a local day."""
-        with self._errors("read"), Session(self._engine) as session:
+        with self._database.used("read") as engine, Session(engine) as session:
             return session.get(DailyEnergy, (site, day, time_zone))
 
     def cloud_calls(self, site: str, start: datetime, end: datetime) -> dict[str, int]:
@@ -140,20 +122,16 @@ class History:
             .group_by(CloudCalls.endpoint)
             .order_by(CloudCalls.endpoint)
         )
-        with self._errors("read"), self._engine.connect() as connection:
+        with self._database.used("read") as engine, engine.connect() as connection:
             return {endpoint: int(calls) for endpoint, calls in connection.execute(query)}
 
     @contextmanager
     def _session(self, verb: str) -> Iterator[Session]:
-        with self._errors(verb), Session(self._engine, expire_on_commit=False) as session:
+        with (
+            self._database.used(verb) as engine,
+            Session(engine, expire_on_commit=False) as session,
+        ):
             yield session
-
-    @contextmanager
-    def _errors(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, OSError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise _failure(self._where, verb, getattr(error, "orig", None) or error) from error
 
 
 @cache
@@ -176,48 +154,3 @@ def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:
     if isinstance(column.type, String):
         return pd.Series(values, dtype="str")
     return pd.Series(np.array(values, dtype="float64"))
-
-
-def _engine(url: str) -> tuple[str, Engine]:
-    """Where the database is, without secrets, and the engine for it."""
-    try:
-        parsed = make_url(url)
-    except (SQLAlchemyError, ValueError):
-        raise HistoryError(
-            "The URL of the history is not valid. Write postgresql://user:password@host/database, "
-            "with special characters of the password encoded: %40 for @."
-        ) from None
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    where = parsed.set(query={}).render_as_string(hide_password=True)
-    try:
-        sqlite = parsed.get_backend_name() == "sqlite"
-        return where, _sqlite(parsed) if sqlite else _server(parsed)
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        raise _failure(where, "opened", error) from error
-
-
-def _server(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
-
-
-def _sqlite(url: URL) -> Engine:
-    if url.database:
-        os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_engine(url, connect_args={"timeout": _SQLITE_BUSY_S})
-
-    @event.listens_for(engine, "connect")
-    def survive_power_cuts(connection: Any, record: Any) -> None:
-        with suppress(sqlite3.OperationalError):  # locked: another process is setting it
-            connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    return engine
-
-
-def _failure(where: str, verb: str, cause: BaseException) -> HistoryError:
-    message, _, _ = str(cause).partition("\n")
-    return HistoryError(
-        f"The history at {where} could not be {verb} ({type(cause).__name__}: {message}). "
-        "Is the disk full, or the database down?"
-    )

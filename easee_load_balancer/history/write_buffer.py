@@ -1,4 +1,4 @@
-"""Cycles waiting to be stored: none is lost while the database is unavailable."""
+"""Cycles waiting to be stored: none is lost while the database is unavailable or replaced."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from functools import cache
 from threading import Lock
 
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.history.tables import Cycle
 
 _MAX_WAITING = 6000
 """Two days, at a cycle every 30 s."""
+_REMEMBERED = 2880
+"""One day: a history restored from last night's backup gets today's cycles again."""
 
 
 class WriteBuffer:
     """The cycles of this process, kept in memory until the history has stored them.
 
-    Cycles that are not stored yet are lost when the process ends.
+    Stored cycles are remembered for a day and stored again if the history has lost the newest one:
+    somebody has deleted it or restored a backup. Cycles that are not stored yet are lost when the
+    process ends.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._waiting: deque[Cycle] = deque(maxlen=_MAX_WAITING)
+        self._stored: deque[Cycle] = deque(maxlen=_REMEMBERED)
         self._newest: dict[str, Cycle] = {}
         self._lock = Lock()
 
@@ -32,7 +37,10 @@ class WriteBuffer:
         known = self._newest.get(site)
         if known is not None and known in self._waiting:
             return known
-        return open_history(self._url).last_cycle(site)
+        history = open_history(self._url)
+        if known is not None and not history.has(known):
+            return known
+        return history.last_cycle(site)
 
     def last_known(self, site: str) -> Cycle | None:
         """The last cycle that this process recorded."""
@@ -46,16 +54,23 @@ class WriteBuffer:
         self._newest[cycle.site] = cycle
         self._waiting.append(cycle)
         with self._lock:  # a cycle that timed out may still be writing
-            cycles = list(self._waiting)
-            if not cycles:
+            waiting = list(self._waiting)
+            if not waiting:
                 return
             try:
-                open_history(self._url).record(*cycles, calls=calls)
+                history = open_history(self._url)
+                lost = [] if self._keeps(history) else list(self._stored)
+                history.record(*lost, *waiting, calls=calls)
             except HistoryError as error:
-                raise HistoryError(f"{error} Cycles kept in memory: {len(cycles)}.") from error
-            for one in cycles:
+                raise HistoryError(f"{error} Cycles kept in memory: {len(waiting)}.") from error
+            self._stored.extend(waiting)
+            for one in waiting:
                 if self._waiting and self._waiting[0] is one:
                     self._waiting.popleft()
+
+    def _keeps(self, history: History) -> bool:
+        """Whether the history still has the newest cycle that was stored in it."""
+        return not self._stored or history.has(self._stored[-1])
 
 
 @cache

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history import store as history
+from easee_load_balancer.history import database
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.write_buffer import WriteBuffer
 from tests.support.history import HOUR, MINUTE, NOON, cycle
@@ -20,7 +22,7 @@ Lockable = tuple[str, sqlite3.Connection]
 @pytest.fixture
 def locked(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lockable]:
     """A history, and a connection of another process that can lock it."""
-    monkeypatch.setattr(history, "_SQLITE_BUSY_S", 0.1)
+    monkeypatch.setattr(database, "_SQLITE_BUSY_S", 0.1)
     WriteBuffer(sqlite_url).record(cycle(0))
     other = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
     yield sqlite_url, other
@@ -64,3 +66,49 @@ def test_knows_its_own_cycles_while_the_history_cannot_be_opened(tmp_path: Path)
     known = buffer.last_known("home")
     assert known is not None
     assert known is buffer.last_cycle("home")
+
+
+def replaced(path: Path, copy: Path) -> None:
+    """Moved over the file, as a file manager does; the log of the old file stays."""
+    copy.replace(path)
+
+
+def deleted_and_copied(path: Path, copy: Path) -> None:
+    """All files of the history removed, then the copy put in their place."""
+    deleted(path, copy)
+    shutil.copy(copy, path)
+
+
+def deleted(path: Path, _: Path) -> None:
+    """All files of the history removed."""
+    for file in path.parent.glob("history.db*"):
+        file.unlink()
+
+
+def restored(path: Path, copy: Path) -> None:
+    """Restored by SQLite into the same file, as `deployments/README.md` says."""
+    with closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+
+
+@pytest.mark.parametrize("replace", [replaced, deleted_and_copied, deleted, restored])
+def test_loses_no_cycle_when_the_history_is_replaced_while_the_worker_runs(
+    tmp_path: Path, sqlite_url: str, replace: Callable[[Path, Path], None]
+) -> None:
+    path, copy = tmp_path / "history.db", tmp_path / "copy.db"
+    buffer = WriteBuffer(sqlite_url)
+    for minute in range(5):
+        buffer.record(cycle(minute, reason="x" * 5000))
+    restored(copy, path)
+    for minute in range(5, 10):
+        buffer.record(cycle(minute, reason="x" * 5000))
+    replace(path, copy)
+    last = buffer.last_cycle("home")
+    assert last is not None, "the state of the last cycle is still known"
+    assert last.scheduled_at == NOON + 9 * MINUTE
+    for minute in range(10, 20):
+        buffer.record(cycle(minute))
+    with closing(sqlite3.connect(path)) as there:
+        assert there.execute("SELECT count(*) FROM cycles").fetchall() == [(20,)]
+        assert there.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    open_history(sqlite_url).close()
