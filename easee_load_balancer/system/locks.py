@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -12,13 +11,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.system.stand_in import is_unwritable, stand_in
 
 _POLL_S = 0.2
 _LONGEST_RECORD = 200
 
 
 class FileLock:
-    """A lock on a file, created if needed; an existing one also works on a full or read-only disk.
+    """A lock on a file, created if needed; on a full or read-only disk, on a file in memory.
 
     Raises OSError where the file cannot be opened.
     """
@@ -28,9 +28,12 @@ class FileLock:
         try:
             self.descriptor = os.open(path, flags, 0o600)
         except OSError as error:
-            if error.errno != errno.EROFS:
+            if not is_unwritable(error):
                 raise
-            self.descriptor = os.open(path, os.O_RDONLY)
+            try:  # a lock needs no writing
+                self.descriptor = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                self.descriptor = os.open(stand_in(path), flags | os.O_NOFOLLOW, 0o600)
 
     def __enter__(self) -> FileLock:
         return self
@@ -117,14 +120,17 @@ class PoolLock:
     """Held by each worker of the pool on this machine while it runs."""
 
     def __init__(self, folder: Path, pool: str) -> None:
-        self._lock = FileLock(_pool_path(folder, pool))
-        self.alone = self._lock.acquire()
+        path = _pool_path(folder, pool)
+        self._lock, self._first = FileLock(path), FileLock(path.with_suffix(".first"))
+        self.alone = self._first.acquire()  # no check ever holds this one
         """Whether no other worker of the pool was running when this one started."""
+        self._first.share()
         self._lock.share()
 
     def release(self) -> None:
         """The worker ends."""
         self._lock.close()
+        self._first.close()
 
 
 def worker_runs(folder: Path, pool: str) -> bool:

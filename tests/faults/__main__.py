@@ -29,9 +29,10 @@ from tests.faults.outages import (
     time_to_live_ends,
     worker_killed,
 )
-from tests.faults.scene import a_scene, small_disk
+from tests.faults.scene import a_scene
 from tests.faults.stories import STORIES, play
 from tests.faults.table import Row, markdown
+from tests.support.disk import small_disk
 from tests.support.home import UNUSED_SERVICES
 
 _CONSOLE = Console(highlight=False, soft_wrap=True)

@@ -14,8 +14,9 @@ from prefect.client.schemas.objects import State
 
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.system.settings import Settings
-from tests.faults.scene import BUSY_A, CALM_A, DARK, FAINT, Scene, fill, is_good, set_read_only
+from tests.faults.scene import BUSY_A, CALM_A, DARK, FAINT, Scene, is_good, set_read_only
 from tests.faults.table import Row
+from tests.support.disk import fill
 from tests.support.site import SITE
 
 Moment = Literal["before the read", "read to push", "in the push", "after the push", "between"]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sqlite3
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +28,7 @@ from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.system.settings import Settings
+from tests.support import disk
 from tests.support.home import Home, a_home
 from tests.support.site import SITE
 
@@ -159,28 +158,7 @@ async def a_scene(
                 scene.clear_faults()
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of 32 MB at the folder. Raises PermissionError without root."""
-    folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
-        raise PermissionError("only root may mount a file system")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> None:
-    """Fill the folder's disk."""
-    with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-
-
 def set_read_only(folder: Path, read_only: bool) -> None:
     """Remount the folder's disk; nothing on it may be open for writing."""
     open_history(Settings().database_url).close()
-    option = "ro" if read_only else "rw"
-    subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
+    disk.set_read_only(folder, read_only)

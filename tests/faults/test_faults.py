@@ -9,9 +9,10 @@ import pytest
 
 from easee_load_balancer.history import store as history
 from tests.faults.cases import FAULTS, Moment, try_out
-from tests.faults.scene import a_scene, small_disk
+from tests.faults.scene import a_scene
 from tests.faults.stories import STORIES, play
 from tests.faults.table import markdown
+from tests.support.disk import small_disk
 
 UNDER_PREFECT: dict[str, Moment] = {
     "inverter resets": "before the read",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -12,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from easee_load_balancer.errors import ConfigurationError
-from easee_load_balancer.system.locks import PoolLock, SiteBusy, no_cycle, only_writer, worker_runs
+from easee_load_balancer.system.locks import (
+    FileLock,
+    PoolLock,
+    SiteBusy,
+    _pool_path,
+    no_cycle,
+    only_writer,
+    worker_runs,
+)
 from tests.support.paths import PROJECT
 
 HOLDER = """
@@ -82,6 +91,18 @@ def test_worker_is_seen_while_it_runs(tmp_path: Path) -> None:
     assert worker_runs(tmp_path, "home")
     second.release()
     assert not worker_runs(tmp_path, "home")
+
+
+def test_a_worker_that_starts_during_a_check_is_alone(tmp_path: Path) -> None:
+    """A check holds the pool's lock for a moment to see whether a worker has it."""
+    with FileLock(_pool_path(tmp_path, "home")) as check:
+        assert check.acquire()
+        threading.Timer(0.3, lambda: fcntl.flock(check.descriptor, fcntl.LOCK_UN)).start()
+        first = PoolLock(tmp_path, "home")
+        second = PoolLock(tmp_path, "home")
+    assert (first.alone, second.alone) == (True, False)
+    first.release()
+    second.release()
 
 
 def test_no_cycle_waits_for_the_running_one_and_keeps_the_next_out(tmp_path: Path) -> None:

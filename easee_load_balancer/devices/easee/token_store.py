@@ -23,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, Val
 
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.system.locks import FileLock
+from easee_load_balancer.system.stand_in import is_unwritable, stand_in
 
 _RENEW_BEFORE_EXPIRY = timedelta(seconds=90)
 _SALT_BYTES = 16
@@ -107,6 +108,7 @@ class TokenStore:
         owner = f"{account.user_name} {account.base_url}"
         name = hashlib.sha256(owner.encode()).hexdigest()[:16]
         self._path = folder / f"easee-session-{name}"
+        self._in_memory = stand_in(self._path)
         self._lock_path = folder / f"easee-session-{name}.lock"
         self._password = account.password
         self._salt = os.urandom(_SALT_BYTES)
@@ -114,9 +116,12 @@ class TokenStore:
     def load(self) -> SavedSession:
         """The saved session; an empty one where none is readable with this password."""
         try:
-            stored = self._path.read_bytes()
+            stored = self._in_memory.read_bytes()
         except FileNotFoundError:
-            return SavedSession()
+            try:
+                stored = self._path.read_bytes()
+            except FileNotFoundError:
+                return SavedSession()
         salt, token = stored[:_SALT_BYTES], stored[_SALT_BYTES:]
         try:
             return SavedSession.model_validate_json(_cipher(self._password, salt).decrypt(token))
@@ -124,20 +129,23 @@ class TokenStore:
             return SavedSession()
 
     def save(self, session: SavedSession) -> None:
-        """Replace the saved session atomically; one without content leaves no file."""
+        """Replace the saved session atomically; one without content leaves no file.
+
+        In memory while the disk is full or read-only.
+        """
         if session == SavedSession():
-            self._path.unlink(missing_ok=True)
+            for path in (self._path, self._in_memory):
+                path.unlink(missing_ok=True)
             return
         token = _cipher(self._password, self._salt).encrypt(session.to_json().encode())
-        temporary = self._path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(self._salt + token)
-            temporary.replace(self._path)
-        except OSError:  # a full disk would keep a part of it
-            temporary.unlink(missing_ok=True)
-            raise
+            _replace(self._path, self._salt + token)
+        except OSError as error:
+            if not is_unwritable(error):
+                raise
+            _replace(self._in_memory, self._salt + token)
+        else:
+            self._in_memory.unlink(missing_ok=True)
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
@@ -149,6 +157,20 @@ class TokenStore:
                     break
                 await asyncio.sleep(_LOCK_POLL_S)
             yield
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace a file atomically; only its owner can read it."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 @lru_cache(maxsize=4)

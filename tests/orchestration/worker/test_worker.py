@@ -6,13 +6,18 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling, Running, Scheduled
 from prefect.workers.base import BaseWorker
 
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
+from tests.support.disk import disk, set_read_only
+from tests.support.home import data_folder
 from tests.support.worker import deployed, ended, under_way, working
+
+__all__ = ["data_folder", "disk"]
 
 
 def test_prefect_finds_the_worker_by_its_type() -> None:
@@ -40,6 +45,16 @@ async def test_runs_end_in_the_usual_prefect_states(client: PrefectClient) -> No
     assert (cancelled.name, cancelled.message) == ("Cancelled", "Cancelled while running.")
     names = [one.name for one in await client.read_flow_run_states(run_of["slow"].id)]
     assert names == ["Scheduled", "Pending", "Running", "Cancelling", "Cancelled"]
+
+
+async def test_a_worker_starts_with_a_read_only_data_folder(
+    client: PrefectClient, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASEE_BALANCER_DATA_FOLDER", str(disk))
+    set_read_only(disk, True)
+    run = await client.create_flow_run_from_deployment(await deployed(client, "frozen", "good"))
+    async with working("frozen"):
+        assert (await ended(client, run)).is_completed()
 
 
 async def test_a_sync_flow_does_not_delay_another(client: PrefectClient, tmp_path: Path) -> None:
