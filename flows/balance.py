@@ -76,7 +76,7 @@ async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[D
         ),
         failures.or_else(
             ChargerState.unknown(run.started_at),
-            read_charger(setup.charger, closely=state.watch_closely),
+            read_charger(setup.charger, setup.credentials, closely=state.watch_closely),
         ),
     )
     now = datetime.now(UTC)
@@ -99,7 +99,7 @@ async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[D
         failure=str(failures),
     )
     try:
-        await record_cycle(cycle, setup.charger)
+        await record_cycle(cycle, setup.credentials)
     except HistoryError as error:
         failures.add(f"{decision.reason}. {error}")
     record.write("")
@@ -132,7 +132,7 @@ async def _push(
 ) -> Decision:
     """Send the setpoint; the decision with what is known of it then."""
     try:
-        await push_setpoint(setup.charger, setpoint)
+        await push_setpoint(setup.charger, setup.credentials, setpoint)
     except ChargerError as error:
         failures.add(str(error))
         unconfirmed = isinstance(error, ChargerUnreachable | InvalidAnswer)

@@ -34,5 +34,5 @@ async def discover(site: SiteName = Site.DEFAULT, save: str | None = None) -> St
     chosen = [one for one in chargers if one.id == save]
     if not chosen:
         return await failed(f"{save} is not in this account, which has: {names}.")
-    await save_charger(site, chosen[0], credentials)
+    await save_charger(site, chosen[0])
     return await completed(f"saved {chosen[0]} as '{site}'", len(chargers))

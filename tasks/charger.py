@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.connections import CONNECTIONS
+from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.measurements import ChargerState, Setpoint
-from easee_load_balancer.orchestration.blocks import EaseeCharger
 from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
@@ -15,9 +15,11 @@ from tasks.step import step
     task_run_name="read charger",
     timeout_seconds=15,
 )
-async def read_charger(charger: EaseeCharger, *, closely: bool = False) -> ChargerState:
+async def read_charger(
+    charger: ChargerAddress, account: Account, *, closely: bool = False
+) -> ChargerState:
     """The charger's state, from at most one call to the Easee cloud."""
-    cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
+    cloud = await CONNECTIONS.easee(account, Settings().folder)
     return await cloud.recent_state(charger, closely=closely)
 
 
@@ -26,7 +28,7 @@ async def read_charger(charger: EaseeCharger, *, closely: bool = False) -> Charg
     task_run_name="push {setpoint}",
     timeout_seconds=15,
 )
-async def push_setpoint(charger: EaseeCharger, setpoint: Setpoint) -> None:
+async def push_setpoint(charger: ChargerAddress, account: Account, setpoint: Setpoint) -> None:
     """Set the circuit's current; what fails is sent again by the next cycle."""
-    cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
+    cloud = await CONNECTIONS.easee(account, Settings().folder)
     await cloud.set_circuit_current(charger, setpoint, TIME_TO_LIVE)

@@ -43,7 +43,6 @@ async def publish_chargers(chargers: tuple[FoundCharger, ...]) -> None:
     timeout_seconds=60,
     persist_result=False,
 )
-async def save_charger(site: str, charger: FoundCharger, credentials: EaseeCredentials) -> None:
+async def save_charger(site: str, charger: FoundCharger) -> None:
     """Save the block `Easee charger` of the site, replacing an earlier one."""
-    block = EaseeCharger(**charger.address.model_dump(), credentials=credentials)
-    await block.asave(site, overwrite=True)
+    await EaseeCharger(**charger.address.model_dump()).asave(site, overwrite=True)

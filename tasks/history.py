@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from easee_load_balancer.devices.connections import CONNECTIONS
+from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import BoostRow, Cycle
 from easee_load_balancer.history.write_buffer import WriteBuffer, open_write_buffer
-from easee_load_balancer.orchestration.blocks import EaseeCharger
 from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
@@ -42,12 +42,12 @@ def state_in_memory(site: str) -> StoredState:
 
 
 @step(name="record cycle", task_run_name="record cycle", timeout_seconds=8)
-async def record_cycle(cycle: Cycle, charger: EaseeCharger) -> None:
+async def record_cycle(cycle: Cycle, account: Account) -> None:
     """Store the cycle and the number of calls to the cloud; storing it again replaces it.
 
     If this fails, the next cycle stores it.
     """
-    cloud = await CONNECTIONS.easee(charger.credentials, Settings().folder)
+    cloud = await CONNECTIONS.easee(account, Settings().folder)
     calls = cloud.calls.copy()
     await in_time(lambda: _write_buffer().record(cycle, calls))
     cloud.calls -= calls

@@ -145,7 +145,7 @@ async def _read_inverter(site: Site, findings: _Findings, *, night: bool) -> Non
 
 
 async def _read_charger(site: Site, folder: Path, findings: _Findings) -> None:
-    easee = EaseeClient(site.charger.credentials, folder)
+    easee = EaseeClient(site.credentials, folder)
     try:
         findings.charger, findings.controls = await easee.state_and_controls(site.charger)
         findings.found = findings.found or await _locate(easee, site.charger)

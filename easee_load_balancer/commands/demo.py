@@ -152,12 +152,12 @@ def demo_site(house_url: str, modbus_port: int, cloud: CloudSpec | None = None) 
         charger_id=cloud.charger_id,
         site_id=cloud.site_id,
         circuit_id=cloud.circuit_id,
-        credentials=credentials,
     )
     return Site(
         Site.DEFAULT,
         HuaweiInverter(host=HOST, port=modbus_port),
         charger,
+        credentials,
         ChargingPolicy(),
         Tariff(currency="EUR", import_price=0.30, export_price=0.08),
     )

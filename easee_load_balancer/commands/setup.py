@@ -59,11 +59,9 @@ def ask_and_save(answers: Answers, console: Console) -> None:
             *warnings.of_fallback(state, policy),
         ],
     )
-    charger_block = block_with(
-        EaseeCharger, saved.charger, **charger.address.model_dump(), credentials=credentials
-    )
+    charger_block = block_with(EaseeCharger, saved.charger, **charger.address.model_dump())
     with _uninterrupted():
-        asyncio.run(Site(Site.DEFAULT, inverter, charger_block, policy).save())
+        asyncio.run(Site(Site.DEFAULT, inverter, charger_block, credentials, policy).save())
 
 
 @contextmanager

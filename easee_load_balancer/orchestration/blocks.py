@@ -21,7 +21,9 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -85,6 +87,16 @@ class EaseeCredentials(Account, Block):
     _block_type_name = "Easee credentials"
     _block_type_slug = "easee-credentials"
 
+    @field_validator("password")
+    @classmethod
+    def _not_asterisks(cls, password: SecretStr) -> SecretStr:
+        if set(password.get_secret_value()) == {"*"}:
+            raise ValueError(
+                "these are the asterisks that Prefect shows in place of the password. Type the "
+                "password itself and save the block"
+            )
+        return password
+
     async def saved_at(self) -> datetime | None:
         """When the block was last saved; None if the server cannot say."""
         if self._block_document_id is None:
@@ -97,15 +109,30 @@ class EaseeCredentials(Account, Block):
         return document.updated
 
 
-class EaseeCharger(ChargerAddress, Block):
-    """The charger to control, and the login that may control it."""
+class EaseeCharger(ChargerAddress, Block, SavedByAnyVersion):
+    """The charger to control. The Easee credentials of the same name may control it."""
 
     _block_type_name = "Easee charger"
     _block_type_slug = "easee-charger"
 
-    credentials: EaseeCredentials = Field(
-        title="Login", description="The Easee credentials with access to this charger."
-    )
+    moved: ClassVar[Mapping[str, str]] = {"credentials": "login"}
+
+    @property
+    def credentials(self) -> object:
+        """The login that an earlier version nested here; Prefect looks for it while loading."""
+        return self._moved.get("login")
+
+    async def write_back(self, name: str) -> None:
+        """First save a login that was nested in the block as the login of that name.
+
+        Prefect's page replaced nested logins by asterisks: those are dropped.
+        """
+        with suppress(ValidationError):
+            login = EaseeCredentials.model_validate(self.credentials)
+            saved = await load_if_valid(EaseeCredentials, name)
+            if saved is None or dict(saved) != dict(login):
+                await login.asave(name, overwrite=True)
+        await super().write_back(name)
 
 
 class HuaweiInverter(InverterAddress, Block):
@@ -176,6 +203,8 @@ class Site:
     name: str
     inverter: HuaweiInverter
     charger: EaseeCharger
+    credentials: EaseeCredentials
+    """The login that may control the charger."""
     policy: ChargingPolicy
     tariff: Tariff = field(default_factory=Tariff)
     """The default prices if none was saved."""
@@ -188,8 +217,10 @@ class Site:
             load_block(EaseeCharger, name),
             load_block(ChargingPolicy, name),
         )
-        tariff = await Tariff.of_site(name) or Tariff()  # an old policy has saved its prices now
-        site = _LOADED[name] = cls(name, inverter, charger, policy, tariff)
+        # now an old charger has saved its login, and an old policy its prices
+        credentials, tariff = await gather(load_block(EaseeCredentials, name), Tariff.of_site(name))
+        site = cls(name, inverter, charger, credentials, policy, tariff or Tariff())
+        _LOADED[name] = site
         return site
 
     @classmethod
@@ -210,7 +241,7 @@ class Site:
         """
         for block_type in BLOCKS:
             await block_type.aregister_type_and_schema()
-        blocks: list[Block] = [self.charger.credentials, self.charger, self.inverter, self.policy]
+        blocks: list[Block] = [self.credentials, self.charger, self.inverter, self.policy]
         if self.tariff.model_fields_set:
             blocks.append(self.tariff)
         for block in blocks:
@@ -225,6 +256,14 @@ async def load_if_saved(block: type[_AnyBlock], name: str) -> _AnyBlock | None:
     try:
         return await load_block(block, name)
     except MissingBlock:
+        return None
+
+
+async def load_if_valid(block: type[_AnyBlock], name: str) -> _AnyBlock | None:
+    """The block called `name`; None if there is none or it has wrong values."""
+    try:
+        return await load_block(block, name)
+    except ConfigurationError:
         return None
 
 

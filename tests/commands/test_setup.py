@@ -106,7 +106,7 @@ def test_setup_shows_and_saves_what_it_finds() -> None:
             assert sentence in said
         site = saved()
         assert site.charger.circuit_id == house.cloud.spec.circuit_id
-        assert site.charger.credentials.base_url == house.api_url
+        assert site.credentials.base_url == house.api_url
         assert (site.inverter.port, site.inverter.timeout_s) == (house.modbus_port, 0.4)
         assert site.policy.main_fuse_a == 25
         assert house.cloud.spec.password not in said
@@ -122,7 +122,7 @@ def test_a_second_setup_changes_only_the_new_answers() -> None:
         site = saved()
         assert (site.policy.mode, site.policy.main_fuse_a) == ("fast", 20)
         assert (site.inverter.timeout_s, site.inverter.port) == (0.4, house.modbus_port)
-        assert site.charger.credentials.password.get_secret_value() == house.cloud.spec.password
+        assert site.credentials.password.get_secret_value() == house.cloud.spec.password
         assert house.cloud.tokens.logins == 1
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from rich.console import Console
 
 from easee_load_balancer.commands.setup_wizard import Answers, SavedBlocks, SetupWizard
@@ -23,7 +22,6 @@ from easee_load_balancer.errors import BadCredentials, ChargerUnknown, Configura
 from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,
-    EaseeCredentials,
     HuaweiInverter,
 )
 from easee_load_balancer.simulation.easee.documents import CloudSpec
@@ -97,10 +95,9 @@ def test_flags_answer_every_question(two_chargers: SimulatedHouse) -> None:
 
 
 def test_saved_values_answer_the_other_questions(two_chargers: SimulatedHouse) -> None:
-    credentials = EaseeCredentials(user_name="somebody", password=SecretStr("else"))
     saved = SavedBlocks(
         None,
-        EaseeCharger(charger_id="EH123457", site_id=1, circuit_id=2, credentials=credentials),
+        EaseeCharger(charger_id="EH123457", site_id=1, circuit_id=2),
         QUICK.model_copy(update={"port": two_chargers.modbus_port, "unit_id": 0}),
         ChargingPolicy(mode="fast", main_fuse_a=35),
     )

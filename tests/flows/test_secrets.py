@@ -79,7 +79,7 @@ async def _texts(home: Home, folder: Path) -> tuple[list[str], str]:
     assert session.tokens is not None
     cloud = EaseeClient(_account(home), folder)
     told = [str(session.model_dump_json())]
-    for one in (site, site.charger, site.charger.credentials, session, session.tokens, cloud):
+    for one in (site, site.charger, site.credentials, session, session.tokens, cloud):
         told += [repr(one), str(one)]
     home.house.faults.api_status = 500
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,11 +10,15 @@ import pytest
 from prefect import get_client
 from prefect.blocks.core import Block
 from prefect.client.schemas.actions import BlockDocumentUpdate
+from pydantic import SecretStr
 
 from easee_load_balancer.commands.demo import demo_site
 from easee_load_balancer.errors import ConfigurationError, MissingBlock
 from easee_load_balancer.orchestration.blocks import (
+    BLOCKS,
     ChargingPolicy,
+    EaseeCharger,
+    EaseeCredentials,
     HuaweiInverter,
     SavedByAnyVersion,
     Site,
@@ -65,13 +70,19 @@ async def store(block: type[Block], data: dict[str, Any]) -> None:
         await client.update_block_document(document_id, change)
 
 
+def values(site: Site) -> list[dict[str, Any]]:
+    """What the blocks say."""
+    blocks = (site.inverter, site.charger, site.credentials, site.policy, site.tariff)
+    return [dict(block) for block in blocks]
+
+
 @pytest.fixture(autouse=True)
 async def saved(prefect_server: None) -> None:
     """The blocks of a house, without a tariff."""
     if await Tariff.of_site(SITE) is not None:
         await Tariff.adelete(SITE)
     demo = demo_site("http://127.0.0.1:9", 5020)
-    await Site(SITE, demo.inverter, demo.charger, demo.policy).save()
+    await replace(demo, tariff=Tariff()).save()
 
 
 async def test_a_site_without_a_tariff_has_the_default_prices() -> None:
@@ -120,6 +131,64 @@ async def test_prices_of_an_old_policy_become_a_tariff_unless_there_is_one() -> 
         if tariff is None:
             prices = (site.tariff.import_price, site.tariff.export_price, site.tariff.night_price)
             assert prices == (0.4, 0.08, 0.25)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+async def test_a_block_saved_unchanged_in_the_ui_stays_as_it_was(block: type[Block]) -> None:
+    """The UI reads a block with asterisks in place of secrets and writes all of it back."""
+    await Tariff(import_price=0.4).asave(SITE, overwrite=True)
+    before = await Site.load(SITE)
+    path = f"/block_types/slug/{block.get_block_type_slug()}/block_documents/name/{SITE}"
+    async with get_client() as client:
+        read = (await client.request("GET", path)).raise_for_status().json()  # type: ignore[arg-type]
+        change = BlockDocumentUpdate(data=read["data"], merge_existing_data=False)
+        await client.update_block_document(read["id"], change)
+    after = await Site.load(SITE)
+    assert values(after) == values(before)
+    assert after.credentials.password.get_secret_value() == "simulated"
+
+
+async def test_a_nested_login_of_an_earlier_version_becomes_the_login_of_the_site() -> None:
+    address = {"charger_id": "EH123456", "site_id": 1, "circuit_id": 2}
+    login = EaseeCredentials(user_name="owner@example.com", password=SecretStr("the right one"))
+    nested = await login.asave("family", overwrite=True)
+    reference = {"credentials": {"$ref": {"block_document_id": str(nested)}}}
+    await EaseeCredentials.adelete(SITE)
+    for _ in range(2):
+        await store(EaseeCharger, address | reference)
+        site = await Site.load(SITE)
+        assert dict(site.charger) == address
+        assert dict(site.credentials) == dict(login)
+        assert (await document(EaseeCharger))[1] == address
+        await EaseeCredentials(user_name="u", password=SecretStr("w")).asave(SITE, overwrite=True)
+    document_id, _ = await document(EaseeCharger)
+    async with get_client() as client:
+        before = await client.read_block_document(document_id)
+        await Site.load(SITE)
+        assert (await client.read_block_document(document_id)).updated == before.updated
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    ["********", {"user_name": "owner@example.com", "password": "********"}, None, {"a": 1}],
+)
+async def test_a_nested_login_that_the_ui_has_replaced_is_ignored(spoilt: object) -> None:
+    """Prefect's page stored the asterisks that it showed, without the reference."""
+    before = await Site.load(SITE)
+    await store(EaseeCharger, dict(before.charger) | {"credentials": spoilt})
+    after = await Site.load(SITE)
+    assert values(after) == values(before)
+    assert (await document(EaseeCharger))[1] == dict(before.charger)
+
+
+async def test_a_password_of_asterisks_is_named_and_what_to_do() -> None:
+    await store(EaseeCredentials, {"user_name": "owner@example.com", "password": "*****"})
+    with pytest.raises(ConfigurationError, match=r"'Easee credentials' named 'home'.* asterisks"):
+        await Site.load(SITE)
+    async with get_client() as client:
+        read = await client.read_block_document_by_name(SITE, "easee-credentials")
+        assert read.id is not None
+        await client.delete_block_document(read.id)
 
 
 async def test_an_old_tariff_loads() -> None:

@@ -23,6 +23,6 @@ def site_of(house: SimulatedHouse, **changes: Any) -> Site:
         fields = type(block).model_fields
         return block_with(type(block), block, **{n: changes.pop(n) for n in fields if n in changes})
 
-    credentials = changed(demo.charger.credentials)
-    charger = changed(demo.charger.model_copy(update={"credentials": credentials}))
-    return Site(SITE, changed(demo.inverter), charger, ChargingPolicy(**changes), demo.tariff)
+    inverter, charger = changed(demo.inverter), changed(demo.charger)
+    credentials = changed(demo.credentials)
+    return Site(SITE, inverter, charger, credentials, ChargingPolicy(**changes), demo.tariff)
