@@ -4,9 +4,10 @@ A sample stands for the time until the next one, unless that is more than three 
 nothing is assumed for such a gap. Grid and battery agree with the devices' own counters where there
 are any. At every moment
 
-    PV + import + discharge = house + car + export + charge
+    PV + import + discharge + unseen = house + car + export + charge
 
-by construction: the house is the remainder, conversion losses included. Imported energy goes to
+by construction: the house is the remainder, conversion losses included. Where it would be less than
+nothing for minutes, there is a source that is not read: unseen. Imported energy goes to
 the car first, then energy from the battery; the rest is solar. This never overstates the solar
 share.
 """
@@ -42,11 +43,13 @@ _FLOWS = {
     "export_kwh": "export_w",
     "charge_kwh": "charge_w",
     "losses_kwh": "losses_w",
+    "unseen_kwh": "unseen_w",
     "car_from_solar_kwh": "car_from_solar_w",
     "car_from_battery_kwh": "car_from_battery_w",
     "car_from_grid_kwh": "car_from_grid_w",
 }
 _SAMPLED = {f"{name}_sampled_kwh": f"{name}_sampled_w" for name in COUNTERS}
+_NOTABLE_KWH = 0.1
 _COUNTERS = {
     "meter_import": ("imported_kwh", "import_w"),
     "meter_export": ("exported_kwh", "export_w"),
@@ -74,6 +77,8 @@ class Energy:
     charge_kwh: float = 0.0
     losses_kwh: float = 0.0
     """Conversion losses of the inverter; part of the house."""
+    unseen_kwh: float = 0.0
+    """From a source that is not read, such as a second inverter: at least this much."""
     car_from_solar_kwh: float = 0.0
     car_from_battery_kwh: float = 0.0
     car_from_grid_kwh: float = 0.0
@@ -128,13 +133,22 @@ class Energy:
     @property
     def self_consumption_pct(self) -> float | None:
         """Share of the PV energy that was used at home."""
+        if self.has_unseen_source:
+            return None
         return _share_pct(self.pv_kwh - self.export_kwh, self.pv_kwh)
 
     @property
     def autarky_pct(self) -> float | None:
         """Share of the consumption that did not come from the grid."""
+        if self.has_unseen_source:
+            return None
         used_kwh = self.house_kwh + self.car_kwh
         return _share_pct(used_kwh - self.import_kwh, used_kwh)
+
+    @property
+    def has_unseen_source(self) -> bool:
+        """Whether a source is not read, so that PV energy and the house's use are too low."""
+        return self.unseen_kwh >= _NOTABLE_KWH
 
     @property
     def unmeasured_s(self) -> float:
@@ -228,6 +242,8 @@ def _counted(
     name: str, counter: Floats, sampled: Floats, at_s: Floats, window: _Window
 ) -> dict[str, float | None]:
     """What a device's own counter shows for the measured time and for the gaps."""
+    if name != "charger_session":
+        counter = counters.without_misreadings(counter)
     known = np.flatnonzero(~np.isnan(counter))
     step_s = np.diff(at_s[known])
     held_s = window.held_s(at_s[known][:-1], at_s[known][1:])
@@ -239,7 +255,7 @@ def _counted(
         grown = counters.session_growth(counter[known], here)
     else:
         # while the inverter sleeps, the car's energy is known without the counter
-        grown = counters.growth(counter[known], gap) - np.where(gap, here, 0.0)
+        grown = counters.growth(counter[known], step_s) - np.where(gap, here, 0.0)
     share = np.divide(held_s, step_s, out=np.zeros_like(held_s), where=step_s > 0)
     grown = np.maximum(grown, 0.0) * share
     return {

@@ -13,6 +13,10 @@ from easee_load_balancer.energy.resampling import Bools, Floats
 
 _MAX_STEP_KWH = 2.0
 """More than this from one cycle to the next is a reading error."""
+_MAX_W = 69_000.0
+"""More than 3 x 100 A: no house has that, so a counter that grows faster is a reading error."""
+_MUCH_NEARER = 0.5
+"""A session that starts higher than the last one ended has at most this share of the error."""
 _MISSED_W = 5.0
 _MISSED_SHARE = 0.5
 """What samples can miss; a counter that differs by more counts something else."""
@@ -62,27 +66,44 @@ def agrees(counter_kwh: Floats, sampled_kwh: Floats, held_s: Floats, usable: Boo
     return abs(counted - sampled) <= missed + _MISSED_SHARE * max(counted, sampled)
 
 
-def growth(counter_kwh: Floats, gap: Bools) -> Floats:
+def without_misreadings(counter_kwh: Floats) -> Floats:
+    """The readings, NaN for those lower than both an earlier and a later one: 0 once, for example.
+
+    A counter that stays low has been replaced.
+    """
+    known = np.where(np.isnan(counter_kwh), -np.inf, counter_kwh)
+    before = np.maximum.accumulate(known)
+    after = np.maximum.accumulate(known[::-1])[::-1]
+    return np.where((counter_kwh < before) & (after >= before), np.nan, counter_kwh)
+
+
+def growth(counter_kwh: Floats, step_s: Floats) -> Floats:
     """What a counter counted from each reading to the next; 0 if that is impossible."""
-    return np.where(plausible(counter_kwh) | gap, np.maximum(np.diff(counter_kwh), 0.0), 0.0)
+    grown = np.diff(counter_kwh)
+    possible = (grown >= 0) & (grown <= np.maximum(_MAX_STEP_KWH, _MAX_W * step_s / 3.6e6))
+    return np.where(possible, grown, 0.0)
 
 
 def session_growth(counter_kwh: Floats, sampled_kwh: Floats) -> Floats:
     """The same for a counter that restarts at zero with each session.
 
-    It can also show zero in the middle of a session. Whether it restarted or went on is what
-    agrees better with the samples.
+    It can also show zero in the middle of a session, and the last session's energy until the next
+    one has charged for a while. Whether it restarted or went on is what agrees better with the
+    samples since it last changed; without a zero between, only what agrees much better.
     """
     shown = np.flatnonzero(counter_kwh > 0)
     grown = np.zeros(max(len(counter_kwh) - 1, 0))
     if not len(shown):
         return grown
+    changed = (np.diff(counter_kwh[shown]) != 0) | (np.diff(shown) > 1)
+    zero_before = np.append(False, np.diff(shown) > 1)[np.append(True, changed)]
+    shown = shown[np.append(True, changed)]
     reading = counter_kwh[shown]
     total = np.concatenate(([0.0], np.cumsum(sampled_kwh)))[shown]
     continued, restarted, expected = np.diff(reading), reading[1:], np.diff(total)
-    interrupted = np.diff(shown) > 1
-    nearer = abs(restarted - expected) < abs(continued - expected)
-    new_session = (continued < 0) | (interrupted & nearer)
+    closeness = np.where(zero_before[1:], 1.0, _MUCH_NEARER)
+    nearer = abs(restarted - expected) < closeness * abs(continued - expected)
+    new_session = (continued < 0) | nearer
     grown[shown[1:] - 1] = np.where(new_session, restarted, continued)
     if shown[0] > 0:
         grown[shown[0] - 1] = reading[0]

@@ -27,6 +27,9 @@ MAX_STEP_INTERVALS = 3
 """A sample holds until the next one for at most this many intervals; the rest is a gap."""
 MARGIN = timedelta(minutes=10)
 """Cycles this long before and after a period show how it began and ended."""
+_STEADY = timedelta(minutes=15)
+_MOST_ERROR_W = 100.0
+"""A house that seems to supply more than this has a source that is not read."""
 CHARGING_W = 100.0
 """A car that draws more is charging."""
 
@@ -84,12 +87,15 @@ def power_flows(cycles: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
     from_grid_w = np.minimum(flows["import_w"], car_w)
     from_battery_w = np.minimum(flows["discharge_w"], car_w - from_grid_w)
     supply_w = pv_w + flows["import_w"] + flows["discharge_w"]
+    house_w = supply_w - flows["export_w"] - flows["charge_w"] - car_w
+    unseen_w = _unseen(at, house_w)
     return pd.DataFrame(
         {
             "at": at,
             "until": until,
             "pv_w": pv_w,
-            "house_w": supply_w - flows["export_w"] - flows["charge_w"] - car_w,
+            "house_w": house_w + unseen_w,
+            "unseen_w": unseen_w,
             "car_w": car_w,
             **flows,
             "losses_w": np.nan_to_num(losses_w),
@@ -102,6 +108,15 @@ def power_flows(cycles: pd.DataFrame, interval: timedelta) -> pd.DataFrame:
             **{column: rows[column] for column in (*COUNTERS.values(), "session_kwh")},
         }
     )
+
+
+def _unseen(at: pd.Series, house_w: Floats) -> Floats:
+    """What a source that is not read must supply where the house seems to supply power.
+
+    For moments it only seems so: meter and cloud show the car's changes at different times.
+    """
+    usual_w = pd.Series(house_w, index=at).rolling(_STEADY, center=True).median()
+    return np.where(usual_w < -_MOST_ERROR_W, np.maximum(-house_w, 0.0), 0.0)
 
 
 def _reconciled(

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.tables import Base, Cycle, SchemaVersion
 
-VERSION = 4
+VERSION = 5
 """Goes up with every change of the schema. Databases without a number have version 1."""
 
 
@@ -75,6 +75,8 @@ def _create_what_is_missing(connection: Connection) -> None:
         for column in table.columns:
             if column.name not in known:
                 kind = column.type.compile(connection.dialect)
+                if not column.nullable:  # only totals of days: those of earlier versions are 0
+                    kind += " DEFAULT 0 NOT NULL"
                 connection.execute(text(f"ALTER TABLE {table.name} ADD {column.name} {kind}"))
         for index in table.indexes:
             index.create(connection, checkfirst=True)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easee_load_balancer.energy.accounting import Energy, account, per_interval
+from easee_load_balancer.energy.counters import session_growth
 from easee_load_balancer.energy.power_flows import COLUMNS, gaps, power_flows, usual_interval
 from easee_load_balancer.energy.tariff import Prices
 
@@ -87,7 +88,7 @@ def any_samples(draw: st.DrawFn) -> pd.DataFrame:
 @given(any_samples())
 def test_supply_equals_use_and_the_sources_of_the_car_add_up(cycles: pd.DataFrame) -> None:
     sums = account(cycles, START, at(3000), INTERVAL)
-    supply = sums.pv_kwh + sums.import_kwh + sums.discharge_kwh
+    supply = sums.pv_kwh + sums.import_kwh + sums.discharge_kwh + sums.unseen_kwh
     used = sums.house_kwh + sums.car_kwh + sums.export_kwh + sums.charge_kwh
     assert supply == pytest.approx(used, abs=1e-9)
     by_source = sums.car_from_solar_kwh + sums.car_from_battery_kwh + sums.car_from_grid_kwh
@@ -270,6 +271,63 @@ def test_a_counter_that_jumps_is_ignored(readings: tuple[float, float]) -> None:
         row["imported_kwh"] = readings[index > 60]
     assert totals(rows).import_kwh == pytest.approx(1.0)
     assert totals(rows).meter_import_kwh == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "booked"),
+    [
+        pytest.param([8125.0, 8125.0], [0.0, 8125.3], 0.3, id="reads 0 once after the gap"),
+        pytest.param([8125.0, 0.0], [8125.3, 8125.3], 0.3, id="reads 0 once before the gap"),
+        pytest.param([0.0, 0.0], [8125.0, 8125.0], 0.0, id="first reads 0"),
+        pytest.param([7.0, 7.0], [8125.0, 8125.0], 0.0, id="jumps beyond any fuse"),
+        pytest.param([7.0, 7.0], [17.0, 17.0], 10.0, id="grows as the fuse allows"),
+        pytest.param([8125.0, 8125.0], [0.0, 0.0], 0.0, id="a new meter"),
+    ],
+)
+def test_what_a_counter_shows_after_a_gap_is_booked_only_if_possible(
+    before: list[float], after: list[float], booked: float
+) -> None:
+    rows = steady(0, 60, pv_w=1000) + steady(1260, 1320, pv_w=1000)
+    for row, counter in zip(rows, [*before, *after], strict=True):
+        row["imported_kwh"] = counter
+    sums = totals(rows)
+    assert sums.meter_import_gaps_kwh == pytest.approx(booked)
+    assert sums.meter_import_kwh == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("last", [13.321, 0.41])
+def test_a_session_counter_still_shows_the_last_session_while_the_next_one_begins(
+    last: float,
+) -> None:
+    """After evcc-io/evcc #9884: 20 minutes of the old value, then 1.003, 2.466, 3.559."""
+    counter = np.array([last] * 40 + [1.003] * 40 + [2.466] * 28 + [3.559] * 10)
+    sampled = np.array([4.4 * 30 / 3600] * len(counter))
+    sampled[:13] = 0  # the car began at row 13
+    assert session_growth(counter, sampled).sum() == pytest.approx(3.559)
+
+
+def test_a_session_that_goes_on_in_large_steps_is_one_session() -> None:
+    counter = np.repeat([0.4, 1.1, 1.8, 2.5], 20)
+    sampled = np.full(len(counter), 0.7 / 20)
+    assert session_growth(counter, sampled).sum() == pytest.approx(2.1)
+
+
+def test_a_house_of_less_than_nothing_is_a_source_that_is_not_read() -> None:
+    """After evcc-io/evcc #26888: two inverters at one meter, one of them read."""
+    dark = steady(0, 3601, grid_export_w=-500)
+    bright = steady(3630, 7201, pv_w=4000, inverter_ac_w=4000, grid_export_w=7000)
+    sums = totals(dark + bright, until=7200)
+    assert sums.unseen_kwh == pytest.approx(3.0, rel=0.02)
+    assert sums.house_kwh == pytest.approx(0.5, rel=0.02)
+    assert (sums.self_consumption_pct, sums.autarky_pct) == (None, None)
+
+
+def test_a_car_that_the_cloud_shows_too_long_is_not_a_source() -> None:
+    rows = steady(0, 7200, pv_w=4000, grid_export_w=3000)
+    for row in rows[100:104]:
+        row["car_w"] = 11_000.0
+    sums = totals(rows, until=7200)
+    assert sums.unseen_kwh == 0
 
 
 def test_a_counter_is_used_on_each_side_of_a_gap_but_not_across_it() -> None:
