@@ -225,7 +225,7 @@ def _print_last_cycle(site: Site, last: Cycle, findings: _Findings, console: Con
     setpoint = None
     if last.setpoint_a is not None:
         setpoint = Setpoint(last.setpoint_a, 1 if last.setpoint_phases == 1 else 3)
-    done = "sent" if last.outcome == "pushed" else "unchanged"
+    done = {"pushed": " (sent)", "held": " (unchanged)"}.get(last.outcome, "")
     console.print(
         f"The balancer is running on this machine, and the inverter serves one client at a time. "
         f"This is its last cycle, {(now - last.at).total_seconds():.0f} s ago, and the charger now."
@@ -238,7 +238,7 @@ def _print_last_cycle(site: Site, last: Cycle, findings: _Findings, console: Con
             *inverter_rows(_reading(last)),
             ("Charger", str(findings.found or site.charger.charger_id)),
             *(charger_rows(findings.charger, now) if findings.charger else ()),
-            ("Setpoint", f"{setpoint or 'none'} ({done})"),
+            ("Setpoint", f"{setpoint or 'none'}{done}"),
             ("Reason", last.reason),
         ],
     )

@@ -96,6 +96,8 @@ class Energy:
     phase_changes: int = 0
     cycles: int = 0
     cycles_failed: int = 0
+    cycles_attention: int = 0
+    """The owner has to see to something, such as a meter that is unknown."""
     cycles_missed: int = 0
 
     meter_import_kwh: float | None = None
@@ -278,6 +280,7 @@ def _behaviour(cycles: pd.DataFrame, window: _Window) -> dict[str, int]:
         "phase_changes": int((changed & here[active][1:]).sum()),
         "cycles": int(here.sum()),
         "cycles_failed": int((here & (cycles["outcome"] == "failed").to_numpy()).sum()),
+        "cycles_attention": int((here & (cycles["outcome"] == "attention").to_numpy()).sum()),
         "cycles_missed": _missed(at_s, window),
     }
 

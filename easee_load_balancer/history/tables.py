@@ -69,7 +69,7 @@ class Cycle(Base):
     """When the house was read."""
     run_id: Mapped[str]
     outcome: Mapped[str]
-    """pushed, held, asleep or failed."""
+    """failed, attention, asleep, pushed or held: the first that is true."""
     reason: Mapped[str]
     mode: Mapped[str | None]
     pv_w: Mapped[float | None]
@@ -205,6 +205,8 @@ class DailyEnergy(Base):
 
 
 def _outcome(inverter: InverterReading, decision: Decision) -> str:
+    if decision.attention:
+        return "attention"
     if inverter.asleep:
         return "asleep"
     return "pushed" if decision.push else "held"

@@ -69,10 +69,14 @@ def _operation(total: Energy) -> str:
     problems = []
     if total.cycles_failed:
         problems.append(f"{total.cycles_failed:,} of {total.cycles:,} cycles failed")
+    if total.cycles_attention:
+        problems.append(f"{total.cycles_attention:,} of {total.cycles:,} cycles need attention")
     if total.cycles_missed:
         problems.append(f"{total.cycles_missed:,} cycles missed")
     if total.unmeasured_s >= _NOTABLE_GAP.total_seconds():
         problems.append(f"{as_duration(total.unmeasured_s)} without measurements")
+    if total.has_unseen_source:
+        problems.append(f"{as_kwh(total.unseen_kwh)} kWh from a source that is not read")
     return ", ".join(problems) or f"all {total.cycles:,} cycles ran"
 
 
@@ -81,7 +85,7 @@ def _balance(total: Energy) -> str:
         ("PV", total.pv_kwh),
         ("Grid", total.import_kwh),
         ("Battery", total.discharge_kwh),
-        ("", None),
+        ("Not read", total.unseen_kwh) if total.has_unseen_source else ("", None),
     ]
     uses = [
         ("House", total.house_kwh),
@@ -93,12 +97,19 @@ def _balance(total: Energy) -> str:
         (source, "" if kwh is None else as_kwh(kwh), use, as_kwh(used_kwh))
         for (source, kwh), (use, used_kwh) in zip(sources, uses, strict=True)
     ]
-    supplied = total.pv_kwh + total.import_kwh + total.discharge_kwh
+    supplied = total.pv_kwh + total.import_kwh + total.discharge_kwh + total.unseen_kwh
     used = total.house_kwh + total.car_kwh + total.export_kwh + total.charge_kwh
     rows.append(("**Total**", f"**{as_kwh(supplied)}**", "**Total**", f"**{as_kwh(used)}**"))
-    note = f"House includes {as_kwh(total.losses_kwh)} kWh of inverter losses."
-    table = as_table(("From", "kWh", "To", "kWh"), "lrlr", rows)
-    return f"{table}\n\n{note}" if total.losses_kwh >= 0.05 else table
+    notes = []
+    if total.losses_kwh >= 0.05:
+        notes.append(f"House includes {as_kwh(total.losses_kwh)} kWh of inverter losses.")
+    if total.has_unseen_source:
+        notes.append(
+            f"At least {as_kwh(total.unseen_kwh)} kWh came from a source that is not read, such as "
+            "a second inverter or a plug-in solar panel: more was exported than PV and battery "
+            "supplied. The house used more than shown, and its shares of solar are unknown."
+        )
+    return "\n\n".join([as_table(("From", "kWh", "To", "kWh"), "lrlr", rows), *notes])
 
 
 def _car(total: Energy, currency: str | None) -> str:
@@ -129,6 +140,7 @@ def _operation_table(summary: Summary) -> str:
         ("Phase changes", _seen(total.phase_changes, total)),
         ("Cycles", f"{total.cycles:,}"),
         ("Cycles failed", f"{total.cycles_failed:,}"),
+        ("Cycles that need attention", f"{total.cycles_attention:,}"),
         ("Cycles missed", f"{total.cycles_missed:,}"),
         ("Without measurements", as_duration(total.unmeasured_s)),
         ("Longest gap", as_duration(total.longest_gap_s)),

@@ -156,6 +156,7 @@ def test_times_of_any_zone_are_the_same_moment(history: History, url: str) -> No
 @pytest.mark.parametrize(
     ("outcome", "case"),
     [
+        ("attention", {"attention": "the meter does not see the car", "push": True}),
         ("pushed", {"push": True}),
         ("held", {"push": False}),
         ("asleep", {"push": True, "asleep": True}),
@@ -173,7 +174,13 @@ def test_a_cycle_says_what_happened(outcome: str, case: dict[str, Any], history:
         mode="solar",
         inverter=InverterReading.sleeping(NOON) if asleep else InverterReading.unknown(NOON),
         charger=ChargerState.unknown(NOON),
-        decision=Decision(setpoint, push=case["push"], reason="sunny", state=ControllerState()),
+        decision=Decision(
+            setpoint,
+            push=case["push"],
+            reason="sunny",
+            state=ControllerState(),
+            attention=case.get("attention"),
+        ),
         failure=case.get("failure"),
     )
     row.charger_mode = ChargerMode.CHARGING

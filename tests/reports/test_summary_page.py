@@ -53,6 +53,11 @@ def one_day(energy: Energy, currency: str | None = None) -> Summary:
             "19.0 of the car's 20.0 kWh were solar (95 %); 12 of 2,880 cycles failed, "
             "1,500 cycles missed, 12 h 53 min without measurements",
         ),
+        (
+            {"cycles_attention": 40, "unseen_kwh": 3.0},
+            "19.0 of the car's 20.0 kWh were solar (95 %); 40 of 2,880 cycles need attention, "
+            "3.0 kWh from a source that is not read",
+        ),
         ({"measured_s": 0.0}, "No measurements on Sunday 21 June 2026"),
     ],
 )
@@ -69,6 +74,15 @@ def test_the_page_has_the_energy_balance_and_the_difference_to_the_meter() -> No
     assert "Battery" not in page.partition("own counters")[2]
     assert "Save a block 'Tariff'" in page
     assert all(line.count("|") in (0, 3, 4, 5, 6) for line in page.splitlines())
+
+
+def test_a_source_that_is_not_read_is_named_and_the_balance_still_adds_up() -> None:
+    values = asdict(GOOD) | {"unseen_kwh": 3.0, "export_kwh": 15.0}
+    page = markdown(one_day(Energy(**values)), None)
+    assert "| Not read | 3.0 | Into the battery | 0.0 |" in page
+    assert "| **Total** | **44.0** | **Total** | **44.0** |" in page
+    assert "second inverter" in page
+    assert "| Autarky | – |" in page
 
 
 def test_counts_say_at_least_when_there_are_gaps() -> None:
