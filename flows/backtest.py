@@ -58,7 +58,7 @@ async def backtest(
         description = str(change) if changed != policy else ""
         prices = await Tariff.of_site(site) or Prices()
         headline = await publish_backtest(
-            Backtest(site, period, description, recorded.house, days, prices)
+            Backtest(site, period, description, recorded.house, days, prices, recorded.left_out)
         )
     except BalancerError as error:
         return await failed(str(error))

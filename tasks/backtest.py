@@ -43,6 +43,8 @@ class RecordedDays(NamedTuple):
 
     days: dict[date, RecordedDay]
     house: HouseModel
+    left_out: dict[date, float]
+    """Days measured for too little of their daylight, and the share that was measured."""
 
 
 @task(name="load recorded days", task_run_name="load {period.title}", tags=["history"],
@@ -52,14 +54,16 @@ async def load_recorded_days(
 ) -> RecordedDays:
     """The measured days of the period, and the house as estimated from them."""
     history, estimator = open_history(Settings().database_url), HouseEstimator()
-    days = {}
+    days, left_out = {}, {}
     for day in period.days:
         one = await asyncio.to_thread(
             _recorded_day, history, site, period, day, mode, car_kwh or UNLIMITED_KWH, estimator
         )
-        if one is not None:
+        if one is not None and one.has_enough_daylight:
             days[day] = one
-    return RecordedDays(days, estimator.house(battery_kwh))
+        elif one is not None:
+            left_out[day] = one.daylight_measured
+    return RecordedDays(days, estimator.house(battery_kwh), left_out)
 
 
 @task(name="read csv", task_run_name="read csv", timeout_seconds=120, persist_result=False)
@@ -69,7 +73,7 @@ async def load_csv_days(
     """The days of a CSV text or file."""
     kwh = car_kwh or UNLIMITED_KWH
     days = await asyncio.to_thread(csv_days, csv, period.first, period.zone, kwh)
-    return RecordedDays(days, HouseEstimator().house(battery_kwh))
+    return RecordedDays(days, HouseEstimator().house(battery_kwh), {})
 
 
 @task(name="replay days", task_run_name="replay {site}", persist_result=False)
@@ -77,7 +81,7 @@ async def replay_days(
     site: str, recorded: RecordedDays, policy: Policy, changed: Policy
 ) -> Mapping[date, Replayed]:
     """Each day under both policies, one per processor at a time."""
-    days, house = recorded
+    days, house = recorded.days, recorded.house
     policies = (policy,) if policy == changed else (policy, changed)
     bar = await _Bar.begin(site, len(days) * len(policies))
     outcomes: dict[tuple[date, int], Outcome] = {}

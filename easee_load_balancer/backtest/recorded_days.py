@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import stat
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -28,6 +30,12 @@ COLUMNS = (
 )
 """The columns of a cycle that are needed."""
 
+MIN_DAYLIGHT_MEASURED = 0.9
+"""Days of which less is known are not replayed."""
+_BEYOND = 2
+"""What is measured counts for this many intervals before and after; beyond, nothing is assumed."""
+_MOST_CSV_BYTES = 50_000_000
+"""More than two years of minutes."""
 _FULL_FOR_S = 600
 """A car that drew nothing for this long before it left was full."""
 _CSV_STEP_S = 15 * 60
@@ -41,8 +49,15 @@ class RecordedDay:
     day: ReplayDay
     energy: Energy | None
     """None for a day that this project did not record."""
+    daylight_measured: float = 1.0
+    """Share of the daylight that was measured, 0 to 1."""
     other_modes_s: float = 0.0
     """How long a mode other than the policy's was in force, a boost for example."""
+
+    @property
+    def has_enough_daylight(self) -> bool:
+        """Whether the measurements say what the day was like."""
+        return self.daylight_measured >= MIN_DAYLIGHT_MEASURED
 
 
 def recorded_day(
@@ -68,8 +83,8 @@ def recorded_day(
     replayed = ReplayDay(
         start=start,
         length_s=length_s,
-        samples=_samples(rows, day, start, length_s),
-        plug_ins=_plug_ins(inside, rows, start, length_s, car_kwh),
+        samples=_samples(rows, day, start, length_s, interval),
+        plug_ins=_plug_ins(inside, rows, start, length_s, car_kwh, interval),
         interval_s=max(1, round(interval.total_seconds())),
         soc_pct=float(soc.iloc[0]) if len(soc) else None,
         state=state,
@@ -78,12 +93,29 @@ def recorded_day(
     return RecordedDay(
         replayed,
         account(cycles, start, end, interval),
+        _daylight_measured(rows, day, start, length_s),
         float(others.sum() * interval.total_seconds()),
     )
 
 
-def _samples(rows: pd.DataFrame, day: date, start: datetime, length_s: int) -> Samples:
-    """PV power and house load on a fine grid.
+def _daylight_measured(rows: pd.DataFrame, day: date, start: datetime, length_s: int) -> float:
+    """The measured share of the daylight at 50 degrees north, which is around local noon.
+
+    The place of the house is not known; 50 degrees is right for central Europe.
+    """
+    declination = math.radians(-23.44) * math.cos(
+        2 * math.pi * (day.timetuple().tm_yday + 10) / 365
+    )
+    half_s = math.acos(-math.tan(math.radians(50)) * math.tan(declination)) / math.pi * 43_200
+    since_s, until_s = (seconds(rows[name], start) for name in ("at", "until"))
+    held_s = overlap_s(since_s, until_s, length_s / 2 - half_s, length_s / 2 + half_s)
+    return float(held_s.sum()) / (2 * half_s)
+
+
+def _samples(
+    rows: pd.DataFrame, day: date, start: datetime, length_s: int, interval: timedelta
+) -> Samples:
+    """PV power and house load on a fine grid; 0 from two intervals beyond the measurements.
 
     Meter and cloud show a change of the car's power at different times; the house load of that
     moment is taken from before the change.
@@ -99,23 +131,33 @@ def _samples(rows: pd.DataFrame, day: date, start: datetime, length_s: int) -> S
     if known.any():
         last = np.searchsorted(at_s[known], grid, side="right") - 1
         load_w = np.maximum(rows["house_w"].to_numpy()[known], 0.0)[np.maximum(last, 0)]
+    beyond_s = _BEYOND * interval.total_seconds()
+    unknown = (grid < at_s[0] - beyond_s) | (grid > at_s[-1] + beyond_s)
+    pv_w[unknown] = load_w[unknown] = 0.0
     return Samples(str(day), tuple(pv_w.tolist()), tuple(load_w.tolist()))
 
 
 def _plug_ins(
-    cycles: pd.DataFrame, rows: pd.DataFrame, start: datetime, length_s: int, car_kwh: float
+    cycles: pd.DataFrame,
+    rows: pd.DataFrame,
+    start: datetime,
+    length_s: int,
+    car_kwh: float,
+    interval: timedelta,
 ) -> tuple[PlugInInterval, ...]:
     """When a car was plugged in, and what it drew if it was full in the end."""
     modes = cycles["charger_mode"].where(cycles["charger_mode"] != ChargerMode.OFFLINE)
     if not modes.notna().any():
         return ()
     here = (modes.ffill().bfill() != ChargerMode.DISCONNECTED).to_numpy()
-    at_s = np.append(seconds(cycles["at"], start), length_s)
+    at_s, beyond_s = seconds(cycles["at"], start), _BEYOND * interval.total_seconds()
+    at_s = np.append(at_s, min(float(length_s), at_s[-1] + beyond_s))
+    at_s[0] = max(0.0, at_s[0] - beyond_s)
     turns = [0, *(np.flatnonzero(here[1:] != here[:-1]) + 1).tolist(), len(here)]
     intervals = []
     for first, after in pairwise(turns):
         if here[first]:
-            since_s, until_s = float(at_s[first]) if first else 0.0, float(at_s[after])
+            since_s, until_s = float(at_s[first]), float(at_s[after])
             full = _full(cycles.iloc[first:after])
             needed_kwh = _car_kwh(rows, start, since_s, until_s) if full else car_kwh
             intervals.append(PlugInInterval(int(since_s), int(until_s), needed_kwh))
@@ -143,7 +185,7 @@ def csv_days(source: str, first: date, zone: ZoneInfo, car_kwh: float) -> dict[d
     not such a table.
     """
     try:
-        text = source if "\n" in source else Path(source).read_text()
+        text = source if "\n" in source else _text_of(Path(source))
         table = pd.read_csv(io.StringIO(text), usecols=["time", "pv_w", "load_w"])
         clock = table["time"].astype(str).str.strip()
         clock = clock.where(clock.str.len() > len("00:00:00"), f"{first} " + clock)
@@ -165,6 +207,15 @@ def csv_days(source: str, first: date, zone: ZoneInfo, car_kwh: float) -> dict[d
     table = table.dropna().sort_values("at")
     days = sorted(set(table["at"].dt.tz_convert(zone).dt.date))
     return {day: _csv_day(table, day, zone, car_kwh) for day in days}
+
+
+def _text_of(path: Path) -> str:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_CSV_BYTES:
+        raise ConfigurationError(
+            f"{path} is not a file of at most {_MOST_CSV_BYTES // 10**6} MB: give the path of a CSV."
+        )
+    return path.read_text()
 
 
 def _csv_day(table: pd.DataFrame, day: date, zone: ZoneInfo, car_kwh: float) -> RecordedDay:

@@ -14,6 +14,10 @@ from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.periods import Period
 from easee_load_balancer.simulation.plant.closed_loop import Outcome
 
+_MAX_ERROR = 0.1
+"""A model that is further off says nothing about another policy."""
+_LEAST_KWH = 1.0
+
 
 @dataclass(frozen=True)
 class Replayed:
@@ -37,6 +41,8 @@ class Backtest:
     house: HouseModel
     days: Mapping[date, Replayed]
     prices: Prices = field(default_factory=Prices)
+    left_out: Mapping[date, float] = field(default_factory=dict)
+    """Days measured for too little of their daylight, and the share that was measured."""
 
     @cached_property
     def current(self) -> Mapping[date, Energy]:
@@ -58,10 +64,17 @@ class Backtest:
     def error_pct(self) -> float | None:
         """How much more the model charges than was recorded."""
         recorded_kwh = total(self.recorded.values()).car_kwh
-        if recorded_kwh < 1:
+        if recorded_kwh < _LEAST_KWH:
             return None
         replayed_kwh = total(self.current[day] for day in self.recorded).car_kwh
         return 100 * (replayed_kwh / recorded_kwh - 1)
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the model charges about as much as was recorded, as far as anything was."""
+        recorded_kwh = total(self.recorded.values()).car_kwh
+        replayed_kwh = total(self.current[day] for day in self.recorded).car_kwh
+        return abs(replayed_kwh - recorded_kwh) <= max(_MAX_ERROR * recorded_kwh, _LEAST_KWH)
 
     @property
     def gain(self) -> float:

@@ -13,8 +13,17 @@ _NOTABLE_S = 180.0
 
 def headline(test: Backtest) -> str:
     """What the change would have achieved, in one sentence."""
+    if not test.days and test.left_out:
+        return f"No day of {test.period.title} was measured for 90 % of its daylight"
     if not test.days:
         return f"No measurements on {test.period.title}"
+    if not test.is_reliable:
+        replayed = total(test.current[day] for day in test.recorded)
+        return (
+            f"No result for {_days(test)}: under the current policy the model charges "
+            f"{as_kwh(replayed.car_kwh)} kWh instead of the "
+            f"{as_kwh(total(test.recorded.values()).car_kwh)} kWh recorded"
+        )
     old, new = total(test.current.values()), total(test.changed.values())
     if not test.change:
         return (
@@ -41,7 +50,7 @@ def headline(test: Backtest) -> str:
 def markdown(test: Backtest, picture: bytes | None) -> str:
     """The whole page."""
     if picture is None:
-        return f"# {headline(test)}\n"
+        return "\n\n".join([f"# {headline(test)}", *_left_out(test)]) + "\n"
     return "\n\n".join(
         [
             f"# {headline(test)}",
@@ -75,7 +84,7 @@ def _more(kwh: float, what: str) -> str:
 
 
 def _gain(test: Backtest) -> str:
-    if not test.change:
+    if not test.change or not test.is_reliable:
         return ""
     prices = test.prices
     return (
@@ -158,7 +167,8 @@ def _deviations(test: Backtest) -> list[str]:
     """Why the recorded days differ from the current policy."""
     others_s = sum(one.recorded.other_modes_s for one in test.days.values())
     gaps_s = total(test.recorded.values()).unmeasured_s
-    missing = [day for day in test.period.days if day not in test.days]
+    known = test.days.keys() | test.left_out.keys()
+    missing = [day for day in test.period.days if day not in known]
     facts = []
     if others_s >= _NOTABLE_S:
         facts.append(
@@ -167,9 +177,17 @@ def _deviations(test: Backtest) -> list[str]:
         )
     if gaps_s >= _NOTABLE_S:
         facts.append(f"{as_duration(gaps_s)} without measurements are filled in.")
+    facts += _left_out(test)
     if missing:
         facts.append(f"Days without measurements are left out: {len(missing)}.")
     return facts
+
+
+def _left_out(test: Backtest) -> list[str]:
+    return [
+        f"Left out: {day:%a} {day.day} {day:%b}, measured for {100 * share:.0f} % of its daylight."
+        for day, share in test.left_out.items()
+    ]
 
 
 def _assumptions(test: Backtest) -> list[str]:

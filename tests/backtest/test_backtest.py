@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from easee_load_balancer.backtest.replay import (
 from easee_load_balancer.backtest.result import Backtest, Replayed, total
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.energy.power_flows import MARGIN
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError
@@ -47,6 +49,7 @@ class Day:
     watched: Watched
     recorded: RecordedDay
     house: HouseModel
+    cycles: pd.DataFrame
 
 
 def load(folder: Path, watched: Watched, day: date) -> Day:
@@ -58,7 +61,7 @@ def load(folder: Path, watched: Watched, day: date) -> Day:
     estimator.add(cycles)
     recorded = recorded_day(cycles, day, STOCKHOLM, ControllerState(), "solar", UNLIMITED_KWH)
     assert recorded is not None
-    return Day(watched, recorded, estimator.house(None))
+    return Day(watched, recorded, estimator.house(None), cycles)
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +205,8 @@ def test_csv_days_come_from_a_text_or_a_file_with_or_without_dates(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("/dev/zero", "/dev/zero is not a file of at most 50 MB"),
+        ("/dev", "/dev is not a file of at most 50 MB"),
         ("nowhere.csv", "nowhere.csv cannot be read: No such file"),
         ("time,pv\n1,2\n", "not a table with the columns time,pv_w,load_w"),
         (CSV_HEAD + "noon,1,2\n", "not a table with the columns"),
@@ -212,6 +217,47 @@ def test_csv_days_come_from_a_text_or_a_file_with_or_without_dates(tmp_path: Pat
 def test_an_unusable_csv_is_explained(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         csv_days(text, DAY, STOCKHOLM, 20.0)
+
+
+def test_a_huge_csv_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "huge.csv"
+    file.touch()
+    os.truncate(file, 10**10)
+    with pytest.raises(ConfigurationError, match="at most 50 MB"):
+        csv_days(str(file), DAY, STOCKHOLM, 20.0)
+
+
+def a_part_of(day: Day, since_h: float, until_h: float) -> RecordedDay:
+    """The day as recorded if the history had only these hours of it."""
+    start = pd.Timestamp(day.watched.start)
+    at = day.cycles["at"]
+    hours = (at - start).dt.total_seconds() / HOUR
+    recorded = recorded_day(
+        day.cycles[hours.between(since_h, until_h)], DAY, STOCKHOLM, ControllerState(), "solar", 60
+    )
+    assert recorded is not None
+    return recorded
+
+
+@pytest.mark.parametrize(
+    ("since_h", "until_h", "enough"),
+    [(0, 24, True), (12, 12.25, False), (0, 12, False), (5, 21, True), (22, 24, False)],
+)
+def test_a_day_counts_if_90_percent_of_its_daylight_are_measured(
+    clouds: Day, since_h: float, until_h: float, enough: bool
+) -> None:
+    assert a_part_of(clouds, since_h, until_h).has_enough_daylight == enough
+
+
+def test_a_quarter_of_an_hour_says_nothing_about_the_rest_of_the_day(clouds: Day) -> None:
+    recorded = a_part_of(clouds, 12, 12.25)
+    samples = recorded.day.samples
+    assert samples.pv_at(12 * HOUR + 450) > 1000
+    for second in (0, 12 * HOUR - 90, 12 * HOUR + 900 + 90, 24 * HOUR - 10):
+        assert (samples.pv_at(second), samples.load_at(second)) == (0, 0)
+    (plug_in,) = recorded.day.plug_ins
+    assert plug_in.since_s >= 12 * HOUR - 90
+    assert plug_in.until_s <= 12 * HOUR + 900 + 90
 
 
 def outcome(solar_kwh: float, grid_kwh: float = 0.0) -> Outcome:
@@ -227,13 +273,15 @@ def a_backtest(
     days: int = 2,
     change: str = CHANGE,
     prices: Prices | None = None,
+    recorded_kwh: float | None = None,
 ) -> Backtest:
+    energy = None if recorded_kwh is None else Energy(car_kwh=recorded_kwh)
     replayed = {}
     for number in range(days):
         day = DAY + timedelta(days=number)
         start, samples = datetime(day.year, day.month, day.day, tzinfo=UTC), Samples("", (1,), (1,))
         inputs = ReplayDay(start, 86_400, samples, (PlugInInterval(0, 86_400),))
-        replayed[day] = Replayed(RecordedDay(inputs, None), outcome(10.0), outcome(12.5, 0.4))
+        replayed[day] = Replayed(RecordedDay(inputs, energy), outcome(10.0), outcome(12.5, 0.4))
     period = Period.between(DAY, DAY + timedelta(days=max(days, 1) - 1), STOCKHOLM)
     return Backtest("home", period, change, HouseModel(), replayed, prices or Prices())
 
@@ -252,6 +300,20 @@ def a_backtest(
             "there is no recording to compare it with",
         ),
         (a_backtest(0), "No measurements on Sunday 21 June 2026"),
+        (
+            replace(a_backtest(0), left_out={DAY: 0.4}),
+            "No day of Sunday 21 June 2026 was measured for 90 % of its daylight",
+        ),
+        (
+            a_backtest(recorded_kwh=8.0),
+            "No result for 21 to 22 June: under the current policy the model charges 20.0 kWh "
+            "instead of the 16.0 kWh recorded",
+        ),
+        (
+            a_backtest(recorded_kwh=0.0),
+            "No result for 21 to 22 June: under the current policy the model charges 20.0 kWh "
+            "instead of the 0.0 kWh recorded",
+        ),
     ],
 )
 def test_headline(test: Backtest, message: str) -> None:
@@ -280,6 +342,11 @@ def test_the_page_has_a_chart_and_a_table_of_several_days(days: int) -> None:
 )
 def test_the_page_says_what_the_change_is_worth_at_the_tariff(prices: Prices, worth: str) -> None:
     assert f"the change is worth {worth}." in markdown(a_backtest(prices=prices), b"chart")
+
+
+def test_days_that_are_left_out_are_listed() -> None:
+    page = markdown(replace(a_backtest(), left_out={DAY + timedelta(days=2): 0.41}), b"chart")
+    assert "Left out: Tue 23 Jun, measured for 41 % of its daylight" in page
 
 
 def test_totals_add_up_days_that_were_not_recorded() -> None:

@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.periods import Period, PeriodKind, bounds
+from easee_load_balancer.reports.markdown import UNKNOWN
 from easee_load_balancer.reports.summary import Summary
 from easee_load_balancer.reports.summary_charts import bars_picture, by_bar
 from easee_load_balancer.reports.summary_page import headline, markdown
@@ -82,7 +83,7 @@ def test_a_source_that_is_not_read_is_named_and_the_balance_still_adds_up() -> N
     assert "| Not read | 3.0 | Into the battery | 0.0 |" in page
     assert "| **Total** | **44.0** | **Total** | **44.0** |" in page
     assert "second inverter" in page
-    assert "| Autarky | – |" in page
+    assert f"| Autarky | {UNKNOWN} |" in page
 
 
 def test_counts_say_at_least_when_there_are_gaps() -> None:
