@@ -213,7 +213,8 @@ def _text_of(path: Path) -> str:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_CSV_BYTES:
         raise ConfigurationError(
-            f"{path} is not a file of at most {_MOST_CSV_BYTES // 10**6} MB: give the path of a CSV."
+            f"{path} is not a file of at most {_MOST_CSV_BYTES // 10**6} MB. "
+            "Give the path of a CSV."
         )
     return path.read_text()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from rich.console import Console
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.system.processes import HOST, StartError
 from easee_load_balancer.system.settings import Settings
+
+_ANSWER_S = 15.0
 
 
 @contextmanager
@@ -39,6 +42,11 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
             f"The Prefect server at {configured} does not answer. Start it, or unset "
             "PREFECT_API_URL to use one on this machine."
         )
+    if _in_use(port):
+        raise StartError(
+            f"Port {port} of this machine is in use, but no Prefect server answers there. End the "
+            "program that uses it, or choose another with --port, also for `up`."
+        )
     folder = Settings().folder
     with ExitStack() as stop_at_exit:
         with console.status("Starting a temporary Prefect server ..."):
@@ -47,6 +55,17 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
         yield stack.env
 
 
+def _in_use(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 async def _answers() -> bool:
-    async with get_client() as client:
-        return await client.api_healthcheck() is None
+    try:
+        async with asyncio.timeout(_ANSWER_S), get_client() as client:
+            return await client.api_healthcheck() is None
+    except TimeoutError:
+        return False

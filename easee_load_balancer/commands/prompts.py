@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import typer
@@ -53,6 +53,14 @@ class Prompts:
                 return convert(typed)
             except ValueError as error:
                 self._console.print(Text(f"{error}", "red"))
+
+    def require(self, answers: Mapping[str, object]) -> None:
+        """Without a terminal, raise ConfigurationError that names all flags without an answer."""
+        missing = [flag for flag, answer in answers.items() if answer is None]
+        if missing and not self.interactive:
+            raise ConfigurationError(
+                f"There is no terminal to ask for what is missing: set {', '.join(missing)}"
+            )
 
     def password(self, prompt: str, variable: str, given: str | None, saved: str | None) -> str:
         """A password, not shown while typed. Raises ConfigurationError without a terminal."""

@@ -42,10 +42,10 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     """Ask, test, show the findings and save. Raises BalancerError; then nothing has been saved."""
     saved = asyncio.run(SavedBlocks.load(Site.DEFAULT))
     wizard = SetupWizard(answers, console, saved)
-    credentials = wizard.log_in()
-    charger = wizard.choose_charger(credentials)
-    inverter, identity = wizard.find_inverter()
+    wizard.require_answers()
+    credentials, charger = wizard.find_charger()
     policy = wizard.ask_fuse(charger)
+    inverter, identity = wizard.find_inverter()
     state, controls = wizard.read_charger(credentials, charger)
     meter_phases = identity.meter_phases if identity and identity.meter_online else None
     print_table(console, "Your house", _rows(charger, inverter, identity, policy))

@@ -6,6 +6,7 @@ import asyncio
 import time
 from asyncio import gather
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ from easee_load_balancer.devices.huawei.discovery import (
 )
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.errors import (
+    BadCredentials,
     ChargerUnknown,
     ConfigurationError,
     InverterNotFound,
@@ -49,11 +51,15 @@ from easee_load_balancer.orchestration.blocks import (
     HuaweiInverter,
     Site,
     load_if_saved,
+    load_if_valid,
 )
 from easee_load_balancer.system.locks import no_cycle
 from easee_load_balancer.system.settings import Settings
 
 SEARCH = "search"
+USER_NAME, PASSWORD = "--user-name", "the environment variable EASEE_PASSWORD"
+INVERTER = "--inverter or --search"
+_PASSWORD_RETRIES = 2
 _LONGEST_WAIT_S = 130.0
 
 _AnyBlock = TypeVar("_AnyBlock", bound=Block)
@@ -85,10 +91,13 @@ class SavedBlocks:
 
     @classmethod
     async def load(cls, name: str) -> SavedBlocks:
-        """Load the saved blocks. Raises ConfigurationError for one with wrong values."""
+        """Load the saved blocks. Raises ConfigurationError for one with wrong values.
+
+        A login with wrong values is asked for as if there were none.
+        """
         return cls(
             *await gather(
-                load_if_saved(EaseeCredentials, name),
+                load_if_valid(EaseeCredentials, name),
                 load_if_saved(EaseeCharger, name),
                 load_if_saved(HuaweiInverter, name),
                 load_if_saved(ChargingPolicy, name),
@@ -106,28 +115,61 @@ class SetupWizard:
         self._prompts = Prompts(console)
         self._folder = Settings().folder
 
-    def log_in(self) -> EaseeCredentials:
+    def require_answers(self) -> None:
+        """Without a terminal, raise ConfigurationError that names everything that is missing.
+
+        The charger and the fuse may be known to the account.
+        """
+        answers, saved = self._answers, self.saved
+        self._prompts.require(
+            {
+                USER_NAME: answers.user_name or saved.credentials,
+                PASSWORD: answers.password or saved.credentials,
+                INVERTER: answers.inverter or saved.inverter,
+            }
+        )
+
+    def find_charger(self) -> tuple[EaseeCredentials, FoundCharger]:
+        """Ask for the login and find the charger. Raises a ChargerError.
+
+        A wrong password is asked again, but not often: the cloud blocks repeated attempts.
+        """
+        credentials = self._log_in(self.saved.credentials)
+        for _ in range(_PASSWORD_RETRIES):
+            try:
+                return credentials, self._choose_charger(credentials)
+            except BadCredentials as error:
+                if self._answers.password is not None or not self._prompts.interactive:
+                    raise
+                print_error(self._console, error)
+            credentials = self._log_in(credentials, rejected=True)
+        return credentials, self._choose_charger(credentials)
+
+    def _log_in(
+        self, saved: EaseeCredentials | None, *, rejected: bool = False
+    ) -> EaseeCredentials:
         """Ask for user name and password; the next step tests them."""
-        answers, saved = self._answers, self.saved.credentials
+        answers = self._answers
         user_name = self._prompts.ask(
             "Easee user name (phone number with +47... or e-mail)",
-            "--user-name",
+            USER_NAME,
             _not_empty,
             given=answers.user_name,
             saved=saved.user_name if saved else None,
         )
+        keep = saved is not None and saved.user_name == user_name and not rejected
         password = self._prompts.password(
             "Easee password",
-            "the environment variable EASEE_PASSWORD",
+            PASSWORD,
             answers.password,
-            saved.password.get_secret_value() if saved and saved.user_name == user_name else None,
+            saved.password.get_secret_value() if keep and saved else None,
         )
         changes: dict[str, Any] = {"user_name": user_name, "password": SecretStr(password)}
         if answers.api is not None:
             changes["base_url"] = answers.api
         return block_with(EaseeCredentials, saved, **changes)
 
-    def choose_charger(self, account: Account) -> FoundCharger:
+    def _choose_charger(self, account: Account) -> FoundCharger:
         """The only charger, or the one that the user chooses. Raises a ChargerError."""
         with self._console.status("Logging in and looking for chargers ..."):
             chargers = self._call_easee(account, find_chargers)
@@ -152,15 +194,14 @@ class SetupWizard:
         while True:
             host, port = self._prompts.ask(
                 f"Inverter's address ('{SEARCH}' scans the local network)",
-                "--inverter or --search",
+                INVERTER,
                 _host_and_port,
                 given=answers.inverter,
                 saved=_saved_address(saved) if saved else None,
                 suggested=SEARCH,
             )
             try:
-                with no_cycle(self._folder, Site.DEFAULT):
-                    found = self._search() if host == SEARCH else [self._test(host, port)]
+                found = self._search() if host == SEARCH else [self._test(host, port)]
             except InverterNotFound as error:
                 print_error(self._console, error)
                 address = self._untested(host, error)
@@ -176,6 +217,13 @@ class SetupWizard:
     def ask_fuse(self, charger: FoundCharger) -> ChargingPolicy:
         """Ask for the main fuse; the rest of the policy stays as saved."""
         saved, rated_a = self.saved.policy, charger.site.rated_current
+        if not (self._answers.fuse or saved or self._prompts.interactive) and rated_a:
+            policy = _policy(None, f"{rated_a:.0f}")
+            self._console.print(
+                f"Main fuse: {policy.main_fuse_a} A, as the Easee account says. "
+                "--fuse sets another."
+            )
+            return policy
         return self._prompts.ask(
             "Main fuse of the house per phase, in A",
             "--fuse",
@@ -197,7 +245,7 @@ class SetupWizard:
             raise ConfigurationError(
                 "This machine has no private network to search: enter the inverter's address."
             )
-        return asyncio.run(search(network, say=self._say))
+        return asyncio.run(search(network, say=self._say, alone=self._no_cycle))
 
     def _choose(self, found: Sequence[Found]) -> Found:
         if len(found) == 1:
@@ -213,7 +261,14 @@ class SetupWizard:
         saved, timeouts = self.saved.inverter, PROBE_TIMEOUTS
         if saved is not None and saved.host == host:
             timeouts = ProbeTimeouts(saved.settle_time_s, saved.timeout_s)
-        return asyncio.run(find_inverter(host, self._endpoints(host, port), self._say, timeouts))
+        with self._no_cycle():
+            return asyncio.run(
+                find_inverter(host, self._endpoints(host, port), self._say, timeouts)
+            )
+
+    def _no_cycle(self) -> AbstractContextManager[None]:
+        """Keep the balancer's cycles away: an inverter serves one client at a time."""
+        return no_cycle(self._folder, Site.DEFAULT)
 
     def _endpoints(self, host: str, port: int | None) -> Mapping[int, Sequence[int]]:
         """Ports and unit ids to try; those saved for this host come first."""

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
+from easee_load_balancer.commands import prefect_server as prefect_server_module
 from easee_load_balancer.commands.prefect_server import prefect_server
 from easee_load_balancer.system.processes import StartError, free_port
+
+
+def test_a_port_that_another_program_uses_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefect_server_module, "_ANSWER_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(StartError, match=f"Port {port} of this machine is in use"),
+            prefect_server(tmp_path, port, Console()),
+        ):
+            pass
 
 
 def test_a_configured_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:

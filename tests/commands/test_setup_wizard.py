@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import pty
 import sys
@@ -9,24 +10,30 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
+from easee_load_balancer.commands import setup_wizard
 from easee_load_balancer.commands.setup_wizard import Answers, SavedBlocks, SetupWizard
 from easee_load_balancer.devices.easee.discovery import FoundCharger
+from easee_load_balancer.devices.huawei import discovery
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.errors import BadCredentials, ChargerUnknown, ConfigurationError
 from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,
     HuaweiInverter,
+    Site,
 )
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.server import SimulatedHouse
+from easee_load_balancer.system.locks import SiteBusy, only_writer
 from easee_load_balancer.system.processes import free_port
+from easee_load_balancer.system.settings import Settings
 from tests.support.setup_house import TWO, a_house_beside, answers
 
 QUICK = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)
@@ -51,15 +58,20 @@ Outcome = tuple[FoundCharger, HuaweiInverter, Identity | None, ChargingPolicy]
 def go_through(given: Answers, said: StringIO, saved: SavedBlocks = SAVED) -> Outcome:
     """Answer all questions in order."""
     wizard = SetupWizard(given, Console(file=said, width=1000), saved)
-    charger = wizard.choose_charger(wizard.log_in())
+    wizard.require_answers()
+    _, charger = wizard.find_charger()
+    policy = wizard.ask_fuse(charger)
     inverter, identity = wizard.find_inverter()
-    return charger, inverter, identity, wizard.ask_fuse(charger)
+    return charger, inverter, identity, policy
 
 
 REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no terminal, no user": ({"user_name": None}, ConfigurationError, "set --user-name"),
     "no terminal, no password": ({"password": None}, ConfigurationError, "EASEE_PASSWORD"),
-    "no terminal, no fuse": ({"charger": "1", "fuse": None}, ConfigurationError, "set --fuse"),
+    "no terminal, nothing": (
+        {"user_name": None, "password": None},
+        *(ConfigurationError, "set --user-name, the environment variable EASEE_PASSWORD$"),
+    ),
     "two chargers": ({}, ConfigurationError, "set --charger"),
     "another charger": ({"charger": "EH9"}, ConfigurationError, "which has: EH123456, EH123457"),
     "fuse in words": ({"charger": "1", "fuse": "big"}, ConfigurationError, "--fuse: 'big'"),
@@ -117,15 +129,84 @@ def test_a_wrong_password_is_sent_once() -> None:
         go_through(answers(house), StringIO())
 
 
+def hidden(monkeypatch: pytest.MonkeyPatch, passwords: Sequence[str]) -> None:
+    """Type these where nothing is shown; getpass would read from the terminal of the tests."""
+    typed = iter(passwords)
+    monkeypatch.setattr(getpass, "getpass", lambda *_: next(typed))
+
+
+def test_asks_for_a_wrong_password_again_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_house_beside() as house:
+        right = house.cloud.spec.password
+        asked = answers(house, password=None)
+        said = StringIO()
+        with typing(monkeypatch, []):
+            hidden(monkeypatch, ["wrong", "worse", right])
+            charger, *_ = go_through(asked, said)
+            assert charger.id == "EH123456"
+            assert said.getvalue().count("rejected the user name or password") == 2
+            assert house.cloud.calls["POST /api/accounts/login"] == 3
+            hidden(monkeypatch, ["bad", "worst", "no", right])
+            with pytest.raises(BadCredentials):
+                go_through(asked, said)
+        assert house.cloud.calls["POST /api/accounts/login"] == 6
+
+
+def test_without_a_terminal_all_missing_answers_are_named_before_anything_is_tried(
+    two_chargers: SimulatedHouse,
+) -> None:
+    calls = two_chargers.cloud.calls.total()
+    wanted = "set --user-name, the environment variable EASEE_PASSWORD, --inverter or --search$"
+    with pytest.raises(ConfigurationError, match=wanted):
+        go_through(Answers(api=two_chargers.api_url), StringIO(), SavedBlocks(*[None] * 4))
+    assert two_chargers.cloud.calls.total() == calls
+
+
+def test_without_a_terminal_the_fuse_is_the_one_that_the_account_knows(
+    two_chargers: SimulatedHouse,
+) -> None:
+    said = StringIO()
+    *_, policy = go_through(answers(two_chargers, charger="1", fuse=None), said)
+    assert policy.main_fuse_a == two_chargers.plant.spec.main_fuse_a
+    assert f"Main fuse: {policy.main_fuse_a} A, as the Easee account says" in said.getvalue()
+
+
+def test_a_search_holds_the_lock_of_the_site_only_while_it_asks_a_device(
+    monkeypatch: pytest.MonkeyPatch, two_chargers: SimulatedHouse
+) -> None:
+    """Cycles go on while 254 hosts are tried."""
+    lines: list[tuple[str, bool]] = []
+
+    def busy() -> bool:
+        try:
+            with only_writer(Settings().folder, Site.DEFAULT):
+                return False
+        except SiteBusy:
+            return True
+
+    def say(_: SetupWizard, line: str) -> None:
+        lines.append((line, busy()))
+
+    monkeypatch.setattr(SetupWizard, "_say", say)
+    monkeypatch.setattr(setup_wizard, "own_network", lambda: IPv4Network("127.0.0.1/32"))
+    monkeypatch.setitem(cast(dict[int, Any], discovery.PORTS), two_chargers.modbus_port, (1,))
+    go_through(answers(two_chargers, charger="1", inverter="search"), StringIO())
+    (scan, during_scan), *asking = lines
+    assert scan.startswith("Looking for open Modbus ports")
+    assert not during_scan
+    assert asking
+    assert all(held for _, held in asking)
+
+
 def test_waits_when_the_cloud_asks_for_a_short_pause() -> None:
     with a_house_beside() as house:
         go_through(answers(house), StringIO())
         house.faults.api_status, house.faults.api_retry_after_s = 429, 1
         said = StringIO()
         wizard = SetupWizard(answers(house), Console(file=said, width=1000), SAVED)
-        credentials = wizard.log_in()
         threading.Timer(0.5, lambda: setattr(house.faults, "api_status", None)).start()
-        assert wizard.choose_charger(credentials).id == "EH123456"
+        _, charger = wizard.find_charger()
+        assert charger.id == "EH123456"
         assert "Waiting 1 s" in said.getvalue()
 
 
@@ -160,7 +241,7 @@ def test_asks_again_after_an_invalid_answer(
     monkeypatch: pytest.MonkeyPatch, two_chargers: SimulatedHouse
 ) -> None:
     address = f"127.0.0.1:{two_chargers.modbus_port}"
-    typed = ["3", "2", "127.0.0.1:0", f"127.0.0.1:{free_port()}", address, "x", ""]
+    typed = ["3", "2", "x", "", "127.0.0.1:0", f"127.0.0.1:{free_port()}", address]
     output = StringIO()
     with typing(monkeypatch, typed):
         charger, inverter, _, policy = go_through(

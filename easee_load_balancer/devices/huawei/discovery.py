@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, ip_address, ip_network
@@ -205,8 +206,12 @@ async def search(
     ports: Mapping[int, Sequence[int]] = PORTS,
     say: Say = lambda _: None,
     timeouts: ProbeTimeouts = PROBE_TIMEOUTS,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> list[Found]:
-    """All inverters that answer in a private network. Raises InverterNotFound if none does."""
+    """All inverters that answer in a private network. Raises InverterNotFound if none does.
+
+    Only while it asks a device, `alone` is entered.
+    """
     if not network.is_private:
         raise InverterNotFound(
             f"{network} is not a private network; only private networks are searched."
@@ -224,7 +229,8 @@ async def search(
     for (host, port), is_there in zip(endpoints, opened, strict=True):
         if is_there and not any(one.address.host == host for one in found):
             try:
-                found.append(await find_inverter(host, {port: ports[port]}, say, timeouts))
+                with alone():
+                    found.append(await find_inverter(host, {port: ports[port]}, say, timeouts))
             except NotFound as error:
                 say(str(error))
     if not found:

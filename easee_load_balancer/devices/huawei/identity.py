@@ -72,11 +72,14 @@ async def identify(inverter: Inverter) -> Identity:
         raise InverterUnsupported(
             f"The device at {inverter.address} has no name or no meter registers. Is it a SUN2000?"
         )
+    model = _text(names[:_MODEL_WORDS])
+    if not model:
+        raise InverterUnsupported(f"The device at {inverter.address} has no model name.")
     status = BATTERY_UNIT_1.decode(unit_1 or (), UNIT_1_STATUS)
     capacity_wh = BATTERY_RATING.decode(capacity or (), BATTERY_CAPACITY)
     seen = decode_meter(meter)
     return Identity(
-        model=_text(names[:_MODEL_WORDS]),
+        model=model,
         serial_number=_text(names[_MODEL_WORDS:]),
         rated_w=int(RATING.decode(rating, RATED_POWER) or 0),
         has_battery=bool(capacity_wh or status),

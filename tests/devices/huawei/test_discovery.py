@@ -20,6 +20,7 @@ from easee_load_balancer.devices.huawei.discovery import (
     search,
 )
 from easee_load_balancer.errors import InverterNotFound
+from easee_load_balancer.simulation.huawei import registers
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
@@ -169,6 +170,18 @@ async def test_identity_describes_battery_meter_and_model(name: str) -> None:
     assert (identity.meter, identity.battery, identity.model) == (meter, battery, model)
     assert identity.serial_number == "HV2140012345"
     assert identity.rated_w == spec.rated_w
+
+
+async def test_a_device_without_a_model_name_is_no_inverter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Registers of zeros, as some gateways answer for whatever they do not know."""
+    known = registers.fixed
+    nothing = dict.fromkeys(range(30000, 30015), 0)
+    monkeypatch.setattr(registers, "fixed", lambda spec: known(spec) | nothing)
+    async with a_house() as house:
+        with pytest.raises(NotFound, match="not a SUN2000"):
+            await find_inverter(HOST, {house.modbus_port: (1,)}, timeouts=QUICK)
 
 
 async def test_busy_device_is_named_busy() -> None:
