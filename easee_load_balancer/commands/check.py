@@ -40,7 +40,7 @@ from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.reports.cycle_text import charger_rows, inverter_rows
+from easee_load_balancer.reports.cycle_text import car_rows, charger_rows, inverter_rows
 from easee_load_balancer.system.locks import no_cycle, worker_runs
 from easee_load_balancer.system.settings import Settings
 
@@ -189,6 +189,7 @@ def _decide_and_print(
             *inverter_rows(inverter),
             ("Charger", str(findings.found or site.charger.charger_id)),
             *charger_rows(charger, now),
+            *car_rows(decision.state),
             ("Would send", _command(decision.setpoint, decision.push)),
             ("Reason", decision.reason),
         ],
@@ -238,6 +239,7 @@ def _print_last_cycle(site: Site, last: Cycle, findings: _Findings, console: Con
             *inverter_rows(_reading(last)),
             ("Charger", str(findings.found or site.charger.charger_id)),
             *(charger_rows(findings.charger, now) if findings.charger else ()),
+            *car_rows(ControllerState.model_validate(last.controller_state)),
             ("Setpoint", f"{setpoint or 'none'}{done}"),
             ("Reason", last.reason),
         ],

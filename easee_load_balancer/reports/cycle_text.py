@@ -7,6 +7,7 @@ from datetime import datetime
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, PhaseValues
 
 
@@ -64,6 +65,25 @@ def charger_rows(charger: ChargerState, now: datetime) -> list[tuple[str, str]]:
         ("Circuit current", _phases(charger.circuit_current_a)),
         ("Circuit current limit", _phases(charger.circuit_max_current_a)),
     ]
+
+
+def car_rows(state: ControllerState) -> list[tuple[str, str]]:
+    """What has been learned of the car that is plugged in, by name; only what is known."""
+    car, rows = state.car, []
+    for offered, lines in sorted(car.lines.items()):
+        watts = car.factors[offered] * NOMINAL_VOLTAGE_V if offered in car.factors else None
+        power = "" if watts is None else f", {watts:.0f} W per A"
+        used = f"{lines} {'phase' if lines == 1 else 'phases'}"
+        rows.append((f"Car offered {offered} phase{'s' * (offered > 1)}", f"uses {used}{power}"))
+    if car.limit_a is not None:
+        rows.append(("Car's own limit", f"{car.limit_a:.1f} A"))
+    if car.refused is not None:
+        rows.append(("Car does not start on", f"{car.refused} phase{'s' * (car.refused > 1)}"))
+    if state.wiring:
+        pairs = sorted(state.wiring.items())
+        wires = ", ".join(f"charger L{ours + 1} = house L{theirs + 1}" for ours, theirs in pairs)
+        rows.append(("Wiring", wires))
+    return rows
 
 
 def _direction(power_w: float | None, positive: str, negative: str, more: str) -> str:

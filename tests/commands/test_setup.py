@@ -16,6 +16,7 @@ from easee_load_balancer.cli import app
 from easee_load_balancer.commands.check import run_check
 from easee_load_balancer.commands.setup import ask_and_save
 from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.car_model import CarModel
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.history.store import open_history
@@ -211,7 +212,15 @@ def test_check_does_not_read_the_inverter_while_a_balancer_runs() -> None:
             mode="solar",
             inverter=InverterReading(now, 3210.0, 0.0, None, False, 4000.0, 4000.0),
             charger=ChargerState.unknown(now),
-            decision=Decision(Setpoint(7, 1), False, "7 A x 1: some sun", ControllerState()),
+            decision=Decision(
+                Setpoint(7, 1),
+                False,
+                "7 A x 1: some sun",
+                ControllerState(
+                    car=CarModel(lines={1: 1, 3: 2}, factors={1: 1.0, 3: 2.0}, limit_a=13.04),
+                    wiring={0: 2},
+                ),
+            ),
         )
         open_history(Settings().database_url).record(cycle)
         worker = PoolLock(Settings().folder, "home")
@@ -223,6 +232,13 @@ def test_check_does_not_read_the_inverter_while_a_balancer_runs() -> None:
         assert "balancer is running on this machine" in said
         assert "3.21 kW exported" in said
         assert "7 A x 1: some sun" in said
+        for known in (
+            "Car offered 1 phase │ uses 1 phase, 230 W per A",
+            "Car offered 3 phases │ uses 2 phases, 460 W per A",
+            "Car's own limit │ 13.0 A",
+            "Wiring │ charger L1 = house L3",
+        ):
+            assert known in said
         assert house.inverter.connections == before
         good, said = check()
         assert "is running on this machine" not in said
