@@ -75,8 +75,8 @@ def car_rows(state: ControllerState) -> list[tuple[str, str]]:
         power = "" if watts is None else f", {watts:.0f} W per A"
         used = f"{lines} {'phase' if lines == 1 else 'phases'}"
         rows.append((f"Car offered {offered} phase{'s' * (offered > 1)}", f"uses {used}{power}"))
-    if car.limit_a is not None:
-        rows.append(("Car's own limit", f"{car.limit_a:.1f} A"))
+    for offered_a, drawn_a in sorted(car.draws_a.items()):
+        rows.append((f"Car offered {offered_a} A", f"draws {drawn_a:.1f} A"))
     if car.refused is not None:
         rows.append(("Car does not start on", f"{car.refused} phase{'s' * (car.refused > 1)}"))
     if state.wiring:

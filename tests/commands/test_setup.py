@@ -217,7 +217,7 @@ def test_check_does_not_read_the_inverter_while_a_balancer_runs() -> None:
                 False,
                 "7 A x 1: some sun",
                 ControllerState(
-                    car=CarModel(lines={1: 1, 3: 2}, factors={1: 1.0, 3: 2.0}, limit_a=13.04),
+                    car=CarModel(lines={1: 1, 3: 2}, factors={1: 1.0, 3: 2.0}, draws_a={16: 13.04}),
                     wiring={0: 2},
                 ),
             ),
@@ -235,7 +235,7 @@ def test_check_does_not_read_the_inverter_while_a_balancer_runs() -> None:
         for known in (
             "Car offered 1 phase │ uses 1 phase, 230 W per A",
             "Car offered 3 phases │ uses 2 phases, 460 W per A",
-            "Car's own limit │ 13.0 A",
+            "Car offered 16 A │ draws 13.0 A",
             "Wiring │ charger L1 = house L3",
         ):
             assert known in said

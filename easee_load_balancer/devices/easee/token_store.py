@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -135,7 +135,8 @@ class TokenStore:
         """
         if session == SavedSession():
             for path in (self._path, self._in_memory):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a read-only disk keeps it
+                    path.unlink(missing_ok=True)
             return
         token = _cipher(self._password, self._salt).encrypt(session.to_json().encode())
         try:
