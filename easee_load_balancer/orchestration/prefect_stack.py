@@ -126,7 +126,7 @@ class PrefectStack:
     def start_server(self) -> Child:
         """Start the server and wait until it answers. Raises StartError if it does not."""
         server = self.start(
-            "server", "prefect", "server", "start", "--host", HOST, "--port", str(self.port)
+            "server", "easee_load_balancer.orchestration.server", "--port", str(self.port)
         )
         deadline = time.monotonic() + _SERVER_START_S
         while time.monotonic() < deadline:

@@ -11,7 +11,7 @@ from easee_load_balancer.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
-    """`EASEE_BALANCER_DATA_FOLDER` and `EASEE_BALANCER_HISTORY_URL`."""
+    """Read from `EASEE_BALANCER_DATA_FOLDER`, `..._HISTORY_URL` and `..._SERVER_NAMES`."""
 
     model_config = SettingsConfigDict(env_prefix="EASEE_BALANCER_", frozen=True)
 
@@ -23,6 +23,16 @@ class Settings(BaseSettings):
         default=None,
         description="SQLAlchemy URL of another database, for example postgresql://user:pw@host/db.",
     )
+    server_names: str = Field(
+        default="",
+        description="Host names or addresses under which others open the Prefect server, "
+        "with commas, for example homeserver.lan,192.168.1.10.",
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The server's names besides loopback's."""
+        return tuple(name.strip() for name in self.server_names.split(",") if name.strip())
 
     @property
     def folder(self) -> Path:

@@ -74,7 +74,7 @@ class Browser:
 
 
 @contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(folder: Path, *options: str) -> Iterator[Browser]:
     """A browser that keeps its files in `folder`; it ends with the block."""
     port = free_port()
     log = folder / "chromedriver.log"
@@ -82,7 +82,7 @@ def browser(folder: Path) -> Iterator[Browser]:
         ["chromedriver", f"--port={port}", f"--log-path={log}"], stdout=subprocess.DEVNULL
     )
     arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    arguments += [f"--user-data-dir={folder / 'profile'}", "--window-size=1280,1000"]
+    arguments += [*options, f"--user-data-dir={folder / 'profile'}", "--window-size=1280,1000"]
     wanted = {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}
     try:
         with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=120) as api:
