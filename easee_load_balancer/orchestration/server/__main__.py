@@ -13,6 +13,7 @@ from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
 from easee_load_balancer.orchestration.server.guard import Guard
+from easee_load_balancer.orchestration.server.overdue import WithoutOverdueCycles
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.processes import HOST
 from easee_load_balancer.system.settings import Settings
@@ -26,7 +27,7 @@ def serve(
     harden_process()
     server = get_current_settings().server
     uvicorn.run(
-        Guard(create_app(final=True), port, Settings().names),
+        Guard(WithoutOverdueCycles(create_app(final=True)), port, Settings().names),
         host=host,
         port=port,
         timeout_keep_alive=server.api.keepalive_timeout,
