@@ -5,24 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 from rich.console import Console
-from rich.markup import escape
 
+from easee_load_balancer.commands.cycle_lines import CycleLines
 from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,
@@ -36,15 +26,8 @@ from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.system.processes import HOST, Child, StartError, free_port
 
 _NO_CYCLE_S = 180.0
-DEMO_DAY = ("--day", "variable", "--start", "10:30", "--speed", "4")
+DEMO_DAY = ("--day", "variable", "--start", "10:30", "--speed", "1")
 """Options of `easee-balancer simulate`."""
-
-_COLOURS = {
-    StateType.COMPLETED: "green",
-    StateType.FAILED: "red",
-    StateType.CRASHED: "red",
-    StateType.CANCELLED: "yellow",
-}
 
 
 def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) -> bool:
@@ -52,77 +35,39 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
 
     Returns whether every cycle succeeded. Raises StartError if something does not start.
     """
-    console.print("Starting a simulated house, a Prefect server and a worker ...")
+    console.print("Starting a Prefect server ...")
     stack = PrefectStack(folder, project)
     with (
         stack,
         temporary_settings({PREFECT_API_URL: stack.api_url}),
         get_client(sync_client=True) as client,
     ):
+        console.print("Starting a simulated house and a worker ...")
         house, house_url = start_house(stack, *DEMO_DAY)
-        stack.deploy()
-        worker = stack.start_worker()
-        console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
-        console.print("One cycle every 30 s; Ctrl-C stops everything.\n")
         before = _charger(house_url)
-        watch = _Watch(client, console)
+        worker = stack.start_worker()
+        lines = CycleLines(client, console)
+        stack.deploy()
+        console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
+        console.print("One cycle every 30 s, the first one soon; Ctrl-C stops everything.\n")
         try:
-            while cycles is None or watch.completed < cycles:
+            while cycles is None or lines.completed < cycles:
                 for child in (house, worker):
                     child.check()
-                watch.print_new()
+                stack.rotate_logs()
+                lines.print_new()
+                if lines.silent_s > _NO_CYCLE_S:
+                    raise StartError(f"No cycle has finished for {_NO_CYCLE_S:.0f} s.")
                 time.sleep(1)
         except KeyboardInterrupt:
             console.print("\nStopping ...")
         after = _charger(house_url)
         changed = before != after
         console.print(
-            f"\n{watch.completed} scheduled cycles completed, {watch.failed} failed. "
+            f"\n{lines.completed} scheduled cycles completed, {lines.failed} failed. "
             f"Circuit current of the charger: {before} A, now {after} A."
         )
-        return changed and not watch.failed if cycles is not None else True
-
-
-class _Watch:
-    """Prints each finished run of `balance` once."""
-
-    def __init__(self, client: SyncPrefectClient, console: Console) -> None:
-        self._client = client
-        self._console = console
-        self._seen: set[UUID] = set()
-        self._last_printed_s = time.monotonic()
-        self.completed = 0
-        self.failed = 0
-
-    def print_new(self) -> None:
-        """Print the runs that finished since the last call."""
-        ended = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_COLOURS)))
-        runs = self._client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=["balance"])),
-            flow_run_filter=FlowRunFilter(state=ended),
-            sort=FlowRunSort.END_TIME_DESC,
-            limit=20,
-        )
-        for run in reversed(runs):
-            if run.id not in self._seen:
-                self._seen.add(run.id)
-                self._print(run)
-        if time.monotonic() - self._last_printed_s > _NO_CYCLE_S:
-            raise StartError(f"No cycle has finished for {_NO_CYCLE_S:.0f} s.")
-
-    def _print(self, run: FlowRun) -> None:
-        self._last_printed_s = time.monotonic()
-        began = run.start_time or run.expected_start_time
-        assert run.state is not None
-        assert began is not None
-        kind = run.state.type
-        self.completed += kind == StateType.COMPLETED and run.auto_scheduled
-        self.failed += kind in (StateType.FAILED, StateType.CRASHED)
-        self._console.print(
-            f"[dim]{began.astimezone():%H:%M:%S}[/dim] "
-            f"[{_COLOURS[kind]}]{run.state.name:<10}[/] {escape(run.name)} "
-            f"[dim]({run.total_run_time.total_seconds():.1f} s)[/dim]"
-        )
+        return changed and not lines.failed if cycles is not None else True
 
 
 def _charger(house_url: str) -> list[float]:

@@ -3,38 +3,83 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
+from easee_load_balancer.commands.cycle_lines import CycleLines
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
-from easee_load_balancer.system.processes import StartError, interrupt_on_signals
+from easee_load_balancer.system.locks import FileLock, pool_lock, worker_runs
+from easee_load_balancer.system.processes import StartError, interrupt_on_signals, users_of
 from easee_load_balancer.system.settings import Settings
 
+_POOL = "home"
 _CHECK_EVERY_S = 1.0
+_LINES_EVERY_S = 5.0
 _RESTART_DELAY_S = 5.0
 
 
 def run_up(project: Path, port: int, console: Console) -> None:
-    """Start everything, restart what stops, and end at Ctrl-C or SIGTERM.
+    """Start everything, print a line per cycle, restart what stops, and end everything.
 
-    Cycles continue while the server restarts. Raises StartError if the first start fails.
+    Ends at Ctrl-C, SIGTERM, or when the terminal closes. Cycles continue while the server restarts.
+    Raises StartError if the first start fails, or if another `up` or worker uses the data folder.
     """
     if not (project / "prefect.yaml").is_file():
         raise StartError(f"There is no prefect.yaml in {project}: start in the project's folder.")
     interrupt_on_signals()
     folder = Settings().folder
     try:
-        with PrefectStack(folder, project, port, data_folder=folder) as stack:
-            stack.deploy()
-            stack.start_worker()
-            console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
-            console.print(f"Logs are in {folder}. Ctrl-C stops everything.")
-            while True:
-                time.sleep(_CHECK_EVERY_S)
-                _restart_stopped(stack, console)
+        with _alone(folder):
+            console.print("Starting the Prefect server ...")
+            with PrefectStack(folder, project, port, data_folder=folder) as stack:
+                console.print("Starting the worker ...")
+                stack.start_worker(_POOL)
+                stack.deploy(_POOL)
+                console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
+                console.print(f"Logs are in {folder}. Ctrl-C stops everything.\n")
+                _watch(stack, console)
     except KeyboardInterrupt:
-        console.print("Stopped.")
+        with suppress(OSError):  # the terminal may be closed
+            console.print("Stopped.")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the data folder's lock. Raises StartError while another `up` or a worker uses it."""
+    path = folder / "up.lock"
+    with FileLock(path) as lock:
+        if not lock.acquire():
+            raise StartError(f"`up` is already running with {folder}: {users_of(path)}.")
+        if worker_runs(folder, _POOL):
+            raise StartError(
+                f"A worker is already running with {folder}: {users_of(pool_lock(folder, _POOL))}. "
+                "Stop it first: `systemctl stop easee-balancer-worker` if it is the service, else "
+                "`kill` and its number."
+            )
+        yield
+
+
+def _watch(stack: PrefectStack, console: Console) -> None:
+    printed_s = 0.0
+    with (
+        temporary_settings({PREFECT_API_URL: stack.api_url}),
+        get_client(sync_client=True) as client,
+    ):
+        lines = CycleLines(client, console)
+        while True:
+            time.sleep(_CHECK_EVERY_S)
+            stack.rotate_logs()
+            _restart_stopped(stack, console)
+            if time.monotonic() - printed_s > _LINES_EVERY_S:
+                printed_s = time.monotonic()
+                with suppress(httpx.HTTPError):
+                    lines.print_new()
 
 
 def _restart_stopped(stack: PrefectStack, console: Console) -> None:

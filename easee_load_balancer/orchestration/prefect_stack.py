@@ -14,7 +14,14 @@ from typing import Literal, Self
 
 import httpx
 
-from easee_load_balancer.system.processes import HOST, Child, StartError, free_port
+from easee_load_balancer.system.processes import (
+    HOST,
+    Child,
+    StartError,
+    free_port,
+    is_free,
+    listener_on,
+)
 
 PoolType = Literal["in-process", "process"]
 """Flows run in the worker itself, or in a process each."""
@@ -108,7 +115,7 @@ class PrefectStack:
     def start(self, name: str, *command: str) -> Child:
         """Start `python -m ...` as a child; it ends with the stack."""
         log = self.folder / f"{name}.log"
-        child = Child(name, [sys.executable, "-m", *command], self.env, self.project, log)
+        child = Child(name, command, self.env, self.project, log)
         self._exit.callback(child.end)
         return child
 
@@ -123,8 +130,22 @@ class PrefectStack:
         )
         return self.worker
 
+    def rotate_logs(self) -> None:
+        """Keep the logs of server and worker small; to be called every few seconds."""
+        for child in (self.server, self.worker):
+            if child is not None:
+                child.rotate_log()
+
     def start_server(self) -> Child:
-        """Start the server and wait until it answers. Raises StartError if it does not."""
+        """Start the server and wait until it answers.
+
+        Raises StartError if it does not, or if something else listens on its port.
+        """
+        if not is_free(self.port):
+            raise StartError(
+                f"Port {self.port} is in use by {listener_on(self.port)}"
+                f"{_what_answers(self.api_url)}. Stop it, or choose another --port."
+            )
         server = self.start(
             "server", "easee_load_balancer.orchestration.server", "--port", str(self.port)
         )
@@ -139,3 +160,12 @@ class PrefectStack:
                 pass
             time.sleep(0.2)
         raise StartError(f"The Prefect server did not start; see {server.log}.")
+
+
+def _what_answers(api_url: str) -> str:
+    """Whether that is a Prefect server, for a message."""
+    try:
+        is_prefect = httpx.get(f"{api_url}/health", timeout=2).text == "true"
+    except httpx.HTTPError:
+        is_prefect = False
+    return ", a Prefect server" if is_prefect else ""

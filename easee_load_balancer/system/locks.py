@@ -120,7 +120,7 @@ class PoolLock:
     """Held by each worker of the pool on this machine while it runs."""
 
     def __init__(self, folder: Path, pool: str) -> None:
-        path = _pool_path(folder, pool)
+        path = pool_lock(folder, pool)
         self._lock, self._first = FileLock(path), FileLock(path.with_suffix(".first"))
         self.alone = self._first.acquire()  # no check ever holds this one
         """Whether no other worker of the pool was running when this one started."""
@@ -136,12 +136,13 @@ class PoolLock:
 def worker_runs(folder: Path, pool: str) -> bool:
     """Whether a worker of the pool runs on this machine with this data folder."""
     try:
-        with FileLock(_pool_path(folder, pool), create=False) as lock:
+        with FileLock(pool_lock(folder, pool), create=False) as lock:
             return not lock.acquire()
     except OSError:
         return False
 
 
-def _pool_path(folder: Path, pool: str) -> Path:
+def pool_lock(folder: Path, pool: str) -> Path:
+    """The file that each worker of the pool keeps open."""
     name = hashlib.sha256(pool.encode()).hexdigest()[:16]
     return folder / f"pool-{name}.lock"

@@ -1,19 +1,27 @@
-"""Child processes that end together with this one."""
+"""Child processes that end together with this one, and the processes that are in the way."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from easee_load_balancer.errors import BalancerError
 
 HOST = "127.0.0.1"
 
 _END_S = 15.0
+_LONGEST_COMMAND = 120
+_LARGEST_LOG = 5_000_000
 
 
 class StartError(BalancerError):
@@ -28,24 +36,72 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Whether a server can listen on that port of loopback."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def listener_on(port: int) -> str:
+    """The process that listens on that TCP port, for a message."""
+    for one in psutil.net_connections("tcp"):
+        listens = one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port
+        if listens and one.pid is not None:
+            return _described(psutil.Process(one.pid))
+    return "a process of another user"
+
+
+def users_of(file: Path) -> str:
+    """The other processes that have the file open, for a message."""
+    found = [_described(one) for one in psutil.process_iter() if _has_open(one, file)]
+    return ", ".join(found) or "a process of another user"
+
+
+def _has_open(process: psutil.Process, file: Path) -> bool:
+    with suppress(psutil.Error):
+        return process.pid != os.getpid() and str(file) in {
+            one.path for one in process.open_files()
+        }
+    return False
+
+
+def _described(process: psutil.Process) -> str:
+    command = ""
+    with suppress(psutil.Error):
+        command = shlex.join(process.cmdline())[:_LONGEST_COMMAND]
+    return f"process {process.pid} ({command})"
+
+
 def interrupt_on_signals() -> None:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that all children are ended."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    """Let SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, so that all children are ended.
+
+    SIGHUP, sent when the terminal closes, stays ignored after `nohup`.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 class Child:
-    """A process in its own session, with its output in a log file; ends with its children."""
+    """`python -m ...` in its own session, with its output in a log file.
+
+    It ends with its children when `end` is called, and by itself when this process has ended.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path
+        self, name: str, module: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path
     ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "easee_load_balancer.system.ends_with_parent", *module],
+                stdin=subprocess.PIPE,  # this process's end stays open as long as it lives
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(env),
@@ -69,6 +125,15 @@ class Child:
             code = self._process.returncode
             raise StartError(f"The {self.name} ended with code {code}; see {self.log}.")
 
+    def rotate_log(self) -> None:
+        """Keep the log small: a large one becomes `*.log.1`, in place of the one before.
+
+        The file is copied and emptied, because the process keeps it open.
+        """
+        if self.log.stat().st_size > _LARGEST_LOG:
+            shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+            os.truncate(self.log, 0)
+
     def end(self) -> None:
         """Terminate it, then kill what is left of its session."""
         if self.running:
@@ -79,6 +144,8 @@ class Child:
                 self._signal_all(signal.SIGKILL)
                 self._process.wait()
         self._signal_all(signal.SIGKILL)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _signal_all(self, number: signal.Signals) -> None:
         try:

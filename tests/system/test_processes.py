@@ -1,0 +1,103 @@
+"""Children end with their parent, and what is in the way is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from easee_load_balancer.system.processes import Child, is_free, listener_on, users_of
+from tests.support.paths import PROJECT
+from tests.support.waiting import until
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from easee_load_balancer.system.processes import Child, interrupt_on_signals
+
+interrupt_on_signals()
+folder = Path(sys.argv[1])
+env = os.environ | {"PYTHONPATH": str(folder)}
+child = Child("stubborn", ["stubborn"], env, folder, folder / "log")
+try:
+    print(child.pid, flush=True)
+    time.sleep(600)
+finally:
+    child.end()
+"""
+STUBBORN = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("started", *sys.argv, flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def a_parent(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    (folder / "stubborn.py").write_text(STUBBORN)
+    command = [sys.executable, "-c", PARENT, str(folder)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            yield parent
+        finally:
+            parent.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+async def test_children_and_theirs_end_with_the_parent(number: int, tmp_path: Path) -> None:
+    with a_parent(tmp_path) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        grandchildren = await until(child.children)
+        parent.send_signal(number)
+        await until(lambda: not any(one.is_running() for one in (child, *grandchildren)))
+
+
+async def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easee_load_balancer.system.processes._LARGEST_LOG", 1000)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "chatty.py").write_text(
+        "import time\nwhile True: print('x' * 99, flush=True); time.sleep(0.001)"
+    )
+    child = Child("chatty", ["chatty"], os.environ, PROJECT, tmp_path / "chatty.log")
+    old = tmp_path / "chatty.log.1"
+    try:
+
+        def rotated() -> bool:
+            child.rotate_log()
+            return old.exists() and child.log.stat().st_size > 500
+
+        await until(rotated, every_s=0.01)
+    finally:
+        child.end()
+    assert set(child.log.read_text()) == {"x", "\n"}
+    assert old.stat().st_size > 1000
+
+
+def test_the_process_behind_a_port_and_a_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "held"
+    file.touch()
+    holder = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); f = open(sys.argv[1])"
+    holder += "; print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        assert f"process {process.pid} (" in listener_on(port)
+        assert "socket.create_server" in listener_on(port)
+        assert f"process {process.pid} (" in users_of(file)
+        assert not is_free(port)
+        process.communicate()
+    assert is_free(port)
