@@ -21,7 +21,7 @@ from easee_load_balancer.orchestration.blocks import (
     Site,
     Tariff,
 )
-from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack, start_cycles
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.system.processes import HOST, Child, StartError, free_port
 
@@ -37,6 +37,8 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
     """
     console.print("Starting a Prefect server ...")
     stack = PrefectStack(folder, project)
+    for old in stack.data_folder.glob("history.db*"):
+        old.unlink()  # of another simulated house
     with (
         stack,
         temporary_settings({PREFECT_API_URL: stack.api_url}),
@@ -45,9 +47,10 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
         console.print("Starting a simulated house and a worker ...")
         house, house_url = start_house(stack, *DEMO_DAY)
         before = _charger(house_url)
-        worker = stack.start_worker()
+        stack.deploy_changes(client)
         lines = CycleLines(client, console)
-        stack.deploy()
+        start_cycles(client)
+        worker = stack.start_worker()
         console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
         console.print("One cycle every 30 s, the first one soon; Ctrl-C stops everything.\n")
         try:
@@ -64,7 +67,7 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
         after = _charger(house_url)
         changed = before != after
         console.print(
-            f"\n{lines.completed} scheduled cycles completed, {lines.failed} failed. "
+            f"\n{lines.completed} cycles completed, {lines.failed} failed. "
             f"Circuit current of the charger: {before} A, now {after} A."
         )
         return changed and not lines.failed if cycles is not None else True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -13,14 +15,14 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
 from easee_load_balancer.commands.cycle_lines import CycleLines
-from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.orchestration.pairing import pair
+from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, start_cycles
 from easee_load_balancer.system.locks import FileLock, pool_lock, worker_runs
 from easee_load_balancer.system.processes import StartError, interrupt_on_signals, users_of
 from easee_load_balancer.system.settings import Settings
 
-_POOL = "home"
 _CHECK_EVERY_S = 1.0
-_LINES_EVERY_S = 5.0
+_LINES_EVERY_S = 2.0
 _RESTART_DELAY_S = 5.0
 
 
@@ -37,13 +39,20 @@ def run_up(project: Path, port: int, console: Console) -> None:
     try:
         with _alone(folder):
             console.print("Starting the Prefect server ...")
-            with PrefectStack(folder, project, port, data_folder=folder) as stack:
+            with (
+                PrefectStack(folder, project, port, data_folder=folder) as stack,
+                temporary_settings({PREFECT_API_URL: stack.api_url}),
+                get_client(sync_client=True) as client,
+            ):
+                asyncio.run(pair(folder, POOL))
+                stack.deploy_changes(client)
                 console.print("Starting the worker ...")
-                stack.start_worker(_POOL)
-                stack.deploy(_POOL)
+                lines = CycleLines(client, console)
+                start_cycles(client)
+                stack.start_worker()
                 console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
                 console.print(f"Logs are in {folder}. Ctrl-C stops everything.\n")
-                _watch(stack, console)
+                _watch(stack, lines, console)
     except KeyboardInterrupt:
         with suppress(OSError):  # the terminal may be closed
             console.print("Stopped.")
@@ -56,30 +65,25 @@ def _alone(folder: Path) -> Iterator[None]:
     with FileLock(path) as lock:
         if not lock.acquire():
             raise StartError(f"`up` is already running with {folder}: {users_of(path)}.")
-        if worker_runs(folder, _POOL):
+        if worker_runs(folder, POOL):
             raise StartError(
-                f"A worker is already running with {folder}: {users_of(pool_lock(folder, _POOL))}. "
+                f"A worker is already running with {folder}: {users_of(pool_lock(folder, POOL))}. "
                 "Stop it first: `systemctl stop easee-balancer-worker` if it is the service, else "
                 "`kill` and its number."
             )
         yield
 
 
-def _watch(stack: PrefectStack, console: Console) -> None:
-    printed_s = 0.0
-    with (
-        temporary_settings({PREFECT_API_URL: stack.api_url}),
-        get_client(sync_client=True) as client,
-    ):
-        lines = CycleLines(client, console)
-        while True:
-            time.sleep(_CHECK_EVERY_S)
-            stack.rotate_logs()
-            _restart_stopped(stack, console)
-            if time.monotonic() - printed_s > _LINES_EVERY_S:
-                printed_s = time.monotonic()
-                with suppress(httpx.HTTPError):
-                    lines.print_new()
+def _watch(stack: PrefectStack, lines: CycleLines, console: Console) -> NoReturn:
+    printed_s = float("-inf")
+    while True:
+        stack.rotate_logs()
+        _restart_stopped(stack, console)
+        if time.monotonic() - printed_s > _LINES_EVERY_S:
+            printed_s = time.monotonic()
+            with suppress(httpx.HTTPError):
+                lines.print_new()
+        time.sleep(_CHECK_EVERY_S)
 
 
 def _restart_stopped(stack: PrefectStack, console: Console) -> None:

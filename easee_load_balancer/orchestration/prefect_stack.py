@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,11 @@ from types import TracebackType
 from typing import Literal, Self
 
 import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.variables import Variable
 
+from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 from easee_load_balancer.system.processes import (
     HOST,
     Child,
@@ -26,7 +31,12 @@ from easee_load_balancer.system.processes import (
 PoolType = Literal["in-process", "process"]
 """Flows run in the worker itself, or in a process each."""
 
+POOL = "home"
+"""The pool of prefect.yaml."""
+
 _SERVER_START_S = 120.0
+_DEPLOYED = "easee_balancer_deployed"
+"""Prefect variable with the fingerprint of what was deployed last."""
 
 
 def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
@@ -46,7 +56,7 @@ def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
 
 
 def deploy(
-    project: Path, env: Mapping[str, str], pool: str = "home", pool_type: PoolType = "in-process"
+    project: Path, env: Mapping[str, str], pool: str = POOL, pool_type: PoolType = "in-process"
 ) -> None:
     """Create the pool, register the blocks, and deploy prefect.yaml.
 
@@ -58,6 +68,14 @@ def deploy(
         ("--no-prompt", "deploy", "--all"),
     ):
         run_prefect(project, env, *arguments)
+
+
+def start_cycles(client: SyncPrefectClient) -> None:
+    """Start a cycle of each active schedule now, before it is next due."""
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[CYCLE_TAG]))
+    for one in client.read_deployments(deployment_filter=tagged):
+        if not one.paused and any(schedule.active for schedule in one.schedules):
+            client.create_flow_run_from_deployment(one.id)
 
 
 class PrefectStack:
@@ -119,11 +137,21 @@ class PrefectStack:
         self._exit.callback(child.end)
         return child
 
-    def deploy(self, pool: str = "home", pool_type: PoolType = "in-process") -> None:
+    def deploy(self, pool: str = POOL, pool_type: PoolType = "in-process") -> None:
         """Create the pool, register the blocks, and deploy prefect.yaml."""
         deploy(self.project, self.env, pool, pool_type)
 
-    def start_worker(self, pool: str = "home", pool_type: PoolType = "in-process") -> Child:
+    def deploy_changes(self, client: SyncPrefectClient) -> None:
+        """Deploy unless this code and prefect.yaml are deployed already, as that takes 10 s.
+
+        The settings have to name this server.
+        """
+        fingerprint = _fingerprint(self.project)
+        if Variable.get(_DEPLOYED) != fingerprint or not client.read_deployments(limit=1):
+            self.deploy()
+            Variable.set(_DEPLOYED, fingerprint, overwrite=True)
+
+    def start_worker(self, pool: str = POOL, pool_type: PoolType = "in-process") -> Child:
         """Start a worker for the pool."""
         self.worker = self.start(
             "worker", "prefect", "worker", "start", "--pool", pool, "--type", pool_type
@@ -160,6 +188,14 @@ class PrefectStack:
                 pass
             time.sleep(0.2)
         raise StartError(f"The Prefect server did not start; see {server.log}.")
+
+
+def _fingerprint(project: Path) -> str:
+    """Changes with the folder of the project, its code and prefect.yaml."""
+    digest = hashlib.sha256(str(project).encode())
+    for file in (project / "prefect.yaml", *sorted(project.glob("[eft]*/**/*.py"))):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _what_answers(api_url: str) -> str:

@@ -14,9 +14,12 @@ from easee_load_balancer.commands.demo import run_demo
 from tests.support.paths import PROJECT
 
 
-def test_a_scheduled_cycle_completes_and_changes_the_charger(tmp_path: Path) -> None:
-    said = io.StringIO()
-    good = run_demo(PROJECT, tmp_path, 1, Console(file=said, width=200))
-    assert good, said.getvalue()
-    assert "Completed" in said.getvalue()
-    assert "1 scheduled cycles completed, 0 failed" in said.getvalue()
+def test_scheduled_cycles_complete_and_change_the_charger_also_the_second_time(
+    tmp_path: Path,
+) -> None:
+    for cycles in (2, 1):  # the first cycle of a start is not scheduled
+        said = io.StringIO()
+        good = run_demo(PROJECT, tmp_path, cycles, Console(file=said, width=200))
+        assert good, said.getvalue()
+        assert said.getvalue().count("Completed ") == cycles
+        assert f"{cycles} cycles completed, 0 failed" in said.getvalue()

@@ -38,6 +38,7 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
+from easee_load_balancer.orchestration.pairing import Pairing
 from easee_load_balancer.orchestration.worker.flow_runner import FlowRunner
 from easee_load_balancer.orchestration.worker.progress import Progress, in_future
 from easee_load_balancer.orchestration.worker.run_states import (
@@ -110,6 +111,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         self._lock = PoolLock(Settings().folder, self._work_pool_name)
         self._orphans_possible = self._lock.alone
+        self._pairing = Pairing(Settings().folder, self._work_pool_name)
         self._runner.start()
         await super().setup()
         self._clock = self._spawn(self._run_clock())
@@ -155,6 +157,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Ask the server which runs are due soon, and accept them; called every few seconds."""
         runs: list[FlowRun] = []
         try:
+            if not await self._pairing.holds():
+                return []
             async with asyncio.timeout(_POLL_TIMEOUT_S):
                 runs = await self._due_soon()
             self._backlog = len(runs) >= _BATCH
@@ -292,7 +296,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             sleep_s = _LONGEST_SLEEP_S
             for schedule in self._schedules.values():
                 due = schedule.latest_due(now - _CLOCK_DELAY)
-                if due is not None and self._is_new(schedule.deployment_id, due):
+                loaded = self._runner.has_loaded(schedule.deployment_id)
+                if due is not None and loaded and self._is_new(schedule.deployment_id, due):
                     self._started_cycles.record(schedule.deployment_id, due)
                     self._spawn(self._run_unless_server_does(schedule, due))
                 upcoming = schedule.next_due(now - _CLOCK_DELAY)

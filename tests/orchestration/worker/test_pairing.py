@@ -1,0 +1,40 @@
+"""A worker with another data folder than the server's runs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import PrefectClient
+from prefect.variables import Variable
+
+from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.orchestration.pairing import VARIABLE, pair
+from tests.support.waiting import until
+from tests.support.worker import deployed, ended, working
+
+
+async def test_a_folder_and_a_server_belong_together_from_their_first_meeting(
+    client: PrefectClient, tmp_path: Path
+) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    home.mkdir()
+    other.mkdir()
+    await pair(home, "paired")
+    await pair(home, "paired")
+    with pytest.raises(ConfigurationError, match=f"another data folder than {other}"):
+        await pair(other, "paired")
+    await pair(other, "another pool")
+
+
+async def test_a_worker_waits_until_its_folder_is_the_servers(
+    client: PrefectClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pair(tmp_path, "taken")
+    run = await client.create_flow_run_from_deployment(await deployed(client, "taken", "good"))
+    async with working("taken"):
+        await until(lambda: "This worker runs nothing." in caplog.text)
+        assert (await client.read_flow_run(run.id)).start_time is None
+        await Variable.aset(VARIABLE, {}, overwrite=True)
+        assert (await ended(client, run)).is_completed()
+    assert caplog.text.count("This worker runs nothing.") == 1
