@@ -26,6 +26,7 @@ from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.system.processes import HOST, Child, StartError, free_port
 
 _NO_CYCLE_S = 180.0
+_CLOUD_DELAY_S = 10.0
 DEMO_DAY = ("--day", "variable", "--start", "10:30", "--speed", "1")
 """Options of `easee-balancer simulate`."""
 
@@ -64,7 +65,7 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
                 time.sleep(1)
         except KeyboardInterrupt:
             console.print("\nStopping ...")
-        after = _charger(house_url)
+        after = _charger_after(house_url, before)
         changed = before != after
         console.print(
             f"\n{lines.completed} cycles completed, {lines.failed} failed. "
@@ -78,6 +79,14 @@ def _charger(house_url: str) -> list[float]:
     truth = httpx.get(f"{house_url}/admin/house", timeout=10).raise_for_status().json()
     current: list[float] = truth["charger"]["dynamic_circuit_current_a"]
     return current
+
+
+def _charger_after(house_url: str, before: list[float]) -> list[float]:
+    """The current once a command has reached the charger, which the cloud may delay."""
+    deadline = time.monotonic() + _CLOUD_DELAY_S
+    while (after := _charger(house_url)) == before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return after
 
 
 def start_house(stack: PrefectStack, *options: str) -> tuple[Child, str]:
