@@ -17,9 +17,9 @@ from easee_load_balancer.system.locks import (
     FileLock,
     PoolLock,
     SiteBusy,
-    _pool_path,
     no_cycle,
     only_writer,
+    pool_lock,
     worker_runs,
 )
 from tests.support.paths import PROJECT
@@ -95,7 +95,7 @@ def test_worker_is_seen_while_it_runs(tmp_path: Path) -> None:
 
 def test_a_worker_that_starts_during_a_check_is_alone(tmp_path: Path) -> None:
     """A check holds the pool's lock for a moment to see whether a worker has it."""
-    with FileLock(_pool_path(tmp_path, "home")) as check:
+    with FileLock(pool_lock(tmp_path, "home")) as check:
         assert check.acquire()
         threading.Timer(0.3, lambda: fcntl.flock(check.descriptor, fcntl.LOCK_UN)).start()
         first = PoolLock(tmp_path, "home")
