@@ -20,7 +20,7 @@ from easee_load_balancer.control.changes import (
 )
 from easee_load_balancer.control.cycle_inputs import Assessment, Proposal
 from easee_load_balancer.control.feedback import other_controller
-from easee_load_balancer.control.starts import START_CURRENT_A, is_starting
+from easee_load_balancer.control.starts import is_starting, start_current_a
 from easee_load_balancer.control.state import Choice, Mismatch
 from easee_load_balancer.control.state_update import UNKNOWN_HOLD, missing_values
 from easee_load_balancer.measurements import ChargerMode, ReasonForNoCurrent, Setpoint
@@ -173,16 +173,16 @@ def _start(case: Assessment, proposal: Proposal) -> Proposal:
     if state.forced_at is not None and state.forced_at == state.changed_at:
         if case.since(state.forced_at) < FORCED_PAUSE:
             return replace(proposal, why="pausing so that the charger chooses its phases again")
-        return Proposal(case.active.phases, START_CURRENT_A, "start after the pause")
+        return Proposal(case.active.phases, start_current_a(case), "start after the pause")
     if (policy.mode == "solar" and not ripe) or state.mismatch is Mismatch.IGNORED_PAUSE:
         return proposal
     wait_s = policy.start_interval_s - case.since(state.started_at).total_seconds()
     if wait_s > 0:
         return replace(proposal, why=f"next start in {wait_s:.0f} s")
     if policy.mode == "fast":
-        return Proposal(case.possible[-1], START_CURRENT_A, "start")
+        return Proposal(case.possible[-1], start_current_a(case), "start")
     best = max(ripe, key=lambda other: ripe[other], default=case.possible[0])
-    return Proposal(best or case.possible[0], START_CURRENT_A, "start")
+    return Proposal(best or case.possible[0], start_current_a(case), "start")
 
 
 def choose_current(case: Assessment, proposal: Proposal) -> Proposal:
@@ -195,7 +195,7 @@ def choose_current(case: Assessment, proposal: Proposal) -> Proposal:
     low_a = case.best_current_a(proposal.phases, surplus.low_w)
     high_a = case.best_current_a(proposal.phases, surplus.high_w)
     if not active.current_a or proposal.phases != active.phases:
-        return replace(proposal, current_a=max(low_a, START_CURRENT_A))
+        return replace(proposal, current_a=max(low_a, start_current_a(case)))
     if is_starting(case):  # some firmware waits five minutes when a start goes down to 6 A
         return replace(proposal, current_a=max(active.current_a, low_a), why="the car is starting")
     proposal = replace(proposal, current_a=min(max(active.current_a, low_a), high_a))

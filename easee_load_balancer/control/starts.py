@@ -19,6 +19,11 @@ PREPARED_CHANGES = timedelta(minutes=5)
 """What is prepared for the next car is raised no more often than this."""
 
 
+def start_current_a(case: Assessment) -> int:
+    """The current to start with, in A."""
+    return max(START_CURRENT_A, case.inputs.policy.min_current_a)
+
+
 def is_starting(case: Assessment) -> bool:
     """Whether a car that is offered current may still be on its way to drawing it."""
     present = not car_is_absent(case.inputs.charger) and not case.drawing
@@ -37,7 +42,7 @@ def wake_car(case: Assessment, proposal: Proposal) -> Proposal:
             return proposal
         if case.since(state.changed_at) < WAKE_UP_PAUSE:
             return replace(proposal, current_a=0, why="a pause to wake the car")
-        return Proposal(active.phases, START_CURRENT_A, "start after a pause to wake the car")
+        return Proposal(active.phases, start_current_a(case), "start after a pause to wake the car")
     if is_starting(case) or not proposal.current_a:
         return proposal
     if full or state.drew or state.attempt is Attempt.LAST:
@@ -46,7 +51,7 @@ def wake_car(case: Assessment, proposal: Proposal) -> Proposal:
     if state.attempt in (Attempt.FIRST, Attempt.AGAIN):
         if others:
             tried = "one phase" if active.phases == 1 else "three phases"
-            return Proposal(others[0], START_CURRENT_A, f"the car does not start on {tried}")
+            return Proposal(others[0], start_current_a(case), f"the car does not start on {tried}")
         if state.attempt is Attempt.AGAIN:
             return _rest(case, proposal)
     return Proposal(active.phases, 0, "the car does not start: a pause to wake it")
@@ -74,4 +79,4 @@ def prepare_for_next_car(case: Assessment, proposal: Proposal) -> Proposal:
         return Proposal(active.phases, active.current_a, why)
     if case.inputs.policy.mode == "fast":
         return replace(proposal, why=why)
-    return Proposal(case.possible[0], START_CURRENT_A, why)
+    return Proposal(case.possible[0], start_current_a(case), why)
