@@ -189,7 +189,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "cloud: command 403", switch(api_command_status=403), "role of this login",
-        moments=_COMMAND, recovers_s=660,
+        moments=_COMMAND, recovers_s=120,
     ),
     Fault(
         "cloud: command 400, charger disconnected", switch(api_command_status=400),

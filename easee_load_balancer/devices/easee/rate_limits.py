@@ -30,7 +30,7 @@ _OBSERVE_NO_CAR_EVERY = timedelta(seconds=60)
 
 _CLOCKS_AGREE = timedelta(seconds=5)
 _HOUR_S, _DAY_S = 3600.0, 24 * 3600.0
-_BLOCKED_S, _UNAUTHORIZED_S, _TOO_OFTEN_S = 600.0, 60.0, 120.0
+_BLOCKED_S, _FORBIDDEN_S, _UNAUTHORIZED_S, _TOO_OFTEN_S = 600.0, 60.0, 60.0, 120.0
 """The first wait; each refusal in a row doubles it."""
 _WORKED_RECENTLY = timedelta(minutes=10)
 _READINGS = ("chargers", "site", "observations")
@@ -71,7 +71,7 @@ def record_refusal(
     )
     key: str = endpoint
     if of_role:
-        wait_s, longest_s = _BLOCKED_S, _HOUR_S
+        wait_s, longest_s = _FORBIDDEN_S, _HOUR_S
     elif status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(status):
         key, wait_s, longest_s = CLOUD, _BLOCKED_S, _DAY_S
     elif status == httpx.codes.UNAUTHORIZED:
