@@ -166,7 +166,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("inverter: another function", switch(modbus="function"), "answered function 4"),
     *(
-        Fault(f"meter {kind}", switch(meter=kind), "unknown for 0 s: grid power", fails=False)
+        Fault(f"meter {kind}", switch(meter=kind), "unknown for 0 s: meter: ", fails=False)
         for kind in ("offline", "zeros", "dead_phase")
     ),
     Fault(

@@ -123,7 +123,7 @@ async def overload(scene: Scene, row: Row) -> None:
 async def meter_lost(scene: Scene, row: Row) -> None:
     """Unchanged for a minute, then minimum current, paused after five; resumes by itself."""
     scene.faults.meter = "offline"
-    await says(scene, row, "unknown for 0 s: grid power", row.before_a)
+    await says(scene, row, "unknown for 0 s: meter: offline", row.before_a)
     await says(scene, row, "unknown for", 6, after_s=60)
     await says(scene, row, "unknown for 3", 0, after_s=250)
     scene.faults.meter = None

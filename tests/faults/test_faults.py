@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easee_load_balancer.history import store as history
+from easee_load_balancer.history import database
 from tests.faults.cases import FAULTS, Moment, try_out
 from tests.faults.scene import a_scene
 from tests.faults.stories import STORIES, play
@@ -48,7 +48,7 @@ async def test_cycles_recover_from_faults_under_prefect(tmp_path: Path) -> None:
 
 
 async def test_cycles_recover_from_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_SQLITE_BUSY_S", 0.2)
+    monkeypatch.setattr(database, "_SQLITE_BUSY_S", 0.2)
     rows = []
     async with a_scene(tmp_path, with_prefect=False) as scene:
         for fault in FAULTS:
