@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from easee_load_balancer.errors import BalancerError
+from tasks.run import SENTENCE_ENDS
 
 T = TypeVar("T")
 
@@ -33,4 +34,6 @@ class Failures:
         return bool(self._messages)
 
     def __str__(self) -> str:
-        return " ".join(self._messages)
+        """All messages; a sentence that several of them share is said once."""
+        sentences = SENTENCE_ENDS.split(" ".join(self._messages))
+        return " ".join(dict.fromkeys(sentences))

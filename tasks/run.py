@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from prefect.states import Cancelled, Completed, Failed
 from easee_load_balancer.orchestration.worker.offline import offline_due
 
 _LONGEST_NAME = 180
+SENTENCE_ENDS = re.compile(r"(?<=[.?!]) (?=[A-Z'\"`])")
+"""The spaces between sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,19 @@ async def name_run(name: str) -> None:
     run_id = Run.current().id
     if run_id is not None:
         async with get_client() as client:
-            await client.update_flow_run(run_id, name=name[:_LONGEST_NAME])
+            await client.update_flow_run(run_id, name=run_name(name))
+
+
+def run_name(text: str) -> str:
+    """The text as the name of a run: whole sentences, as many as fit; else cut between words."""
+    text = " ".join(text.split()) or "nothing to do"
+    if len(text) <= _LONGEST_NAME:
+        return text
+    ends = [one.start() for one in SENTENCE_ENDS.finditer(text) if one.start() <= _LONGEST_NAME]
+    if ends:
+        return text[: ends[-1]]
+    shown = text[: _LONGEST_NAME - 4]
+    return f"{shown.rpartition(' ')[0] or shown} ..."
 
 
 async def end_as(state: State[Any]) -> State[Any]:

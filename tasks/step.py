@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from prefect import Task
+from prefect.logging import get_logger
 from prefect.tasks import TaskOptions
 
 from easee_load_balancer.orchestration.worker.offline import offline_due
+
+_NAMES: set[str] = set()
+"""Of all steps."""
+
+
+class _SaidByTheFlow(logging.Filter):
+    """Drops the errors of steps: the flow ends with the same message, in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to log the record."""
+        return record.levelno != logging.ERROR or getattr(record, "task_name", "") not in _NAMES
+
+
+get_logger("task_runs").addFilter(_SaidByTheFlow())
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,4 +45,10 @@ def step(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R
     at the same time, SQLite is locked and one waits for seconds.
     """
     options.setdefault("persist_result", False)
-    return lambda function: _Step(function, **options)
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        task = _Step(function, **options)
+        _NAMES.add(task.name)
+        return task
+
+    return decorate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,15 +83,20 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_fault_fails_the_run_in_one_clear_line_and_the_next_good_cycle_works() -> None:
+async def test_a_fault_fails_the_run_in_one_clear_line_and_the_next_good_cycle_works(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with a_home() as home:
         await home.cycle()
         for fault, message in FAULTS:
             writes = home.writes
             for name, value in fault.items():
                 setattr(home.house.faults, name, value)
+            caplog.clear()
             state = await home.cycle()
             assert state.is_failed(), fault
+            errors = [one for one in caplog.records if one.levelno >= logging.ERROR]
+            assert [one.name for one in errors] == ["prefect.flow_runs"], fault
             assert re.search(message, state.message or ""), (fault, state.message)
             assert "\n" not in (state.message or "")
             assert home.writes == writes, fault
