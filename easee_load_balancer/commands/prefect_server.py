@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
-from easee_load_balancer.system.processes import HOST, StartError
+from easee_load_balancer.system.processes import HOST, StartError, is_free, listener_on
 from easee_load_balancer.system.settings import Settings
 
 _ANSWER_S = 15.0
@@ -42,10 +41,10 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
             f"The Prefect server at {configured} does not answer. Start it, or unset "
             "PREFECT_API_URL to use one on this machine."
         )
-    if _in_use(port):
+    if not is_free(port):
         raise StartError(
-            f"Port {port} of this machine is in use, but no Prefect server answers there. End the "
-            "program that uses it, or choose another with --port, also for `up`."
+            f"Port {port} is used by {listener_on(port)}, and no Prefect server answers there. End "
+            "it, or choose another port with --port, also for `up`."
         )
     folder = Settings().folder
     with ExitStack() as stop_at_exit:
@@ -53,14 +52,6 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
             stack = stop_at_exit.enter_context(PrefectStack(folder, project, data_folder=folder))
         stop_at_exit.enter_context(temporary_settings({PREFECT_API_URL: stack.api_url}))
         yield stack.env
-
-
-def _in_use(port: int) -> bool:
-    try:
-        socket.create_connection((HOST, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 async def _answers() -> bool:

@@ -46,7 +46,7 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     credentials, charger = wizard.find_charger()
     policy = wizard.ask_fuse(charger)
     inverter, identity = wizard.find_inverter()
-    state, controls = wizard.read_charger(credentials, charger)
+    state, controls, permitted = wizard.read_charger(credentials, charger)
     meter_phases = identity.meter_phases if identity and identity.meter_online else None
     print_table(console, "Your house", _rows(charger, inverter, identity, policy))
     console.print(Text(warnings.when_unattended(state, policy)))
@@ -54,6 +54,7 @@ def ask_and_save(answers: Answers, console: Console) -> None:
         console,
         [
             *(warnings.of_inverter(identity) if identity else ()),
+            *warnings.of_role(permitted),
             *warnings.of_charger(charger, state, controls),
             *warnings.of_phases(state, meter_phases),
             *warnings.of_fallback(state, policy),

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from easee_load_balancer.commands.output import print_error
 from easee_load_balancer.commands.prompts import Prompts
+from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.discovery import FoundCharger, find_chargers
 from easee_load_balancer.devices.easee.models import Account
@@ -37,6 +38,7 @@ from easee_load_balancer.devices.huawei.discovery import (
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.errors import (
     BadCredentials,
+    ChargerError,
     ChargerUnknown,
     ConfigurationError,
     InverterNotFound,
@@ -235,9 +237,22 @@ class SetupWizard:
 
     def read_charger(
         self, account: Account, charger: FoundCharger
-    ) -> tuple[ChargerState, Controls]:
-        """The charger's state, and what else controls it. Raises a ChargerError."""
-        return self._call_easee(account, lambda easee: easee.state_and_controls(charger.address))
+    ) -> tuple[ChargerState, Controls, bool | None]:
+        """The charger's state, what else controls it, and whether this login may.
+
+        None where the latter cannot be found out. Raises a ChargerError.
+        """
+
+        async def look(easee: EaseeClient) -> tuple[ChargerState, Controls, bool | None]:
+            state, controls = await easee.state_and_controls(charger.address)
+            try:  # after a reading: a 403 without one would count as a block
+                permitted = await easee.may_command(charger.address, state, TIME_TO_LIVE)
+            except ChargerError:
+                permitted = None
+            return state, controls, permitted
+
+        with self._no_cycle():
+            return self._call_easee(account, look)
 
     def _search(self) -> list[Found]:
         network = own_network()

@@ -62,6 +62,16 @@ def of_charger(charger: FoundCharger, state: ChargerState, controls: Controls) -
     return found
 
 
+def of_role(permitted: bool | None) -> list[str]:
+    """About a login that may only read."""
+    if permitted is False:
+        return [
+            "This login may read the charger but not control it, so no surplus will be charged. "
+            "The owner can make it an administrator of the site in the Easee app."
+        ]
+    return []
+
+
 def of_phases(state: ChargerState, meter_phases: int | None) -> list[str]:
     """About a meter that does not see all phases of the charger."""
     if meter_phases == 1 and state.grid_type not in _ONE_PHASE_GRIDS:

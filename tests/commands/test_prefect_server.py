@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def test_a_port_that_another_program_uses_is_named(
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with (
-            pytest.raises(StartError, match=f"Port {port} of this machine is in use"),
+            temporary_settings(restore_defaults={PREFECT_API_URL}),
+            pytest.raises(StartError, match=f"Port {port} is used by process {os.getpid()}"),
             prefect_server(tmp_path, port, Console()),
         ):
             pass

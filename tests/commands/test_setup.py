@@ -111,7 +111,18 @@ def test_setup_shows_and_saves_what_it_finds() -> None:
         assert (site.inverter.port, site.inverter.timeout_s) == (house.modbus_port, 0.4)
         assert site.policy.main_fuse_a == 25
         assert house.cloud.spec.password not in said
-        assert house.cloud.writes == 0
+        assert house.cloud.writes == 1  # the present current once more: may this login do that?
+
+
+@pytest.mark.parametrize("status", [403, 400, None])
+def test_setup_says_whether_the_login_may_control_the_charger(status: Any) -> None:
+    with a_house_beside() as house:
+        before = house.plant.charger.dynamic_circuit_current_a
+        house.faults.api_command_status = status
+        said = set_up(house)
+        assert ("may read the charger but not control it" in said) == (status == 403)
+        assert saved().charger.charger_id == house.cloud.spec.charger_id
+        assert house.plant.charger.dynamic_circuit_current_a == before
 
 
 def test_a_second_setup_changes_only_the_new_answers() -> None:
@@ -145,13 +156,14 @@ def test_a_setup_that_fails_at_the_last_question_saves_nothing() -> None:
 def test_check_shows_what_would_be_sent_and_sends_nothing() -> None:
     with a_house_beside() as house:
         set_up(house)
+        writes = house.cloud.writes
         good, said = check()
         assert good
         assert "SUN2000-10KTL-M1, serial number HV2140012345" in said
         assert "circuit current" in said
         assert "surplus" in said
         assert "falls back to 16 A" in said
-        assert house.cloud.writes == 0
+        assert house.cloud.writes == writes
         assert not (Settings().folder / "history.db").exists()
 
 
