@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -95,6 +96,16 @@ async def completed(message: str, data: Any, name: str | None = None) -> State[A
 async def failed(message: str) -> State[Any]:
     """The cycle could not do what it should; the message says what to do."""
     return await end_as(Failed(message=message))
+
+
+def _superseded_is_no_error(record: logging.LogRecord) -> bool:
+    """Prefect logs every end that is not Completed as an error."""
+    if record.getMessage().startswith("Finished in state Superseded"):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return True
+
+
+logging.getLogger("prefect.flow_runs").addFilter(_superseded_is_no_error)
 
 
 async def superseded(why: str) -> State[Any]:

@@ -216,7 +216,9 @@ def _at_random(rng: random.Random) -> Serve:
     return serve
 
 
-async def test_random_device_answers_give_a_reading_or_a_short_error() -> None:
+async def test_random_device_answers_give_a_reading_or_a_short_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def read(seed: int) -> None:
         async with a_device(_at_random(random.Random(seed))) as inverter:
             refused, grid_w = "", None
@@ -229,6 +231,7 @@ async def test_random_device_answers_give_a_reading_or_a_short_error() -> None:
         assert grid_w is None or abs(grid_w) <= 1_000_000
 
     await asyncio.gather(*(read(seed) for seed in range(50)))
+    assert caplog.text == ""
 
 
 async def test_flooding_device_ends_with_the_time_budget(caplog: pytest.LogCaptureFixture) -> None:

@@ -211,11 +211,15 @@ async def test_a_cycle_that_starts_too_late_touches_nothing() -> None:
         assert home.house.inverter.connections == 0
 
 
-async def test_two_cycles_of_one_site_never_run_together() -> None:
+async def test_two_cycles_of_one_site_never_run_together(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with a_home() as home:
         with only_writer(Settings().folder, SITE):
             state = await home.cycle()
         assert state.name == "Superseded"
+        assert "Finished in state Superseded" in caplog.text
+        assert not [one for one in caplog.records if one.levelname == "ERROR"]
         assert not home.house.cloud.calls
         assert (await home.cycle()).is_completed()
 

@@ -42,6 +42,10 @@ from easee_load_balancer.measurements import InverterReading
 
 # It logs whatever a device sends, up to megabytes; our errors say what is wrong.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+# asyncio writes a traceback for each frame that pymodbus cannot decode.
+logging.getLogger("asyncio").addFilter(
+    lambda record: not (record.exc_info and isinstance(record.exc_info[1], ModbusException))
+)
 
 _FIRST_PAUSE_S = 0.5
 _HIGHEST_GRID_W = 60_000

@@ -128,9 +128,11 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         for run_id in self._started:
             self._pending[run_id] = requeued("its worker was stopped")
         await asyncio.to_thread(self._runner.stop)
-        with suppress(httpx.HTTPError):
-            await self._pending.flush(self.client, (*UNFINISHED, StateType.CRASHED))
-        self._lock.release()
+        try:
+            with suppress(httpx.HTTPError):
+                await self._pending.flush(self.client, (*UNFINISHED, StateType.CRASHED))
+        finally:
+            self._lock.release()
         await super().teardown(*exc_info)
 
     async def run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
@@ -107,24 +107,33 @@ class PendingStates:
 
     def __init__(self) -> None:
         self._states: dict[UUID, State[Any]] = {}
+        self._flushing = asyncio.Lock()
 
     def __setitem__(self, run_id: UUID, state: State[Any]) -> None:
         self._states[run_id] = state
 
     async def flush(self, client: PrefectClient, kinds: Sequence[StateType] = UNFINISHED) -> None:
         """Send the updates for the runs that are still in one of these kinds of states."""
-        at_once = asyncio.Semaphore(_AT_ONCE)
+        async with self._flushing:
+            while self._states:
+                batch = dict(islice(self._states.items(), _BATCH))
+                await _send(client, batch, kinds)
+                for run_id, state in batch.items():
+                    if self._states[run_id] is state:  # not replaced meanwhile
+                        del self._states[run_id]
 
-        async def send(run_id: UUID) -> None:
-            async with at_once:
-                with suppress(ObjectNotFound):
-                    await client.set_flow_run_state(run_id, batch[run_id], force=True)
 
-        while self._states:
-            batch = dict(islice(self._states.items(), _BATCH))
-            wanted = in_states(*kinds)
-            wanted.id = FlowRunFilterId(any_=list(batch))
-            runs = await client.read_flow_runs(flow_run_filter=wanted)
-            await asyncio.gather(*(send(run.id) for run in runs))
-            for run_id in batch:
-                del self._states[run_id]
+async def _send(
+    client: PrefectClient, states: Mapping[UUID, State[Any]], kinds: Sequence[StateType]
+) -> None:
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def send(run_id: UUID) -> None:
+        async with at_once:
+            with suppress(ObjectNotFound):
+                await client.set_flow_run_state(run_id, states[run_id], force=True)
+
+    wanted = in_states(*kinds)
+    wanted.id = FlowRunFilterId(any_=list(states))
+    runs = await client.read_flow_runs(flow_run_filter=wanted)
+    await asyncio.gather(*(send(run.id) for run in runs))
