@@ -138,3 +138,9 @@ async def _push(
         unconfirmed = isinstance(error, ChargerUnreachable | InvalidAnswer)
         return decision.unconfirmed(now) if unconfirmed else decision
     return decision.pushed(now)
+
+
+if __name__ == "__main__":
+    from easee_load_balancer.commands.prefect_server import run_once
+
+    run_once(balance)

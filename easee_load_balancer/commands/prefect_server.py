@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
-from prefect import get_client
+from prefect import Flow, get_client
+from prefect.client.schemas.objects import State
 from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
@@ -60,3 +64,16 @@ async def _answers() -> bool:
             return await client.api_healthcheck() is None
     except TimeoutError:
         return False
+
+
+def run_once(flow: Flow[..., Coroutine[Any, Any, Any]], port: int = 4200) -> NoReturn:
+    """Run a flow now, in this process, with its defaults; exit code 1 if it fails."""
+
+    async def run() -> State[Any]:
+        state: State[Any] = await flow(return_state=True)
+        await APILogHandler.aflush()  # while the server still runs
+        return state
+
+    with prefect_server(Path.cwd(), port, Console(stderr=True)):
+        state = asyncio.run(run())
+    sys.exit(0 if state.is_completed() else 1)

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Literal, Self
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.variables import Variable
 
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
@@ -37,6 +38,10 @@ POOL = "home"
 _SERVER_START_S = 120.0
 _DEPLOYED = "easee_balancer_deployed"
 """Prefect variable with the fingerprint of what was deployed last."""
+
+
+_RENAMED_SCHEDULES = {"every-30-s"}
+"""Slugs of earlier versions."""
 
 
 def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
@@ -68,6 +73,17 @@ def deploy(
         ("--no-prompt", "deploy", "--all"),
     ):
         run_prefect(project, env, *arguments)
+    api_url = {PREFECT_API_URL: env["PREFECT_API_URL"]}
+    with temporary_settings(api_url), get_client(sync_client=True) as client:
+        _delete_renamed_schedules(client)
+
+
+def _delete_renamed_schedules(client: SyncPrefectClient) -> None:
+    """Prefect keeps a schedule that prefect.yaml no longer names, and both would run."""
+    for deployment in client.read_deployments():
+        for schedule in deployment.schedules:
+            if schedule.slug in _RENAMED_SCHEDULES:
+                client.delete_deployment_schedule(deployment.id, schedule.id)
 
 
 def start_cycles(client: SyncPrefectClient) -> None:

@@ -1,0 +1,81 @@
+"""Commands that a person types in the project's folder."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from datetime import timedelta
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import IntervalSchedule
+
+from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, run_prefect
+from tests.support.paths import PROJECT
+
+DEPLOY_S = 240
+
+
+def cycles(client: SyncPrefectClient) -> DeploymentResponse:
+    return client.read_deployment_by_name("balance/home")
+
+
+def test_deploying_in_a_terminal_asks_nothing(stack: PrefectStack) -> None:
+    run_prefect(PROJECT, stack.env, "work-pool", "create", POOL, "--type", "in-process")
+    own, terminal = pty.openpty()
+    env = {name: value for name, value in stack.env.items() if name != "PREFECT_CLI_PROMPT"}
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "prefect", "deploy", "--all"],
+            cwd=PROJECT,
+            env=env,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        ) as deploy:
+            os.close(terminal)
+            said = b""
+            while part := _read(own):
+                said += part
+            assert deploy.wait(DEPLOY_S) == 0, said.decode()
+    finally:
+        os.close(own)
+    assert b"?" not in said
+    with get_client(sync_client=True) as client:
+        assert [one.slug for one in cycles(client).schedules] == ["cycle"]
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 10_000)
+    except OSError:  # the other side is closed
+        return b""
+
+
+def test_deploying_deletes_a_schedule_that_has_a_new_name(stack: PrefectStack) -> None:
+    stack.deploy()
+    with get_client(sync_client=True) as client:
+        old = DeploymentScheduleCreate(
+            schedule=IntervalSchedule(interval=timedelta(seconds=30)),
+            slug="every-30-s",
+            active=True,
+        )
+        client.create_deployment_schedules(cycles(client).id, [old])
+        stack.deploy()
+        assert [one.slug for one in cycles(client).schedules] == ["cycle"]
+
+
+def test_the_flows_file_runs_one_cycle_of_the_site_home(stack: PrefectStack) -> None:
+    done = subprocess.run(
+        [sys.executable, "flows/balance.py"],
+        cwd=PROJECT,
+        env=stack.env,
+        capture_output=True,
+        text=True,
+        timeout=DEPLOY_S,
+    )
+    assert done.returncode == 1
+    assert "There is no block 'Huawei inverter' named 'home'" in done.stderr
