@@ -31,7 +31,7 @@ COLUMNS = (
 """The columns of a cycle that are needed."""
 
 MIN_DAYLIGHT_MEASURED = 0.9
-"""Days of which less is known are not replayed."""
+"""Days measured for less than this are not replayed."""
 _BEYOND = 2
 """What is measured counts for this many intervals before and after; beyond, nothing is assumed."""
 _MOST_CSV_BYTES = 50_000_000

@@ -17,7 +17,7 @@ _IMPORT_W = 300.0
 _EXPORT_W = 300.0
 _CHARGING_W = 500.0
 _CLAIM_CHANGES = 0.2
-"""A battery whose charging power changes by this share is followed anew."""
+"""A battery whose charging power changes by this share follows the surplus again."""
 
 
 def reserve_w(inverter: InverterReading, policy: Policy, state: ControllerState) -> float:

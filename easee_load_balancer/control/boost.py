@@ -40,7 +40,7 @@ class Boost(BaseModel):
     current_a: int
     started_at: AwareDatetime
     time_zone: str = "UTC"
-    """In which `until` is told to people."""
+    """The zone in which `until` is shown to people."""
     until: AwareDatetime | None = None
     energy_kwh: float | None = None
 

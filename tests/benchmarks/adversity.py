@@ -25,7 +25,7 @@ AWAKE_W = 300.0
 """PV without a surplus: an inverter without any sleeps, its meter with it."""
 _SEED = 13
 _CANDIDATES = 60
-"""Random scenarios of which the one with most new pairs is taken."""
+"""Random scenarios to choose from: the one with most new pairs is taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,7 @@ def test_a_start_during_the_boost_waits_for_the_next() -> None:
 
 
 def test_the_main_fuse_stays_above_it() -> None:
-    # 23 A may be imported; L1 imports 33 A, of which 15.7 are the car's
+    # 23 A may be imported; L1 imports 33 A, 15.7 A of it for the car
     given, reason = law(a_boost(), charger(15.7), told(16), -33 * 3 * 230.0)
     assert given == Setpoint(0)
     assert "main fuse 25 A: L1 imports 33 A" in reason

@@ -181,7 +181,7 @@ def test_another_limit_holds_from_cycle_to_cycle() -> None:
 def test_a_command_without_an_answer(
     shown_a: float, seconds_ago: float, asked_s_ago: float, held: Setpoint | None
 ) -> None:
-    """Told 16 A, then 10 A without an answer: the charger tells, or it is told again."""
+    """16 A commanded, then 10 A without an answer: the charger shows it, or it is sent again."""
     doubtful = told(16).with_pending(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
     word = ControllerState.pending_record(Setpoint(10), NOW - timedelta(seconds=asked_s_ago))
     assert told(16).after_crash(word) == doubtful
@@ -196,7 +196,7 @@ def test_a_command_without_an_answer(
 
 
 def test_a_command_that_is_taken_late_is_nobody_elses() -> None:
-    """10 A, of which nobody knew, come into force after the 16 A that were sent next."""
+    """10 A without an answer take effect after the 16 A that were sent next."""
     late = told(16, pushed_at=A_MINUTE_AGO).with_pending(Setpoint(10), NOW - timedelta(minutes=2))
     made = cycles(late, [shows((10.0,) * 3, seconds_ago=40)])
     assert made[0].setpoint == Setpoint(16)
@@ -209,7 +209,7 @@ def test_a_word_that_makes_no_sense_is_none(word: str) -> None:
 
 
 def test_a_command_is_pending_counts_for_the_fuse_whether_taken_or_not() -> None:
-    """L1 imports 22 A, of which the car draws 16 or 10 A: no more than 22 A may come of it."""
+    """L1 imports 22 A, and 16 or 10 A of it are the car: it must not rise above 22 A."""
     reading = inverter(-9000, grid_current_phase_a=(-22.0, -10.0, -10.0))
     controller_state = told(16).with_pending(Setpoint(10), A_MINUTE_AGO)
     for drawn_a in (9.7, 15.7):
