@@ -10,8 +10,8 @@ from itertools import pairwise
 from easee_load_balancer.devices.huawei.registers import MeterValues
 
 _READINGS = 6
-_CHANGES = 3
-"""So many changes between values and zeros in the last readings are no coincidence."""
+_CHANGES = 4
+"""So many changes between values and zeros in the last readings: two outages have three."""
 
 
 class MeterMonitor:
