@@ -71,7 +71,7 @@ def notify(
     ],
     folder: Annotated[Path, typer.Option(help="Folder with the automations.")] = FOLDER,
 ) -> None:
-    """Send a notification when balancing fails and when it works again, and a daily headline."""
+    """Send a notification when balancing fails or works again, and a headline each day."""
     try:
         names = asyncio.run(create_automations(folder, block))
     except ConfigurationError as error:

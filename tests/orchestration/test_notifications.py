@@ -105,11 +105,13 @@ async def ends(one: Any, state: State[None], *tags: str) -> None:
         await client.set_flow_run_state(run.id, state, force=True)
 
 
-async def test_failure_and_recovery_are_sent_once(automations: Path, webhook: Webhook) -> None:
+async def test_failure_or_attention_and_recovery_are_sent_once(
+    automations: Path, webhook: Webhook
+) -> None:
     await ends(a_cycle, Completed(message="9 A x 3"))
     failing = asyncio.create_task(_fail_for_long())
-    told = await webhook.hears("Balancing fails")
-    assert "No cycle has completed since 20" in told["body"]
+    told = await webhook.hears("Balancing fails or needs attention")
+    assert "No cycle has completed normally since 20" in told["body"]
     # it goes on failing for longer than it takes to be told
     await failing
     await ends(a_cycle, Completed(message="7 A x 3: surplus 5.0 kW"))
@@ -121,15 +123,17 @@ async def test_failure_and_recovery_are_sent_once(automations: Path, webhook: We
     told = await webhook.hears("Yesterday's solar charging")
     assert told["body"] == "18.4 of the car's 20.1 kWh"
     assert webhook.subjects() == [
-        "Balancing fails",
+        "Balancing fails or needs attention",
         "Balancing works again",
         "Yesterday's solar charging",
     ]
 
 
 async def _fail_for_long() -> None:
-    for _ in range(2 * SHORTEST_S + 4):
+    for _ in range(SHORTEST_S + 2):
         await ends(a_cycle, Failed(message="no answer from the inverter"))
+        await asyncio.sleep(1)
+        await ends(a_cycle, Completed(name="Attention", message="no readings of the meter"))
         await asyncio.sleep(1)
 
 
