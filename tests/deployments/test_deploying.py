@@ -78,4 +78,4 @@ def test_the_flows_file_runs_one_cycle_of_the_site_home(stack: PrefectStack) -> 
         timeout=DEPLOY_S,
     )
     assert done.returncode == 1
-    assert "There is no block 'Huawei inverter' named 'home'" in done.stderr
+    assert "named 'home': run `easee-balancer setup`" in done.stderr
