@@ -62,8 +62,12 @@ async def test_cycles_run_offline_while_the_server_is_killed(
         await wait_for(diary, "offline", 3)
         await asyncio.to_thread(stack.start_server)
         await wait_for(diary, "prefect", 2)
-        waiting = await client.read_flow_runs(flow_run_filter=in_states(StateType.SCHEDULED))
-        assert not [run for run in waiting if run.state_name == "Late"]
+
+        async def none_is_late() -> bool:
+            waiting = await client.read_flow_runs(flow_run_filter=in_states(StateType.SCHEDULED))
+            return not [run for run in waiting if run.state_name == "Late"]
+
+        await until(none_is_late)
     assert_regular(diary)
 
 
