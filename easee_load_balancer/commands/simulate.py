@@ -181,6 +181,11 @@ def simulate(
         ),
         inverter=InverterSpec(settle_s=settle_time, latency_s=latency),
     )
+    _run(spec)
+
+
+def _run(spec: RunSpec) -> None:
+    """Run the house until it is interrupted; exit code 1 where it cannot start."""
     try:
         asyncio.run(run_house(spec, Console(highlight=False)))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How often the setpoint changed of late, and what that allows: writes are bounded by design."""
+"""How often the setpoint changed in the last hour: writes are bounded by design."""
 
 from __future__ import annotations
 
