@@ -12,11 +12,12 @@ from uuid import UUID, uuid4
 import pytest
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from tests.support.paths import PROJECT
+from tests.support.prefect_client import talking_to
 from tests.support.waiting import until
 from tests.support.worker import deployed
 
@@ -52,7 +53,7 @@ def insert_overdue(database: Path, deployment: UUID, tags: list[str], count: int
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[PrefectStack]:
     stack = PrefectStack(tmp_path, PROJECT)
-    with stack, temporary_settings({PREFECT_API_URL: stack.api_url}):
+    with stack, talking_to({PREFECT_API_URL: stack.api_url}):
         yield stack
 
 

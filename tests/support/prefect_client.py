@@ -1,0 +1,24 @@
+"""This process as a client of a Prefect server that a test started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect.events.worker import EventsWorker
+from prefect.settings import temporary_settings
+
+
+@contextmanager
+def talking_to(settings: dict[Any, Any]) -> Iterator[None]:
+    """These settings for as long as it lasts, and no event left for a server that is gone.
+
+    Prefect keeps one sender of events per process, whatever the server's address is then: left
+    alone, it would go on calling the stopped server in all later tests.
+    """
+    with temporary_settings(settings):
+        try:
+            yield
+        finally:
+            EventsWorker.drain_all(timeout=30)
