@@ -18,10 +18,11 @@ from tests.support.paths import PROJECT
 from tests.support.waiting import until
 
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from easee_load_balancer.system.processes import Child, interrupt_on_signals
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would let the tests ignore it
 interrupt_on_signals()
 folder = Path(sys.argv[1])
 env = os.environ | {"PYTHONPATH": str(folder)}
