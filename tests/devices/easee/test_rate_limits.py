@@ -1,21 +1,14 @@
-"""How often the cloud is called, when it is left alone, and over which connections."""
+"""How often the cloud is called, and when it is left alone."""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import time_machine
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from easee_load_balancer.devices.easee.client import EaseeClient
@@ -362,44 +355,3 @@ async def test_wait_ends_when_the_clock_is_set_back(
         await easee.state(CHARGER)
     with time_machine.travel(datetime.now(UTC) - timedelta(hours=1)):
         await easee.state(CHARGER)
-
-
-async def test_nothing_is_sent_without_a_trusted_certificate(tmp_path: Path) -> None:
-    cloud = ScriptedCloud()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_self_signed(tmp_path))
-    async with _served(cloud, context), a_client(cloud.url, tmp_path) as easee:
-        with pytest.raises(ChargerUnreachable):
-            await easee.state(CHARGER)
-    assert cloud.requests == []
-
-
-@asynccontextmanager
-async def _served(cloud: ScriptedCloud, context: ssl.SSLContext) -> AsyncIterator[None]:
-    server = await asyncio.start_server(cloud.serve, "127.0.0.1", 0, ssl=context)
-    cloud.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
-        yield
-
-
-def _self_signed(folder: Path) -> Path:
-    """A self-signed certificate for this machine, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "server.pem"
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file.write_bytes(private + certificate.public_bytes(pem))
-    return file
