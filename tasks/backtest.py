@@ -11,7 +11,6 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-from prefect import task
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -31,6 +30,7 @@ from easee_load_balancer.reports.backtest_charts import backtest_picture
 from easee_load_balancer.reports.backtest_page import headline, markdown
 from easee_load_balancer.simulation.plant.closed_loop import Outcome
 from easee_load_balancer.system.settings import Settings
+from tasks.step import step
 
 _LONG_DAYS = 3
 """Longer backtests have a progress bar."""
@@ -47,8 +47,7 @@ class RecordedDays(NamedTuple):
     """Days measured for too little of their daylight, and the share that was measured."""
 
 
-@task(name="load recorded days", task_run_name="load {period.title}", tags=["history"],
-      persist_result=False)  # fmt: skip
+@step(name="load recorded days", task_run_name="load {period.title}", tags=["history"])
 async def load_recorded_days(
     site: str, period: Period, mode: str, car_kwh: float | None, battery_kwh: float | None
 ) -> RecordedDays:
@@ -66,7 +65,7 @@ async def load_recorded_days(
     return RecordedDays(days, estimator.house(battery_kwh), left_out)
 
 
-@task(name="read csv", task_run_name="read csv", timeout_seconds=120, persist_result=False)
+@step(name="read csv", timeout_seconds=120)
 async def load_csv_days(
     csv: str, period: Period, car_kwh: float | None, battery_kwh: float | None
 ) -> RecordedDays:
@@ -76,7 +75,7 @@ async def load_csv_days(
     return RecordedDays(days, HouseEstimator().house(battery_kwh), {})
 
 
-@task(name="replay days", task_run_name="replay {site}", persist_result=False)
+@step(name="replay days", task_run_name="replay {site}")
 async def replay_days(
     site: str, recorded: RecordedDays, policy: Policy, changed: Policy
 ) -> Mapping[date, Replayed]:
@@ -104,8 +103,7 @@ async def replay_days(
     return {day: Replayed(one, outcomes[day, 0], outcomes[day, last]) for day, one in days.items()}
 
 
-@task(name="publish backtest", task_run_name="publish {test.period.title}", timeout_seconds=120,
-      persist_result=False)  # fmt: skip
+@step(name="publish backtest", task_run_name="publish {test.period.title}", timeout_seconds=120)
 async def publish_backtest(test: Backtest) -> str:
     """Publish the page in the Prefect UI, under one key per site; returns its headline."""
     page = await asyncio.to_thread(lambda: markdown(test, backtest_picture(test)))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import httpx
-from prefect import get_client, task
+from prefect import get_client
 from prefect.exceptions import ObjectNotFound
 
 from easee_load_balancer.control.boost import Boost
@@ -30,31 +30,19 @@ _SERVER_S = 3.0
 """How long a cycle waits for the server's word on whether a boost was cancelled."""
 
 
-@task(
-    name="find boost",
-    task_run_name="find boost",
-    tags=["history"],
-    timeout_seconds=15,
-    persist_result=False,
-)
+@step(name="find boost", tags=["history"], timeout_seconds=15)
 async def find_boost(run_id: str) -> BoostRow | None:
     """The boost that this run began before its worker ended."""
     return await asyncio.to_thread(lambda: _boosts().of_run(run_id))
 
 
-@task(
-    name="begin boost",
-    task_run_name="begin {boost}",
-    tags=["history"],
-    timeout_seconds=15,
-    persist_result=False,
-)
+@step(name="begin boost", task_run_name="begin {boost}", tags=["history"], timeout_seconds=15)
 async def begin_boost(site: str, run_id: str, boost: Boost) -> BoostRow:
     """Store the boost for the next cycle; it ends the one under way."""
     return await asyncio.to_thread(lambda: _boosts().begin(site, run_id, boost))
 
 
-@task(name="follow boost", task_run_name="follow {begun.boost}", persist_result=False)
+@step(name="follow boost", task_run_name="follow {begun.boost}")
 async def follow_boost(begun: BoostRow) -> BoostRow:
     """Tell in the run's name how far it has come, until it has ended; cycles do the work."""
     name = ""
@@ -73,11 +61,7 @@ async def follow_boost(begun: BoostRow) -> BoostRow:
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-@step(
-    name="obey boost",
-    task_run_name="obey {row.boost}",
-    timeout_seconds=12,
-)
+@step(name="obey boost", task_run_name="obey {row.boost}", timeout_seconds=12)
 async def obey_boost(row: BoostRow, now: datetime, charger: ChargerState) -> Boost | None:
     """Count what the car has got; None, and stored as ended, once the boost is over."""
     boost = row.boost.after(now, charger)

@@ -10,11 +10,7 @@ from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
 
-@step(
-    name="read charger",
-    task_run_name="read charger",
-    timeout_seconds=15,
-)
+@step(name="read charger", timeout_seconds=15)
 async def read_charger(
     charger: ChargerAddress, account: Account, *, closely: bool = False
 ) -> ChargerState:
@@ -23,11 +19,7 @@ async def read_charger(
     return await cloud.recent_state(charger, closely=closely)
 
 
-@step(
-    name="push setpoint",
-    task_run_name="push {setpoint}",
-    timeout_seconds=15,
-)
+@step(name="push setpoint", task_run_name="push {setpoint}", timeout_seconds=15)
 async def push_setpoint(charger: ChargerAddress, account: Account, setpoint: Setpoint) -> None:
     """Set the circuit's current; what fails is sent again by the next cycle."""
     cloud = await CONNECTIONS.easee(account, Settings().folder)

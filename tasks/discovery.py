@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
 from easee_load_balancer.devices.connections import CONNECTIONS
@@ -10,26 +9,16 @@ from easee_load_balancer.devices.easee.discovery import FoundCharger, find_charg
 from easee_load_balancer.orchestration.blocks import EaseeCharger, EaseeCredentials
 from easee_load_balancer.reports.chargers_page import chargers_page
 from easee_load_balancer.system.settings import Settings
+from tasks.step import step
 
 
-@task(
-    name="list chargers",
-    task_run_name="list chargers",
-    tags=["charger"],
-    timeout_seconds=60,
-    persist_result=False,
-)
+@step(name="list chargers", tags=["charger"], timeout_seconds=60)
 async def list_chargers(credentials: EaseeCredentials) -> tuple[FoundCharger, ...]:
     """All chargers of the account, with site and circuit."""
     return await find_chargers(await CONNECTIONS.easee(credentials, Settings().folder))
 
 
-@task(
-    name="publish chargers",
-    task_run_name="publish chargers",
-    timeout_seconds=60,
-    persist_result=False,
-)
+@step(name="publish chargers", timeout_seconds=60)
 async def publish_chargers(chargers: tuple[FoundCharger, ...]) -> None:
     """Show them in the Prefect UI."""
     await acreate_markdown_artifact(
@@ -37,12 +26,7 @@ async def publish_chargers(chargers: tuple[FoundCharger, ...]) -> None:
     )
 
 
-@task(
-    name="save charger",
-    task_run_name="save {charger.id}",
-    timeout_seconds=60,
-    persist_result=False,
-)
+@step(name="save charger", task_run_name="save {charger.id}", timeout_seconds=60)
 async def save_charger(site: str, charger: FoundCharger) -> None:
     """Save the block `Easee charger` of the site, replacing an earlier one."""
     await EaseeCharger(**charger.address.model_dump()).asave(site, overwrite=True)

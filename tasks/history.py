@@ -30,7 +30,7 @@ class StoredState:
     """The active boost."""
 
 
-@step(name="load state", task_run_name="load state", timeout_seconds=8)
+@step(name="load state", timeout_seconds=8)
 async def load_state(site: str) -> StoredState:
     """The cycle that ran last, and the active boost."""
     return await in_time(lambda: StoredState(_write_buffer().last_cycle(site), _boost(site)))
@@ -41,7 +41,7 @@ def state_in_memory(site: str) -> StoredState:
     return StoredState(_write_buffer().last_known(site), None)
 
 
-@step(name="record cycle", task_run_name="record cycle", timeout_seconds=8)
+@step(name="record cycle", timeout_seconds=8)
 async def record_cycle(cycle: Cycle, account: Account) -> None:
     """Store the cycle and the number of calls to the cloud; storing it again replaces it.
 

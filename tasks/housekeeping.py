@@ -21,7 +21,7 @@ _PAUSE_S = 0.2
 """Between two batches, so that other requests are served."""
 
 
-@step(name="delete runs", task_run_name="delete runs", timeout_seconds=600)
+@step(name="delete runs", timeout_seconds=600)
 async def delete_runs(tags: Collection[str], kinds: Collection[StateType], before: datetime) -> int:
     """Delete runs with one of the tags and states that were due before then; their number."""
     wanted: FlowRunFilter = in_states(*kinds)

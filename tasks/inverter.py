@@ -8,11 +8,7 @@ from easee_load_balancer.measurements import InverterReading
 from tasks.step import step
 
 
-@step(
-    name="read inverter",
-    task_run_name="read inverter",
-    timeout_seconds=17,
-)
+@step(name="read inverter", timeout_seconds=17)
 async def read_inverter(address: InverterAddress, *, night: bool) -> InverterReading:
     """Grid, PV and battery power; the client has its own retries within its time budget."""
     inverter = await CONNECTIONS.inverter(address)

@@ -9,7 +9,7 @@ from easee_load_balancer.control.state import ControllerState
 from tasks.step import step
 
 
-@step(name="compute setpoint", task_run_name="compute setpoint")
+@step(name="compute setpoint")
 def compute_setpoint(inputs: CycleInputs, state: ControllerState) -> Decision:
     """The control law."""
     return decide(inputs, state)

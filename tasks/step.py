@@ -40,11 +40,13 @@ class _Step(Task[P, R]):
 def step(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Like `prefect.task`, but the plain function while a cycle runs without Prefect.
 
-    Results stay in memory: Prefect would pickle what devices and cloud have sent. A step of the
-    cycle bears no tag: for each, Prefect asks the server for a concurrency slot, and where two ask
-    at the same time, SQLite is locked and one waits for seconds.
+    Its runs have the step's name. Results stay in memory: Prefect would pickle what devices and
+    cloud have sent. A step of the cycle has no tag: for each, Prefect asks the server for a
+    concurrency slot, and where two ask at the same time, SQLite is locked and one waits
+    for seconds.
     """
     options.setdefault("persist_result", False)
+    options.setdefault("task_run_name", options.get("name"))
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         task = _Step(function, **options)

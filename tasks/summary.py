@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
 from easee_load_balancer.energy.tariff import Prices
@@ -17,14 +16,14 @@ from easee_load_balancer.reports.summary import DayDetail, Summary, day_detail, 
 from easee_load_balancer.reports.summary_charts import bars_picture, day_picture
 from easee_load_balancer.reports.summary_page import headline, markdown
 from easee_load_balancer.system.settings import Settings
+from tasks.step import step
 
 
-@task(
+@step(
     name="sum up energy",
     task_run_name="sum up {period.title}",
     tags=["history"],
     timeout_seconds=240,
-    persist_result=False,
 )
 async def sum_up_energy(site: str, period: Period, prices: Prices | None) -> Summary:
     """The energy totals of each day; complete days are stored."""
@@ -33,12 +32,7 @@ async def sum_up_energy(site: str, period: Period, prices: Prices | None) -> Sum
     return await asyncio.to_thread(sum_up, history, site, period, prices, now)
 
 
-@task(
-    name="publish summary",
-    task_run_name="publish {summary.period.title}",
-    timeout_seconds=60,
-    persist_result=False,
-)
+@step(name="publish summary", task_run_name="publish {summary.period.title}", timeout_seconds=60)
 async def draw_and_publish(summary: Summary) -> str:
     """Publish the page in the Prefect UI, under one key per site and kind; returns its headline."""
     page = await asyncio.to_thread(_page, summary)
@@ -51,12 +45,11 @@ async def draw_and_publish(summary: Summary) -> str:
     return headline(summary)
 
 
-@task(
+@step(
     name="export csv",
     task_run_name="export {summary.period.title}",
     timeout_seconds=60,
     tags=["history"],
-    persist_result=False,
 )
 async def export_csv(summary: Summary) -> Path:
     """Write one day cycle by cycle, or several days day by day; returns the path."""

@@ -17,6 +17,8 @@ _UNIT = re.compile(r" \((.+)\)$")
 
 
 def _with_optional(fields_of: type[BaseModel]) -> Callable[[type[_AnyModel]], type[_AnyModel]]:
+    """A decorator that gives a model all fields of another one, each of them optional."""
+
     def decorate(model: type[_AnyModel]) -> type[_AnyModel]:
         fields: dict[str, Any] = {}
         for name, info in fields_of.model_fields.items():

@@ -61,19 +61,21 @@ class Backtest:
         return {day: measured for day, measured in pairs if measured is not None}
 
     @property
+    def car_kwh(self) -> tuple[float, float]:
+        """The car's energy on the recorded days: as recorded, and as the model gives it."""
+        recorded = total(self.recorded.values())
+        return recorded.car_kwh, total(self.current[day] for day in self.recorded).car_kwh
+
+    @property
     def error_pct(self) -> float | None:
         """How much more the model charges than was recorded."""
-        recorded_kwh = total(self.recorded.values()).car_kwh
-        if recorded_kwh < _LEAST_KWH:
-            return None
-        replayed_kwh = total(self.current[day] for day in self.recorded).car_kwh
-        return 100 * (replayed_kwh / recorded_kwh - 1)
+        recorded_kwh, replayed_kwh = self.car_kwh
+        return 100 * (replayed_kwh / recorded_kwh - 1) if recorded_kwh >= _LEAST_KWH else None
 
     @property
     def is_reliable(self) -> bool:
         """Whether the model charges about as much as was recorded, as far as anything was."""
-        recorded_kwh = total(self.recorded.values()).car_kwh
-        replayed_kwh = total(self.current[day] for day in self.recorded).car_kwh
+        recorded_kwh, replayed_kwh = self.car_kwh
         return abs(replayed_kwh - recorded_kwh) <= max(_MAX_ERROR * recorded_kwh, _LEAST_KWH)
 
     @property

@@ -42,7 +42,7 @@ class History:
         Storing a cycle again replaces it; calls are added up.
         """
         site, since = cycles[-1].site, _quarter(cycles[-1].at)
-        with self._database.used("written") as engine, Session(engine) as session:
+        with self._session("written") as session:
             for cycle in cycles:
                 session.merge(cycle)
                 session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
@@ -57,13 +57,13 @@ class History:
     def has(self, cycle: Cycle) -> bool:
         """Whether the cycle is stored."""
         key = (cycle.site, cycle.scheduled_at)
-        with self._database.used("read") as engine, Session(engine) as session:
+        with self._session("read") as session:
             return session.get(Cycle, key) is not None
 
     def last_cycle(self, site: str) -> Cycle | None:
         """The cycle of the site that ran last, even if the clock has been set back since."""
         query = select(Cycle).where(Cycle.site == site).order_by(Cycle.scheduled_at.desc())
-        with self._database.used("read") as engine, Session(engine) as session:
+        with self._session("read") as session:
             last = session.get(LastCycle, site)
             cycle = session.get(Cycle, (site, last.scheduled_at)) if last else None
             return cycle or session.scalar(query.limit(1))
@@ -71,12 +71,12 @@ class History:
     def cycle_before(self, site: str, moment: datetime) -> Cycle | None:
         """The newest cycle of the site that was due before that moment."""
         query = select(Cycle).where(Cycle.site == site, Cycle.scheduled_at < moment)
-        with self._database.used("read") as engine, Session(engine) as session:
+        with self._session("read") as session:
             return session.scalar(query.order_by(Cycle.scheduled_at.desc()).limit(1))
 
     def began(self, site: str) -> datetime | None:
         """When the first cycle of the site ran."""
-        with self._database.used("read") as engine, Session(engine) as session:
+        with self._session("read") as session:
             query = select(Cycle.at).where(Cycle.site == site).order_by(Cycle.at)
             return session.scalar(query.limit(1))
 
@@ -104,14 +104,14 @@ class History:
 
     def record_days(self, rows: Iterable[DailyEnergy]) -> None:
         """Store the totals of days; storing a day again replaces it."""
-        with self._database.used("written") as engine, Session(engine) as session:
+        with self._session("written") as session:
             for row in rows:
                 session.merge(row)
             session.commit()
 
     def day(self, site: str, day: date, time_zone: str) -> DailyEnergy | None:
         """The stored totals of a local day."""
-        with self._database.used("read") as engine, Session(engine) as session:
+        with self._session("read") as session:
             return session.get(DailyEnergy, (site, day, time_zone))
 
     def cloud_calls(self, site: str, start: datetime, end: datetime) -> dict[str, int]:
@@ -122,8 +122,8 @@ class History:
             .group_by(CloudCalls.endpoint)
             .order_by(CloudCalls.endpoint)
         )
-        with self._database.used("read") as engine, engine.connect() as connection:
-            return {endpoint: int(calls) for endpoint, calls in connection.execute(query)}
+        with self._session("read") as session:
+            return {endpoint: int(calls) for endpoint, calls in session.execute(query)}
 
     @contextmanager
     def _session(self, verb: str) -> Iterator[Session]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.dates import DateFormatter, HourLocator, date2num
+from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
 from easee_load_balancer.backtest.result import Backtest, Replayed
@@ -21,7 +21,9 @@ from easee_load_balancer.reports.chart_style import (
     SOLAR,
     STYLE,
     WIDTH_IN,
+    bars_axis,
     head,
+    hours_axis,
     png,
 )
 from easee_load_balancer.reports.summary_charts import by_bar
@@ -51,10 +53,7 @@ def _course(test: Backtest, replayed: Replayed) -> bytes:
         _draw_course(panel, replayed, outcome, f"Car, {name}, kW")
     first = replayed.recorded.day.start
     last = first + timedelta(seconds=replayed.recorded.day.length_s)
-    panels[-1].set_xlim(*date2num([first, last]))
-    panels[-1].xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3), tz=test.period.zone))
-    panels[-1].xaxis.set_major_formatter(DateFormatter("%H", tz=test.period.zone))
-    panels[-1].set_xlabel("hour of the day")
+    hours_axis(panels[-1], first, last, test.period.zone)
     return png(figure)
 
 
@@ -93,9 +92,7 @@ def _bars(test: Backtest) -> bytes:
     if test.change:
         _draw_difference(panels[1], places, old, new)
     panels[-1].set_xlim(-0.6, len(old) - 0.4)
-    shown = places[:: max(1, len(old) // 12 + (len(old) > 12))]
-    labels = list(old)
-    panels[-1].set_xticks(shown, [labels[index] for index in shown])
+    bars_axis(panels[-1], list(old))
     return png(figure)
 
 

@@ -18,11 +18,10 @@ def headline(test: Backtest) -> str:
     if not test.days:
         return f"No measurements on {test.period.title}"
     if not test.is_reliable:
-        replayed = total(test.current[day] for day in test.recorded)
+        recorded_kwh, replayed_kwh = test.car_kwh
         return (
             f"No result for {_days(test)}: under the current policy the model charges "
-            f"{as_kwh(replayed.car_kwh)} kWh instead of the "
-            f"{as_kwh(total(test.recorded.values()).car_kwh)} kWh recorded"
+            f"{as_kwh(replayed_kwh)} kWh instead of the {as_kwh(recorded_kwh)} kWh recorded"
         )
     old, new = total(test.current.values()), total(test.changed.values())
     if not test.change:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from io import BytesIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from matplotlib.axes import Axes
+from matplotlib.dates import DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -52,6 +56,20 @@ def head(panel: Axes, title: str, columns: int) -> None:
             columnspacing=1.0,
             borderaxespad=0.0,
         )
+
+
+def hours_axis(panel: Axes, start: datetime, end: datetime, zone: ZoneInfo) -> None:
+    """Put the hours of a local day below the panel."""
+    panel.set_xlim(*date2num([start, end]))
+    panel.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3), tz=zone))
+    panel.xaxis.set_major_formatter(DateFormatter("%H", tz=zone))
+    panel.set_xlabel("hour of the day")
+
+
+def bars_axis(panel: Axes, names: Sequence[str]) -> None:
+    """Name the bars below the panel, as many of them as fit."""
+    shown = range(0, len(names), max(1, len(names) // 12 + (len(names) > 12)))
+    panel.set_xticks(list(shown), [names[index] for index in shown])
 
 
 def png(figure: Figure) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, DateFormatter, HourLocator, date2num
+from matplotlib.dates import AutoDateLocator, DateFormatter, date2num
 from matplotlib.figure import Figure
 
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
@@ -27,7 +27,9 @@ from easee_load_balancer.reports.chart_style import (
     SOLAR,
     STYLE,
     WIDTH_IN,
+    bars_axis,
     head,
+    hours_axis,
     png,
 )
 from easee_load_balancer.reports.summary import DayDetail, Summary
@@ -85,9 +87,7 @@ def bars_picture(summary: Summary) -> bytes:
         pv.bar(list(range(len(bars))), bought, color=GRID, label="import", width=0.8)
         pv.axhline(0, color=INK, linewidth=0.8)
         head(pv, "PV, kWh", 3)
-        shown = range(0, len(bars), max(1, len(bars) // 12 + (len(bars) > 12)))
-        labels = list(bars)
-        pv.set_xticks(list(shown), [labels[index] for index in shown])
+        bars_axis(pv, list(bars))
         return png(figure)
 
 
@@ -110,16 +110,8 @@ def by_bar(period: Period, days: Mapping[date, Energy]) -> dict[str, Energy]:
 
 
 def _draw_pv(panel: Axes, power: pd.DataFrame) -> None:
-    car_w = power["car_w"]
-    panel.stackplot(
-        power.index,
-        power["house_w"].clip(lower=0) / 1000,
-        car_w / 1000,
-        step="post",
-        colors=[HOUSE, CAR],
-        labels=["house", "car"],
-        linewidth=0,
-    )
+    used_w = {"house": power["house_w"].clip(lower=0), "car": power["car_w"]}
+    _areas(panel, used_w, [HOUSE, CAR])
     panel.step(
         power.index, power["pv_w"] / 1000, where="post", color=SOLAR, linewidth=2.0, label="PV"
     )
@@ -128,16 +120,8 @@ def _draw_pv(panel: Axes, power: pd.DataFrame) -> None:
 
 
 def _draw_car(panel: Axes, power: pd.DataFrame, cycles: pd.DataFrame) -> None:
-    panel.stackplot(
-        power.index,
-        power["car_from_solar_w"] / 1000,
-        power["car_from_battery_w"] / 1000,
-        power["car_from_grid_w"] / 1000,
-        step="post",
-        colors=[CAR, BATTERY, GRID],
-        labels=["solar", "battery", "grid"],
-        linewidth=0,
-    )
+    sources_w = {name: power[f"car_from_{name}_w"] for name in ("solar", "battery", "grid")}
+    _areas(panel, sources_w, [CAR, BATTERY, GRID])
     setpoint_kw = cycles["setpoint_a"] * cycles["setpoint_phases"] * NOMINAL_VOLTAGE_V / 1000
     panel.step(
         date2num(cycles["at"]),
@@ -150,6 +134,18 @@ def _draw_car(panel: Axes, power: pd.DataFrame, cycles: pd.DataFrame) -> None:
     )
     head(panel, "Car, kW", 4)
     panel.set_ylim(bottom=0)
+
+
+def _areas(panel: Axes, power_w: Mapping[str, pd.Series], colors: Sequence[str]) -> None:
+    """Powers stacked on each other."""
+    panel.stackplot(
+        next(iter(power_w.values())).index,
+        *(watts / 1000 for watts in power_w.values()),
+        step="post",
+        colors=colors,
+        labels=list(power_w),
+        linewidth=0,
+    )
 
 
 def _draw_grid(panel: Axes, power: pd.DataFrame, *, has_battery: bool) -> None:
@@ -196,12 +192,9 @@ def _stack(
 
 
 def _clock(panel: Axes, detail: DayDetail, zone: ZoneInfo) -> None:
-    first, last = date2num([detail.start, detail.end])
-    panel.set_xlim(first, last)
     if detail.end - detail.start > _SHORT:
-        panel.xaxis.set_major_locator(HourLocator(byhour=range(0, 24, 3), tz=zone))
-        panel.xaxis.set_major_formatter(DateFormatter("%H", tz=zone))
-        panel.set_xlabel("hour of the day")
-    else:
-        panel.xaxis.set_major_locator(AutoDateLocator(tz=zone, maxticks=6))
-        panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=zone))
+        hours_axis(panel, detail.start, detail.end, zone)
+        return
+    panel.set_xlim(*date2num([detail.start, detail.end]))
+    panel.xaxis.set_major_locator(AutoDateLocator(tz=zone, maxticks=6))
+    panel.xaxis.set_major_formatter(DateFormatter("%H:%M", tz=zone))

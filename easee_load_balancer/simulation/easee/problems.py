@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
-
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    422: "Unprocessable Content",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
 
 
 class Problem(Exception):
@@ -46,7 +34,7 @@ class Problem(Exception):
         """The answer as application/problem+json."""
         body: dict[str, Any] = {
             "type": "about:blank",
-            "title": _TITLES.get(self.status, "Error"),
+            "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "traceId": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-00",
