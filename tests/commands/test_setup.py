@@ -29,6 +29,7 @@ from easee_load_balancer.orchestration.blocks import (
     Site,
     load_if_saved,
 )
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
@@ -50,7 +51,7 @@ PECULIAR = HouseSpec(
 
 
 @pytest.fixture(autouse=True)
-def nothing_saved(prefect_server: None) -> None:
+def nothing_saved(prefect_server: PrefectStack) -> None:
     """No blocks but an inverter with short timeouts."""
 
     async def forget() -> None:

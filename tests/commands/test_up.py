@@ -17,6 +17,7 @@ from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.system.locks import PoolLock
 from easee_load_balancer.system.processes import HOST, StartError, free_port
 from tests.support.paths import PROJECT
+from tests.support.prefect_servers import prepared
 from tests.support.waiting import until
 
 
@@ -44,7 +45,7 @@ def said(folder: Path) -> str:
 
 
 async def test_up_prints_its_cycles_is_alone_and_leaves_nothing_when_killed(tmp_path: Path) -> None:
-    with up(tmp_path) as first:
+    with up(prepared(tmp_path)) as first:
         await until(lambda: "Failed     There is no" in said(tmp_path))
         with up(tmp_path) as second:
             assert second.wait() == 1

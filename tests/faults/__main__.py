@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from prefect.testing.utilities import prefect_test_harness
 from rich.console import Console
 
 from easee_load_balancer.system.processes import StartError, interrupt_on_signals
@@ -33,7 +32,7 @@ from tests.faults.scene import a_scene
 from tests.faults.stories import STORIES, play
 from tests.faults.table import Row, markdown
 from tests.support.disk import small_disk
-from tests.support.home import UNUSED_SERVICES
+from tests.support.prefect_servers import UNUSED_SERVICES, a_server
 
 _CONSOLE = Console(highlight=False, soft_wrap=True)
 
@@ -105,9 +104,9 @@ def main() -> None:
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = f"{name}/disk"
         logging.disable()
         rows = asyncio.run(_outages(Path(name), arguments.only, arguments.gone))
-        for service in UNUSED_SERVICES:
-            os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
-        stack.enter_context(prefect_test_harness(server_startup_timeout=120))
+        server = Path(name) / "server"
+        server.mkdir()
+        stack.enter_context(a_server(server, **UNUSED_SERVICES))
         rows += asyncio.run(_matrix(Path(name) / "disk", arguments.only, not arguments.alone))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(markdown(rows))

@@ -28,6 +28,7 @@ from easee_load_balancer.system.processes import Child
 from tests.faults.scene import BUSY_A, CALM_A, FAINT, OFFLINE_A, VOLTS
 from tests.faults.table import Row
 from tests.support.paths import PROJECT
+from tests.support.prefect_servers import prepared
 from tests.support.site import SITE, site_of
 from tests.support.worker import deployed
 
@@ -115,7 +116,7 @@ async def a_plant(folder: Path) -> AsyncIterator[Plant]:
             charger=ChargerSpec(offline_max_current_a=(OFFLINE_A,) * 3),
         ),
     )
-    stack = await asyncio.to_thread(PrefectStack(folder, PROJECT).__enter__)
+    stack = await asyncio.to_thread(PrefectStack(prepared(folder), PROJECT).__enter__)
     try:
         async with running_house(spec) as house:
             plant = Plant(house, stack)

@@ -181,13 +181,6 @@ async def test_an_inverter_asleep_at_night_is_no_failure() -> None:
         assert home.last_cycle().outcome == "asleep"
 
 
-async def test_an_inverter_that_vanishes_by_day_is_a_failure() -> None:
-    async with a_home() as home:
-        await home.cycle()
-        home.house.faults.modbus = "refuse"
-        assert (await home.cycle()).is_failed()
-
-
 async def test_a_battery_plant_that_vanishes_at_night_is_a_failure() -> None:
     async with a_home(generate_day("clear"), 23 * 3600, BatterySpec(), mode="solar") as home:
         await home.cycle()

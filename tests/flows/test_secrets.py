@@ -16,7 +16,6 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import State
 from prefect.logging.handlers import APILogHandler
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from prefect.states import Failed
 from pydantic import SecretStr
 
@@ -26,6 +25,7 @@ from easee_load_balancer.devices.easee.token_store import TokenStore
 from easee_load_balancer.errors import ChargerError
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import HuaweiInverter, Site
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.system.settings import Settings
 from tests.support.history import cycle
@@ -37,7 +37,9 @@ SHOWN = ("flow_runs", "logs", "artifacts", "block_documents")
 """What the pages of the Prefect UI request; the test server records no task runs."""
 
 
-async def _places(client: PrefectClient, data: Path, **more: str) -> Mapping[str, bytes]:
+async def _places(
+    client: PrefectClient, server: PrefectStack, data: Path, **more: str
+) -> Mapping[str, bytes]:
     """Everything visible, by place."""
     await APILogHandler.aflush()
     places = {name: text.encode() for name, text in more.items()}
@@ -47,8 +49,8 @@ async def _places(client: PrefectClient, data: Path, **more: str) -> Mapping[str
             assert answer.is_success, what
             places[what] = answer.content
     places["data folder"] = _files_of_owner(data)
-    database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().partition("///")[2])
-    files = [file for file in database.parent.glob(f"{database.name}*") if file.is_file()]
+    files = [file for file in (server.folder / "prefect").glob("prefect.db*") if file.is_file()]
+    assert files
     places["Prefect's database"] = b"".join(file.read_bytes() for file in files)
     return places
 
@@ -93,7 +95,10 @@ async def _texts(home: Home, folder: Path) -> tuple[list[str], str]:
 
 
 async def test_no_secret_is_visible_anywhere(
-    data_folder: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    prefect_server: PrefectStack,
+    data_folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
     async with a_home(cloud=CloudSpec(password=PASSWORD)) as home, get_client() as client:
@@ -106,7 +111,9 @@ async def test_no_secret_is_visible_anywhere(
         home.house.faults.api_status = None
         assert (await home.cycle()).is_failed()
         console = "".join(capfd.readouterr())
-        places = await _places(client, data_folder, log=caplog.text, console=console, told=told)
+        places = await _places(
+            client, prefect_server, data_folder, log=caplog.text, console=console, told=told
+        )
     assert _seen(f'"name":"{SITE}"', places) == {"block_documents"}
     assert b"surplus" in places["logs"]
     for secret in [PASSWORD, *tokens, "another-wrong-one"]:
@@ -114,7 +121,10 @@ async def test_no_secret_is_visible_anywhere(
 
 
 async def test_the_search_finds_a_leaked_secret_in_every_place(
-    data_folder: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    prefect_server: PrefectStack,
+    data_folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Otherwise the test above could not fail for a place."""
     secret = "told-on-purpose"
@@ -135,5 +145,7 @@ async def test_the_search_finds_a_leaked_secret_in_every_place(
         await tell(return_state=True)
         told = repr(Careless(told=secret))
         console = "".join(capfd.readouterr())
-        places = await _places(client, data_folder, log=caplog.text, console=console, told=told)
+        places = await _places(
+            client, prefect_server, data_folder, log=caplog.text, console=console, told=told
+        )
     assert _seen(secret, places) == set(places)

@@ -25,6 +25,7 @@ from easee_load_balancer.orchestration.blocks import (
     Tariff,
     load_block,
 )
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from tests.support.home import prefect_server
 from tests.support.site import SITE
 
@@ -77,7 +78,7 @@ def values(site: Site) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-async def saved(prefect_server: None) -> None:
+async def saved(prefect_server: PrefectStack) -> None:
     """The blocks of a house, without a tariff."""
     if await Tariff.of_site(SITE) is not None:
         await Tariff.adelete(SITE)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import pytest_asyncio
 from daily_summary import daily_summary
 from prefect import get_client
 from prefect.artifacts import Artifact
+from prefect.client.schemas.objects import Artifact as StoredArtifact
 from prefect.client.schemas.objects import State
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.history.store import open_history
@@ -41,32 +43,39 @@ def data(stack: PrefectStack, summer_day: Watched) -> Iterator[Path]:
         open_history.cache_clear()
 
 
-@pytest.fixture
-async def tariff(stack: PrefectStack) -> None:
-    await Tariff(currency="SEK", import_price=2.1, export_price=0.6).asave("home", overwrite=True)
-
-
 async def summary(**parameters: Any) -> State[Energy]:
     run: Any = daily_summary
     state: State[Energy] = await run(return_state=True, **parameters)
     return state
 
 
-async def energy(**parameters: Any) -> Energy:
-    """The totals of a summary that completes."""
-    return await (await summary(**parameters)).aresult()
+async def artifact(key: str) -> StoredArtifact:
+    """The newest artifact with that key."""
+    found = await Artifact.aget(key)
+    assert found is not None
+    return found
 
 
-async def page(key: str) -> tuple[str, str]:
-    """Text and description of the newest artifact with that key."""
-    artifact = await Artifact.aget(key)
-    assert artifact is not None
-    return str(artifact.data), artifact.description or ""
+@dataclass(frozen=True)
+class Published:
+    """The run that summed up the day, its totals and its page."""
+
+    state: State[Energy]
+    energy: Energy
+    page: StoredArtifact
 
 
-async def test_the_headline_is_the_state_and_the_name_of_the_run(data: Path, tariff: None) -> None:
-    state = await summary(day=DAY)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def published(data: Path) -> Published:
+    """The summary of the day with a tariff and a CSV file."""
+    await Tariff(currency="SEK", import_price=2.1, export_price=0.6).asave("home", overwrite=True)
+    state = await summary(day=DAY, csv=True)
     assert state.is_completed()
+    return Published(state, await state.aresult(), await artifact("energy-home"))
+
+
+async def test_the_headline_is_the_state_and_the_name_of_the_run(published: Published) -> None:
+    state = published.state
     assert state.message is not None
     assert re.fullmatch(
         r"\d+\.\d of the car's \d+\.\d kWh were solar \(\d+ %\), saved \d+\.\d\d SEK; "
@@ -79,55 +88,51 @@ async def test_the_headline_is_the_state_and_the_name_of_the_run(data: Path, tar
     assert run.name == state.message
 
 
-async def test_the_page_has_headline_chart_and_tables(data: Path, tariff: None) -> None:
-    await summary(day=DAY)
-    text, description = await page("energy-home")
+async def test_the_page_has_headline_chart_and_tables(published: Published) -> None:
+    text = str(published.page.data)
     assert text.startswith("# ")
     assert text.count("](data:image/png;base64,") == 1
     for title in ("Energy balance", "The car", "Operation", "own counters", "Gaps"):
         assert title in text
-    assert "Sunday 21 June 2026" in description
+    assert "Sunday 21 June 2026" in (published.page.description or "")
     assert len(text) < 400_000
 
 
-async def test_the_same_day_again_gives_the_same_totals(data: Path, tariff: None) -> None:
-    once = await energy(day=DAY)
-    again = await energy(day=DAY, last_day=DAY)
-    assert once == again
+async def test_the_same_day_again_gives_the_same_totals(data: Path, published: Published) -> None:
+    again = await summary(day=DAY, last_day=DAY)
+    assert await again.aresult() == published.energy
     stored = open_history(f"sqlite:///{data / 'history.db'}").day("home", DAY, STOCKHOLM.key)
     assert stored is not None
-    assert stored.energy == once
+    assert stored.energy == published.energy
     assert stored.currency == "SEK"
 
 
-async def test_a_month_is_the_sum_of_its_days(data: Path, tariff: None) -> None:
-    day = await energy(day=DAY)
-    month = await energy(day=DAY.replace(day=3), period="month")
-    assert month.car_from_solar_kwh == pytest.approx(day.car_from_solar_kwh)
-    assert "June 2026" in (await page("energy-home-month"))[1]
-    around = await energy(day=DAY - timedelta(days=1), last_day=DAY + timedelta(days=1))
-    assert around.pv_kwh == pytest.approx(month.pv_kwh)
-    await page("energy-home-range")
+async def test_a_month_is_the_sum_of_its_days(data: Path, published: Published) -> None:
+    state = await summary(day=DAY.replace(day=3), period="month", csv=True)
+    month = await state.aresult()
+    assert month.car_from_solar_kwh == pytest.approx(published.energy.car_from_solar_kwh)
+    assert "June 2026" in ((await artifact("energy-home-month")).description or "")
+    days = pd.read_csv(data / "summaries" / "home-2026-06-01-to-2026-06-30.csv")
+    assert str(DAY) in days["day"].tolist()
+    state = await summary(day=DAY - timedelta(days=1), last_day=DAY + timedelta(days=1))
+    assert (await state.aresult()).pv_kwh == pytest.approx(month.pv_kwh)
+    await artifact("energy-home-range")
 
 
-async def test_the_csv_adds_up_to_the_totals(data: Path, tariff: None) -> None:
-    total = await energy(day=DAY, csv=True)
-    table = pd.read_csv(data / "summaries" / f"home-{DAY}.csv")
+async def test_the_csv_adds_up_to_the_totals(data: Path, published: Published) -> None:
+    total, table = published.energy, pd.read_csv(data / "summaries" / f"home-{DAY}.csv")
     assert table["car_from_solar_kwh"].sum() == pytest.approx(total.car_from_solar_kwh, abs=0.01)
     assert table["seconds"].sum() == pytest.approx(total.measured_s)
     assert table["at"].iloc[1].endswith("+02:00")
-    await summary(day=DAY, period="year", csv=True)
-    days = pd.read_csv(data / "summaries" / "home-2026-01-01-to-2026-12-31.csv")
-    assert str(DAY) in days["day"].tolist()
 
 
-async def test_a_day_without_cycles_completes_and_says_so(data: Path, tariff: None) -> None:
+async def test_a_day_without_cycles_completes_and_says_so(data: Path) -> None:
     state = await summary(day=date(2020, 1, 1))
     assert state.is_completed()
     assert state.message == "No measurements on Wednesday 1 January 2020"
 
 
-async def test_a_home_without_tariff_has_no_money(data: Path, tariff: None) -> None:
+async def test_a_home_without_tariff_has_no_money(published: Published) -> None:
     async with get_client() as client:
         block = await client.read_block_document_by_name("home", "tariff")
         await client.delete_block_document(block.id)
@@ -162,24 +167,20 @@ async def test_a_history_that_cannot_be_opened_is_explained(
 
 @pytest.mark.skipif(missing() is not None, reason=missing() or "")
 async def test_the_page_in_a_browser(
-    stack: PrefectStack, data: Path, tariff: None, tmp_path: Path
+    stack: PrefectStack, published: Published, tmp_path: Path
 ) -> None:
-    with temporary_settings({PREFECT_API_URL: stack.api_url}):
-        state = await summary(day=DAY)
-        artifact = await Artifact.aget("energy-home")
-    assert artifact is not None
     with browser(tmp_path) as window:
         window.open(f"{stack.ui_url}/artifacts/key/energy-home")
         window.wait_for("return document.body.innerText.includes('Sunday 21 June 2026')")
-        window.open(f"{stack.ui_url}/artifacts/artifact/{artifact.id}")
+        window.open(f"{stack.ui_url}/artifacts/artifact/{published.page.id}")
         width = window.wait_for(
             "const i = document.querySelector('img[src^=\"data:image/png\"]');"
             "return i && i.complete && i.naturalWidth && i.getBoundingClientRect().width"
         )
         assert width > 500
         text = window.text()
-        assert state.message is not None
-        assert state.message in text
+        assert published.state.message is not None
+        assert published.state.message in text
         assert "Sold to the grid" in text
         assert window.run("return document.querySelectorAll('table').length") >= 4
         if PICTURES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import pytest
 from balance import balance
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.testing.utilities import prefect_test_harness
 
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
@@ -24,29 +24,16 @@ from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.settings import Settings
+from tests.support.prefect_servers import UNUSED_SERVICES, a_server
 from tests.support.simulated_house import SUNNY
 from tests.support.site import SITE, site_of
 
-UNUSED_SERVICES = (
-    "EVENT_PERSISTER",
-    "TASK_RUN_RECORDER",
-    "TRIGGERS",
-    "SCHEDULER",
-    "LATE_RUNS",
-    "FOREMAN",
-)
-"""They contend for the server's SQLite database, which can then be locked for a minute."""
-
 
 @pytest.fixture(scope="package", autouse=True)
-def prefect_server() -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """One server for all flow tests; it takes seconds to start."""
-    with ExitStack() as harness:
-        with pytest.MonkeyPatch.context() as patch:
-            for service in UNUSED_SERVICES:
-                patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
-            harness.enter_context(prefect_test_harness(server_startup_timeout=120))
-        yield
+    with a_server(tmp_path_factory.mktemp("prefect"), **UNUSED_SERVICES) as stack:
+        yield stack
 
 
 @pytest.fixture(autouse=True)

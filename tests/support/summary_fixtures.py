@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from prefect.settings import PREFECT_API_URL
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.plant.plant import BatterySpec
-from tests.support.paths import PROJECT
-from tests.support.prefect_client import talking_to
+from tests.support.prefect_servers import a_server
 from tests.support.simulated_day import DAY, Troubles, Watched, watch_day
 
 HOUR = 3600
@@ -19,9 +17,8 @@ HOUR = 3600
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """A running server; this process talks to it as long as the fixture lives."""
-    running = PrefectStack(tmp_path_factory.mktemp("prefect"), PROJECT)
-    running.env["PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY"] = "PT1S"
-    with running, talking_to({PREFECT_API_URL: running.api_url}):
+    often = {"PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S"}
+    with a_server(tmp_path_factory.mktemp("prefect"), **often) as running:
         yield running
 
 

@@ -12,12 +12,10 @@ from uuid import UUID, uuid4
 import pytest
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.settings import PREFECT_API_URL
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import in_states
-from tests.support.paths import PROJECT
-from tests.support.prefect_client import talking_to
+from tests.support.prefect_servers import a_server
 from tests.support.waiting import until
 from tests.support.worker import deployed
 
@@ -52,8 +50,7 @@ def insert_overdue(database: Path, deployment: UUID, tags: list[str], count: int
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[PrefectStack]:
-    stack = PrefectStack(tmp_path, PROJECT)
-    with stack, talking_to({PREFECT_API_URL: stack.api_url}):
+    with a_server(tmp_path) as stack:
         yield stack
 
 

@@ -17,6 +17,7 @@ from prefect.settings import (
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from tests.support.paths import PROJECT
 from tests.support.prefect_client import talking_to
+from tests.support.prefect_servers import prepared
 
 AUTH = "owner:long and secret"
 
@@ -30,7 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
         for service in ("FOREMAN", "LATE_RUNS", "TASK_RUN_RECORDER", "TRIGGERS"):
             # unused, and they contend for the server's SQLite database
             patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")
-        stack = PrefectStack(tmp_path_factory.mktemp("prefect"), PROJECT)
+        stack = PrefectStack(prepared(tmp_path_factory.mktemp("prefect")), PROJECT)
     with stack, talking_to({PREFECT_API_URL: stack.api_url}):
         yield stack
 

@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import StateType
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from tests.support.paths import PROJECT
+from tests.support.prefect_servers import prepared
 from tests.support.waiting import until
 from tests.support.worker import deployed, working
 
@@ -27,7 +28,7 @@ _LONGEST_GAP_S = 4 * INTERVAL_S
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """A server that the tests stop."""
-    with PrefectStack(tmp_path_factory.mktemp("outage"), PROJECT) as stack:
+    with PrefectStack(prepared(tmp_path_factory.mktemp("outage")), PROJECT) as stack:
         yield stack
 
 

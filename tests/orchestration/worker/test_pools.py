@@ -14,6 +14,7 @@ from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from easee_load_balancer.simulation.server import RunSpec, running_house
 from tests.support.paths import PROJECT
+from tests.support.prefect_servers import prepared
 from tests.support.waiting import until
 
 UNTOUCHED_A = 40
@@ -22,7 +23,7 @@ UNTOUCHED_A = 40
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
     """A server with this project's deployments, and a worker that starts a process per run."""
-    with PrefectStack(tmp_path_factory.mktemp("process"), PROJECT) as stack:
+    with PrefectStack(prepared(tmp_path_factory.mktemp("process")), PROJECT) as stack:
         stack.deploy(pool_type="process")
         stack.start_worker(pool_type="process")
         yield stack
