@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.variables import Variable
+from prefect.workers.base import BaseWorker
+from prefect.workers.process import ProcessWorker
 
+from easee_load_balancer.orchestration.blocks import BLOCKS
+from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 from easee_load_balancer.system.processes import (
     HOST,
@@ -31,6 +36,10 @@ from easee_load_balancer.system.processes import (
 
 PoolType = Literal["in-process", "process"]
 """Flows run in the worker itself, or in a process each."""
+_WORKERS: dict[PoolType, type[BaseWorker[Any, Any, Any]]] = {
+    "in-process": InProcessWorker,
+    "process": ProcessWorker,
+}
 
 POOL = "home"
 """The pool of prefect.yaml."""
@@ -38,8 +47,6 @@ POOL = "home"
 _SERVER_START_S = 120.0
 _DEPLOYED = "easee_balancer_deployed"
 """Prefect variable with the fingerprint of what was deployed last."""
-
-
 _RENAMED_SCHEDULES = {"every-30-s"}
 """Slugs of earlier versions."""
 
@@ -63,19 +70,22 @@ def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
 def deploy(
     project: Path, env: Mapping[str, str], pool: str = POOL, pool_type: PoolType = "in-process"
 ) -> None:
-    """Create the pool, register the blocks, and deploy prefect.yaml.
+    """Register the blocks, create the pool, and deploy prefect.yaml.
 
     `env` names the server. Raises StartError if a step fails.
     """
-    for arguments in (
-        ("block", "register", "--module", "easee_load_balancer.orchestration.blocks"),
-        ("work-pool", "create", pool, "--type", pool_type, "--overwrite"),
-        ("--no-prompt", "deploy", "--all"),
-    ):
-        run_prefect(project, env, *arguments)
+    template = _WORKERS[pool_type].get_default_base_job_template()
+    wanted = WorkPoolCreate(name=pool, type=pool_type, base_job_template=template)
     api_url = {PREFECT_API_URL: env["PREFECT_API_URL"]}
     with temporary_settings(api_url), get_client(sync_client=True) as client:
-        _delete_renamed_schedules(client)
+        try:
+            for block in BLOCKS:
+                block.register_type_and_schema()
+            client.create_work_pool(wanted, overwrite=True)
+            run_prefect(project, env, "--no-prompt", "deploy", "--all")
+            _delete_renamed_schedules(client)
+        except httpx.HTTPError as error:
+            raise StartError(f"The Prefect server refuses the deployment: {error}") from error
 
 
 def _delete_renamed_schedules(client: SyncPrefectClient) -> None:
@@ -154,11 +164,11 @@ class PrefectStack:
         return child
 
     def deploy(self, pool: str = POOL, pool_type: PoolType = "in-process") -> None:
-        """Create the pool, register the blocks, and deploy prefect.yaml."""
+        """Register the blocks, create the pool, and deploy prefect.yaml."""
         deploy(self.project, self.env, pool, pool_type)
 
     def deploy_changes(self, client: SyncPrefectClient) -> None:
-        """Deploy unless this code and prefect.yaml are deployed already, as that takes 10 s.
+        """Deploy unless this code and prefect.yaml are deployed already, as that takes seconds.
 
         The settings have to name this server.
         """
