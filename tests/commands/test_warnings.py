@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from easee_load_balancer import errors
 from easee_load_balancer.commands import warnings
 from easee_load_balancer.commands.troubleshooting import usual_causes
 from easee_load_balancer.control.policy import Policy
@@ -17,18 +18,6 @@ from easee_load_balancer.devices.easee.models import EaseeSite, Observation
 from easee_load_balancer.devices.easee.observations import Controls, controls
 from easee_load_balancer.devices.huawei.discovery import Finding
 from easee_load_balancer.devices.huawei.identity import Identity
-from easee_load_balancer.errors import (
-    BadCredentials,
-    Blocked,
-    ChargerUnknown,
-    ChargerUnreachable,
-    InvalidAnswer,
-    InverterBusy,
-    InverterImplausible,
-    InverterUnsupported,
-    NotPermitted,
-    RateLimited,
-)
 from easee_load_balancer.measurements import ChargerState, PhaseValues
 
 NOW = datetime(2026, 6, 21, 10, tzinfo=UTC)
@@ -157,20 +146,17 @@ def test_flag_for_smart_charging_only_colours_the_light() -> None:
     assert warnings.of_charger(_charger(), STATE, seen) == []
 
 
+LATER = NOW + timedelta(minutes=1)
+FAILURES = (
+    *(errors.InverterBusy(""), errors.InverterUnsupported(""), errors.InverterImplausible("")),
+    *(errors.BadCredentials(""), errors.RateLimited("", LATER), errors.Blocked("", LATER)),
+    *(errors.NotPermitted("", LATER), errors.ChargerUnreachable(""), errors.ChargerUnknown("")),
+    errors.InvalidAnswer(""),
+)
+
+
 def test_every_failure_has_usual_causes() -> None:
-    later = NOW + timedelta(minutes=1)
-    for error in (
-        InverterBusy(""),
-        InverterUnsupported(""),
-        InverterImplausible(""),
-        BadCredentials(""),
-        RateLimited("", later),
-        NotPermitted("", later),
-        Blocked("", later),
-        ChargerUnreachable(""),
-        ChargerUnknown(""),
-        InvalidAnswer(""),
-    ):
+    for error in FAILURES:
         assert usual_causes(error), error
     for finding in Finding:
-        assert usual_causes(InverterBusy(""), finding), finding
+        assert usual_causes(errors.InverterBusy(""), finding), finding
