@@ -30,6 +30,8 @@ CYCLE_TAG = "cycle"
 RESUMED_TAG = "resumed"
 """Marks deployments whose interrupted runs are resumed by the next worker."""
 
+_SUPERSEDED = "Superseded"
+
 _AT_ONCE = 2
 _BATCH = 200
 
@@ -67,7 +69,7 @@ def due_at(run: FlowRun) -> datetime:
 
 def superseded(why: str) -> State[Any]:
     """The state of a cycle that is no longer needed."""
-    return Cancelled(name="Superseded", message=f"superseded: {why}")
+    return Cancelled(name=_SUPERSEDED, message=f"superseded: {why}")
 
 
 def requeued(why: str) -> State[Any]:
@@ -130,8 +132,11 @@ async def _send(
 
     async def send(run_id: UUID) -> None:
         async with at_once:
+            state = states[run_id]
             with suppress(ObjectNotFound):
-                await client.set_flow_run_state(run_id, states[run_id], force=True)
+                if state.name == _SUPERSEDED:  # its flow never names it
+                    await client.update_flow_run(run_id, name=state.message)
+                await client.set_flow_run_state(run_id, state, force=True)
 
     wanted = in_states(*kinds)
     wanted.id = FlowRunFilterId(any_=list(states))

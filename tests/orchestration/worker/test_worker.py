@@ -91,6 +91,8 @@ async def test_only_the_newest_due_cycle_runs(client: PrefectClient, tmp_path: P
     assert {(one.name, one.message) for one in states[1:]} == {
         ("Superseded", "superseded: a newer cycle is due")
     }
+    names = {(await client.read_flow_run(run.id)).name for run in late[1:]}
+    assert names == {"superseded: a newer cycle is due"}
     assert len(diary.read_text().splitlines()) == 1
 
 
