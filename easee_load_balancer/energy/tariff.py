@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Price = Annotated[float, Field(ge=-100, le=1000, allow_inf_nan=False)]
 HOURS = 24
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Prefect's classic UI does not save a value that equals the default in the schema."""
+    schema.pop("default", None)
 
 
 class Prices(BaseModel):
@@ -33,7 +38,9 @@ class Prices(BaseModel):
     night_price: Price = Field(
         default=0.20,
         title="Night price",
-        description="What a kWh costs when the car charges at night instead of on solar.",
+        description="What a kWh costs when the car charges at night instead of on solar. Empty: "
+        "two thirds of the import price.",
+        json_schema_extra=_without_default,
     )
     import_price_by_hour: list[Price] = Field(
         default_factory=list,
@@ -55,7 +62,7 @@ class Prices(BaseModel):
 
     @model_validator(mode="after")
     def _estimate_missing_night_price(self) -> Self:
-        # tariffs saved before there was a night price can be in any currency
+        # 0.20 would not suit an import price in another currency
         if "import_price" in self.model_fields_set and "night_price" not in self.model_fields_set:
             self.night_price = round(self.import_price * 2 / 3, 4)
         return self
