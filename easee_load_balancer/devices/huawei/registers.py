@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from math import sqrt
 from typing import Literal
 
 from easee_load_balancer.measurements import (
@@ -198,23 +199,26 @@ def decode_meter(words: Sequence[int]) -> MeterValues:
 
 
 def _wrong_voltage(volts: PhaseValues, words: Sequence[int]) -> str | None:
-    """The voltages that cannot be. A meter without neutral measures between the phases only."""
+    """The voltages that cannot be. A meter of an IT grid measures between the phases only.
+
+    There they are as high as elsewhere to neutral. 400 V between phases is a grid with a neutral:
+    without it, the meter divides the power wrongly between the phases.
+    """
     wrong = {
         f"L{number}": value
         for number, value in enumerate(volts, 1)
         if value is not None and plausible_voltage_v(value) is None
     }
     lines_v = [METER.decode(words, register) for register in METER_LINE_VOLTAGES]
-    if not wrong or (volts == (0, 0, 0) and None not in map(_plausible_line_v, lines_v)):
+    if not wrong or (volts == (0, 0, 0) and None not in map(plausible_voltage_v, lines_v)):
         return None
     if len(wrong) == len(volts) and len(set(wrong.values())) == 1:
-        return f"meter: {volts[0]:g} V on all phases"
+        problem = f"meter: {volts[0]:g} V on all phases"
+        with_neutral = all(value and plausible_voltage_v(value / sqrt(3)) for value in lines_v)
+        if with_neutral:
+            problem += f" but {lines_v[0]:g} V between them: its neutral is not connected"
+        return problem
     return "meter: " + ", ".join(f"{value:g} V on {name}" for name, value in wrong.items())
-
-
-def _plausible_line_v(volts: float | None) -> float | None:
-    """The voltage between two phases: as high as one to neutral, or 1.7 times that."""
-    return None if volts is None else plausible_voltage_v(volts) or plausible_voltage_v(volts / 2)
 
 
 def _nothing_measured(meter: MeterValues) -> str | None:

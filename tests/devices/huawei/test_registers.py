@@ -82,6 +82,7 @@ SOUND = {"r37101": 2300, "r37103": 2310, "r37105": 2290, "r37113": -5000, "r3713
 ZEROS = dict.fromkeys(SOUND, 0)
 NA = 0x7FFFFFFF
 BETWEEN_LINES = {"r37126": 2310, "r37128": 2305, "r37130": 2315}
+WITHOUT_NEUTRAL = {"r37126": 3990, "r37128": 4000, "r37130": 4010}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,10 @@ BETWEEN_LINES = {"r37126": 2310, "r37128": 2305, "r37130": 2315}
         (ZEROS | {"r37119": NA, "r37121": NA}, "meter: 0 V on all phases"),
         (ZEROS | {"r37113": -5000} | BETWEEN_LINES, None),
         (ZEROS | {"r37113": -5000} | BETWEEN_LINES | {"r37126": 0}, "meter: 0 V on all phases"),
+        (
+            ZEROS | {"r37113": -5000} | WITHOUT_NEUTRAL,
+            "meter: 0 V on all phases but 399 V between them: its neutral is not connected",
+        ),
         (
             ZEROS | dict.fromkeys(("r37101", "r37103", "r37105", "r37119", "r37121"), NA),
             "meter: zeros without counters",
