@@ -6,15 +6,21 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.server.database import provide_database_interface
+from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.orchestration.server.overdue import delete_overdue_cycles
 from easee_load_balancer.orchestration.worker.run_states import in_states
+from tests.support.postgres import Postgres
 from tests.support.prefect_servers import a_server
 from tests.support.waiting import until
 from tests.support.worker import deployed
@@ -79,3 +85,40 @@ async def test_overdue_cycles_are_deleted_before_the_services_start(stack: Prefe
         [late] = connection.execute("SELECT count(*) FROM flow_run_state WHERE name = 'Late'")
     assert late == (2,)
     assert "Traceback" not in stack.server.log.read_text()
+
+
+async def test_overdue_cycles_are_deleted_on_postgresql_too(postgres: Postgres) -> None:
+    url = postgres.empty_database().replace("postgresql", "postgresql+asyncpg", 1)
+    now, minute = datetime.now(UTC), timedelta(minutes=1)
+    with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: url}):
+        database = provide_database_interface()
+        await delete_overdue_cycles(now)  # nothing is there yet
+        await database.create_db()
+        async with database.session_context(begin_transaction=True) as session:
+            session.add(flow := database.Flow(name="balance"))
+            await session.flush()
+            for name, tags, due in (
+                ("overdue", ["home", "cycle"], now - minute),
+                ("overdue summary", ["home"], now - minute),
+                ("upcoming", ["home", "cycle"], now + minute),
+            ):
+                run = database.FlowRun(
+                    flow_id=flow.id,
+                    name=name,
+                    tags=tags,
+                    auto_scheduled=True,
+                    state_type=StateType.SCHEDULED,
+                    next_scheduled_start_time=due,
+                )
+                session.add(run)
+                await session.flush()
+                session.add(
+                    database.FlowRunState(flow_run_id=run.id, type=StateType.SCHEDULED, name="Late")
+                )
+        await delete_overdue_cycles(now)
+        async with database.session_context() as session:
+            names = (await session.execute(sa.select(database.FlowRun.name))).scalars().all()
+            states = sa.select(sa.func.count()).select_from(database.FlowRunState)
+            assert (await session.execute(states)).scalar_one() == len(names)
+        assert sorted(names) == ["overdue summary", "upcoming"]
+        await (await database.engine()).dispose()
