@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from easee_load_balancer.devices.connections import CONNECTIONS
-from easee_load_balancer.devices.huawei.client import InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.measurements import InverterReading
 from tasks.step import step
 

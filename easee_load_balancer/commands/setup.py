@@ -20,7 +20,7 @@ from easee_load_balancer.commands.prefect_server import prefect_server
 from easee_load_balancer.commands.setup_wizard import Answers, SavedBlocks, SetupWizard, block_with
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.discovery import FoundCharger
-from easee_load_balancer.devices.huawei.client import InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.orchestration.blocks import EaseeCharger, Site
 from easee_load_balancer.orchestration.prefect_stack import deploy

@@ -23,7 +23,7 @@ from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.discovery import FoundCharger, find_chargers
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.devices.easee.observations import Controls
-from easee_load_balancer.devices.huawei.client import InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.discovery import (
     DONGLE_UNITS,
     PORTS,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account
-from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
+from easee_load_balancer.devices.huawei.client import Inverter
 
 
 class Connections:

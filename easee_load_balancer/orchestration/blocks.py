@@ -29,7 +29,7 @@ from pydantic import (
 
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
-from easee_load_balancer.devices.huawei.client import InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError, MissingBlock, problems
 

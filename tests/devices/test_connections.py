@@ -11,7 +11,7 @@ import pytest
 
 from easee_load_balancer.devices.connections import Connections
 from easee_load_balancer.devices.easee.client import EaseeClient
-from easee_load_balancer.devices.huawei.client import InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.errors import BadCredentials
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec

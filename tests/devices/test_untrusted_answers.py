@@ -31,7 +31,8 @@ from easee_load_balancer.devices.easee.models import (
 )
 from easee_load_balancer.devices.easee.observations import OBSERVATION_IDS, charger_state, controls
 from easee_load_balancer.devices.huawei import registers as huawei_registers
-from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
+from easee_load_balancer.devices.huawei.client import Inverter
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.errors import ChargerError, ChargerUnknown, InverterError
 from easee_load_balancer.measurements import ChargerState, InverterReading

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, ip_address, ip_network
 
-from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
+from easee_load_balancer.devices.huawei.address import InverterAddress
+from easee_load_balancer.devices.huawei.client import Inverter
 from easee_load_balancer.devices.huawei.identity import Identity, identify
 from easee_load_balancer.errors import (
     EmmaUnsupported,

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from easee_load_balancer.devices.huawei import client
-from easee_load_balancer.devices.huawei.client import Inverter, InverterAddress
+from easee_load_balancer.devices.huawei import sun2000
+from easee_load_balancer.devices.huawei.address import InverterAddress
+from easee_load_balancer.devices.huawei.client import Inverter
 from easee_load_balancer.errors import (
     InverterBusy,
     InverterError,
@@ -129,7 +130,7 @@ async def test_dongle_that_needs_half_the_timeout_is_readable_after_some_cycles(
 
 
 async def test_battery_that_appears_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_NO_BATTERY_FOR_S", 0.8)
+    monkeypatch.setattr(sun2000, "_NO_BATTERY_FOR_S", 0.8)
     async with an_inverter() as (inverter, server, plant, _):
         battery, plant.battery = plant.battery, None
         for _ in range(INVERTER_REFRESH_S):
