@@ -275,7 +275,7 @@ class SetupWizard:
     def _test(self, host: str, port: int | None) -> Found:
         saved, timeouts = self.saved.inverter, PROBE_TIMEOUTS
         if saved is not None and saved.host == host:
-            timeouts = ProbeTimeouts(saved.settle_time_s, saved.timeout_s)
+            timeouts = ProbeTimeouts(saved.settle_s, saved.timeout_s)
         with self._no_cycle():
             return asyncio.run(
                 find_inverter(host, self._endpoints(host, port), self._say, timeouts)

@@ -1,12 +1,27 @@
-"""Where the inverter listens."""
+"""Where the plant listens, and what stands there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
 from pydantic import BaseModel, Field
+
+PlantKind = Literal["single", "cascade", "emma", "smartlogger"]
+
+_SETTLE_S: Mapping[PlantKind, float] = {
+    "single": 1.5,
+    "cascade": 1.5,
+    "emma": 0.0,
+    "smartlogger": 1.0,
+}
+"""A dongle ignores early requests; an EMMA closes a connection that is silent for a second."""
+
+UnitId = Annotated[int, Field(ge=0, le=247)]
 
 
 class InverterAddress(BaseModel):
-    """Where the inverter listens, and timeouts."""
+    """Where the inverter, or what stands before it, listens; and timeouts."""
 
     host: str = Field(
         min_length=1,
@@ -27,14 +42,44 @@ class InverterAddress(BaseModel):
         ge=0,
         le=247,
         title="Unit id",
-        description="1 on most dongles, 0 on the inverter's own access point.",
+        description="1 on most dongles; 0 on the inverter's own access point, an EMMA or a "
+        "SmartLogger.",
     )
-    settle_time_s: float = Field(
-        default=1.5,
+    plant: PlantKind = Field(
+        default="single",
+        title="Plant",
+        description="'single': one inverter. 'cascade': several behind one dongle. 'emma' or "
+        "'smartlogger': behind that device.",
+    )
+    other_units: tuple[UnitId, ...] = Field(
+        default=(),
+        max_length=16,
+        title="Other inverters",
+        description="Unit ids of a cascade's other inverters, or of those behind a SmartLogger.",
+    )
+    dongle_totals: bool = Field(
+        default=False,
+        title="Dongle adds up",
+        description="Read the sums of a cascade from its dongle (unit 100), if it has them.",
+    )
+    meter_unit: UnitId = Field(
+        default=11,
+        title="Meter's unit id",
+        description="Unit id of the grid meter behind a SmartLogger.",
+    )
+    meter_counts_backwards: bool = Field(
+        default=False,
+        title="Meter counts backwards",
+        description="The meter's sign is the other way round than documented, as "
+        "`easee-balancer check --calibrate` has found.",
+    )
+    settle_time_s: float | None = Field(
+        default=None,
         ge=0,
-        le=5,
+        le=7,
         title="Settle time (s)",
-        description="Wait after connecting before the first request; old dongles need 1 to 2 s.",
+        description="Wait after connecting before the first request. Empty: 1.5 s for a dongle, "
+        "1 s for a SmartLogger, none for an EMMA. Old dongles need up to 7 s.",
     )
     timeout_s: float = Field(
         default=5.0,
@@ -51,7 +96,16 @@ class InverterAddress(BaseModel):
         Enough to connect to an old dongle and wait 4 s for each of three answers, or for a second
         attempt after one lost answer.
         """
-        return self.settle_time_s + 2.6 * self.timeout_s
+        return self.settle_s + 2.6 * self.timeout_s
+
+    @property
+    def settle_s(self) -> float:
+        """The settle time, or what suits the plant."""
+        return _SETTLE_S[self.plant] if self.settle_time_s is None else self.settle_time_s
+
+    def at_unit(self, unit_id: int) -> str:
+        """The address in words, with another unit id."""
+        return f"{self.host}:{self.port} unit {unit_id}"
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port} unit {self.unit_id}"
+        return self.at_unit(self.unit_id)

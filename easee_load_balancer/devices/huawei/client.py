@@ -1,4 +1,4 @@
-"""Huawei SUN2000 over Modbus TCP: the client that owns the connection."""
+"""A Huawei plant over Modbus TCP: the client that owns the connection."""
 
 from __future__ import annotations
 
@@ -9,17 +9,8 @@ from datetime import UTC, datetime
 
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.connection import ModbusConnection, TooSlow
-from easee_load_balancer.devices.huawei.meter_monitor import MeterMonitor
-from easee_load_balancer.devices.huawei.registers import (
-    METER,
-    BatteryValues,
-    Block,
-    MeterValues,
-    PowerValues,
-    decode_meter,
-    inverter_reading,
-)
-from easee_load_balancer.devices.huawei.sun2000 import Sun2000
+from easee_load_balancer.devices.huawei.plants import plant_at
+from easee_load_balancer.devices.huawei.registers import Block
 from easee_load_balancer.errors import (
     InverterBusy,
     InverterError,
@@ -30,25 +21,22 @@ from easee_load_balancer.errors import (
 from easee_load_balancer.measurements import InverterReading
 
 _FIRST_PAUSE_S = 0.5
-_HIGHEST_GRID_W = 60_000
-"""3 x 87 A: more than any main fuse of a home."""
 
 
 class Inverter:
-    """One connection to one inverter, kept open between readings; safe for concurrent callers.
+    """One connection to one plant, kept open between readings; safe for concurrent callers.
 
-    The device serves one client at a time, so keep one instance per inverter.
+    The device serves one client at a time, so keep one instance per address.
     """
 
     def __init__(self, address: InverterAddress) -> None:
         self.address = address
         self._connection = ModbusConnection(address)
-        self._sun2000 = Sun2000(self._connection)
+        self._plant = plant_at(self._connection)
         self._lock = asyncio.Lock()
-        self._meter = MeterMonitor()
 
     async def read(self, *, night: bool = False) -> InverterReading:
-        """Power, battery and meter in three requests, retried within the time budget.
+        """Power, battery and meter, retried within the time budget.
 
         With `night`, an inverter that does not answer counts as asleep. What was learned of the
         plant is kept, so that a slow dongle, which needs the whole budget, gets further each time.
@@ -68,7 +56,9 @@ class Inverter:
             finally:
                 connection.deadline = math.inf
 
-    async def read_blocks(self, *blocks: Block) -> list[Sequence[int] | None]:
+    async def read_blocks(
+        self, *blocks: Block, unit_id: int | None = None
+    ) -> list[Sequence[int] | None]:
         """These blocks, in one attempt; None for those that the device does not know.
 
         Raises as `read` does.
@@ -80,7 +70,7 @@ class Inverter:
                 answers: list[Sequence[int] | None] = []
                 for block in blocks:
                     try:
-                        answers.append(await self._connection.read(block))
+                        answers.append(await self._connection.read(block, unit_id))
                     except InverterUnsupported:
                         answers.append(None)
                 good = True
@@ -106,7 +96,8 @@ class Inverter:
             good = False
             try:
                 async with asyncio.timeout_at(deadline):
-                    reading = await self._read_once()
+                    await self._connection.connect()
+                    reading = await self._plant.read()
                 good = True
                 return reading
             except TimeoutError:
@@ -116,7 +107,7 @@ class Inverter:
                 raise
             except InverterImplausible as error:
                 failure = error
-                self._sun2000.forget_rating()
+                self._plant.distrust()
             except (InverterUnreachable, InverterBusy) as error:
                 failure = error
             finally:
@@ -127,40 +118,3 @@ class Inverter:
             await asyncio.sleep(pause_s)
             pause_s *= 2
         raise failure
-
-    async def _read_once(self) -> InverterReading:
-        await self._connection.connect()
-        rated_w = await self._sun2000.rated_w()
-        power = await self._sun2000.power()
-        battery = await self._sun2000.battery()
-        words = await self._connection.read(METER)
-        meter = decode_meter(words)
-        self._check(rated_w, power, battery, meter)
-        self._sun2000.battery_seen = battery is not None
-        now = datetime.now(UTC)
-        meter, unchanged_since = self._meter.checked(meter), self._meter.unchanged_since(now, words)
-        return inverter_reading(now, power, battery, meter, rated_w, unchanged_since)
-
-    def _check(
-        self,
-        rated_w: float,
-        power: PowerValues,
-        battery: BatteryValues | None,
-        meter: MeterValues,
-    ) -> None:
-        """Raise InverterImplausible for values that a mixed-up answer would give."""
-        highest_w = 2 * rated_w
-        values = [("PV power", power.pv_w, highest_w), ("AC power", power.inverter_ac_w, highest_w)]
-        values += [("grid power", meter.grid_export_w, max(highest_w, _HIGHEST_GRID_W))]
-        if battery is not None:
-            values += [("battery power", battery.charge_w, highest_w)]
-            values += [("state of charge", battery.soc_pct, 100)]
-        phase_w = max(highest_w, _HIGHEST_GRID_W)
-        values += [("phase power", watts, phase_w) for watts in meter.grid_export_phase_w]
-        values += [("phase current", amps, phase_w // 200) for amps in meter.current_a]
-        for name, value, highest in values:
-            if value is not None and abs(value) > highest:
-                raise InverterImplausible(
-                    f"The inverter at {self.address} reports a {name} of {value:g}, which cannot "
-                    "be; the reading is ignored."
-                )

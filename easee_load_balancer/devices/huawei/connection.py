@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.pdu import ModbusPDU
 
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.registers import Block
@@ -29,10 +30,16 @@ logging.getLogger("asyncio").addFilter(
 
 _READ_HOLDING_REGISTERS = 3
 _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE, _DEVICE_BUSY = 2, 3, 4, 6
+_NO_PATH, _TARGET_SILENT = 0x0A, 0x0B
+"""A gateway's exceptions: the device behind it cannot be reached, or does not answer."""
 
 
 class TooSlow(InverterUnreachable):
     """The time left is too short for another answer; nothing is under way."""
+
+
+class BehindGateway(InverterUnreachable):
+    """A dongle or logger answered that the device behind it does not, as at night."""
 
 
 class ModbusConnection:
@@ -49,9 +56,14 @@ class ModbusConnection:
         self._answer_s = 0.0
         """How long the last answer took."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._client is not None and self._client.connected
+
     async def connect(self) -> None:
         """Connect and let the device settle, unless connected. Raises InverterUnreachable."""
-        if self._client is not None and self._client.connected:
+        if self.connected:
             return
         self.disconnect()
         self._lost = lost = asyncio.get_running_loop().create_future()
@@ -75,7 +87,7 @@ class ModbusConnection:
                 "and is Modbus TCP enabled in its settings?"
             )
         self._client = client
-        await asyncio.sleep(self.address.settle_time_s)
+        await asyncio.sleep(self.address.settle_s)
 
     def disconnect(self) -> None:
         """Close the connection, so that another client can connect."""
@@ -83,67 +95,81 @@ class ModbusConnection:
             self._client.close()
             self._client = None
 
-    async def read(self, block: Block) -> Sequence[int]:
-        """The answer to one request, checked for its length.
+    async def read(self, block: Block, unit_id: int | None = None) -> Sequence[int]:
+        """The answer to one request, checked for its length; at the address's unit by default.
 
         Raises InverterUnreachable, InverterBusy, InverterUnsupported or InverterImplausible.
         """
+        unit_id = self.address.unit_id if unit_id is None else unit_id
+        where = self._where(unit_id)
+        reply = await self._exchange(
+            lambda client: client.read_holding_registers(
+                block.address, count=block.count, device_id=unit_id
+            ),
+            where,
+            f"register {block.address}",
+        )
+        if reply.function_code & 0x7F != _READ_HOLDING_REGISTERS:
+            raise InverterImplausible(
+                f"{where} answered function {reply.function_code} to function "
+                f"{_READ_HOLDING_REGISTERS}; the answer is ignored."
+            )
+        if reply.isError():
+            raise _refusal(where, reply.exception_code, block)
+        registers, self.answered = reply.registers, True
+        if len(registers) != block.count:
+            raise InverterImplausible(
+                f"{where} sent {len(registers)} registers instead of {block.count} from "
+                f"{block.address}; the answer is ignored."
+            )
+        return registers
+
+    async def _exchange(
+        self, send: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]], where: str, what: str
+    ) -> ModbusPDU:
+        """The answer to one request, an exception included. Raises InverterUnreachable."""
         client, lost = self._client, self._lost
         if client is None or lost is None or lost.done():
             raise InverterUnreachable(f"The connection to the inverter at {self.address} was lost.")
         began_s = asyncio.get_running_loop().time()
         if began_s + self._answer_s > self.deadline:
             raise TooSlow(
-                f"The inverter at {self.address} answers slowly ({self._answer_s:.1f} s a "
-                "request): not everything could be read in time. The next cycle continues."
+                f"{where} answers slowly ({self._answer_s:.1f} s a request): not everything could "
+                "be read in time. The next cycle continues."
             )
-        request = asyncio.ensure_future(
-            client.read_holding_registers(
-                block.address, count=block.count, device_id=self.address.unit_id
-            )
-        )
+        request = asyncio.ensure_future(send(client))
         try:
             await asyncio.wait((request, lost), return_when=asyncio.FIRST_COMPLETED)
             if not request.done():
                 raise InverterUnreachable(
-                    f"The inverter at {self.address} closed the connection. It serves one client "
-                    "at a time: is another program connected?"
+                    f"{where} closed the connection. It serves one client at a time: is another "
+                    "program connected?"
                 )
             reply = request.result()
         except ModbusException as error:
             raise InverterUnreachable(
-                f"No answer from the inverter at {self.address} to register {block.address}: is "
-                "it on, is the unit id right, and is no other program connected to it?"
+                f"No answer from {where[0].lower()}{where[1:]} to {what}: is it on, is the unit "
+                "id right, and is no other program connected to it?"
             ) from error
         finally:
             request.cancel()
         self._answer_s = asyncio.get_running_loop().time() - began_s
-        if reply.function_code & 0x7F != _READ_HOLDING_REGISTERS:
-            raise InverterImplausible(
-                f"The inverter at {self.address} answered function {reply.function_code} to "
-                f"function {_READ_HOLDING_REGISTERS}; the answer is ignored."
-            )
-        if reply.isError():
-            raise self._refusal(reply.exception_code, block)
-        registers, self.answered = reply.registers, True
-        if len(registers) != block.count:
-            raise InverterImplausible(
-                f"The inverter at {self.address} sent {len(registers)} registers instead of "
-                f"{block.count} from {block.address}; the answer is ignored."
-            )
-        return registers
+        return reply
 
-    def _refusal(self, code: int, block: Block) -> InverterError:
-        where = f"The inverter at {self.address}"
-        if code == _DEVICE_BUSY:
-            return InverterBusy(f"{where} is busy. It usually answers again within seconds.")
-        if code == _DEVICE_FAILURE:
-            return InverterUnreachable(
-                f"{where} is asleep behind its dongle or reports a failure (Modbus exception 4)."
-            )
-        if code in (_ILLEGAL_ADDRESS, _ILLEGAL_VALUE):
-            return InverterUnsupported(
-                f"{where} does not know register {block.address}. Is it a SUN2000, and is the "
-                "unit id right?"
-            )
-        return InverterUnsupported(f"{where} refuses to be read (Modbus exception {code}).")
+    def _where(self, unit_id: int) -> str:
+        return f"The inverter at {self.address.at_unit(unit_id)}"
+
+
+def _refusal(where: str, code: int, block: Block) -> InverterError:
+    if code == _DEVICE_BUSY:
+        return InverterBusy(f"{where} is busy. It usually answers again within seconds.")
+    if code in (_DEVICE_FAILURE, _NO_PATH, _TARGET_SILENT):
+        return BehindGateway(
+            f"{where} is asleep behind its dongle or reports a failure (Modbus exception {code})."
+        )
+    if code in (_ILLEGAL_ADDRESS, _ILLEGAL_VALUE):
+        return InverterUnsupported(
+            f"{where} does not know register {block.address}. Is it a SUN2000, and is the "
+            "unit id right?"
+        )
+    return InverterUnsupported(f"{where} refuses to be read (Modbus exception {code}).")

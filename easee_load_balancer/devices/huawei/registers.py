@@ -1,15 +1,19 @@
 """The SUN2000's register map, and pure decoders of the blocks that are read in one request.
 
+A grid meter's map is data, so that one decoder reads those of all kinds of plants.
+
 Addresses, types, gains and signs follow Huawei's "Solar Inverter Modbus Interface Definitions".
 Registers are big-endian, high word first; they hold `value * gain`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from math import sqrt
 from typing import Literal
 
@@ -27,6 +31,8 @@ class Kind(Enum):
     U16 = (1, False, (0xFFFF,))
     U32 = (2, False, (0xFFFFFFFF,))
     I32 = (2, True, (0x7FFFFFFF, 0x80000000))  # 0xFFFFFFFF is a legal -1
+    U64 = (4, False, (0xFFFFFFFFFFFFFFFF,))
+    I64 = (4, True, (0x7FFFFFFFFFFFFFFF, 0x8000000000000000))
 
     def decode(self, words: Sequence[int]) -> int | None:
         """The raw value; None where it is not available."""
@@ -64,7 +70,7 @@ class Block:
         return raw if raw is None or register.gain == 1 else raw / register.gain
 
 
-U16, U32, I32 = Kind.U16, Kind.U32, Kind.I32
+U16, U32, I32, U64, I64 = Kind.U16, Kind.U32, Kind.I32, Kind.U64, Kind.I64
 
 NAMEPLATE = Block(30000, 25)  # text: model (15 words), serial number (10 words)
 RATING = Block(30071, 4)
@@ -94,22 +100,53 @@ BATTERY_POWER = Register(37765, I32, 1, "W", "all units: power, + = charging")
 BATTERY_CHARGED = Register(37780, U32, 100, "kWh", "all units: charged since installation")
 BATTERY_DISCHARGED = Register(37782, U32, 100, "kWh", "all units: discharged since installation")
 
+PerPhase = tuple[Register, Register, Register]
+"""One register for each of L1, L2, L3."""
+
+
+def per_phase(first: int, kind: Kind, gain: int, unit: str, name: str) -> PerPhase:
+    """Registers of three phases, one after another."""
+    step = kind.value[0]
+    l1, l2, l3 = (
+        Register(first + step * n, kind, gain, unit, f"L{n + 1} {name}") for n in range(3)
+    )
+    return l1, l2, l3
+
+
+@dataclass(frozen=True, slots=True)
+class MeterMap:
+    """Where a device shows its grid meter, and which way round it counts."""
+
+    block: Block
+    power: Register
+    powers: PerPhase
+    currents: PerPhase
+    voltages: PerPhase
+    line_voltages: PerPhase
+    exported: Register
+    imported: Register
+    status: Register | None = None
+    """0 offline, 1 normal; None where the device does not say."""
+    phases: Register | None = None
+    """0 one phase, 1 three phases; without it, phases without a voltage do not exist."""
+    export_is_positive: bool = True
+    currents_are_signed: bool = True
+    """Otherwise they take the sign of the phase's power."""
+
+
 METER = Block(37100, 38)
-METER_STATUS = Register(37100, U16, 1, "", "0 offline, 1 normal")
-METER_VOLTAGES = tuple(Register(37101 + 2 * n, I32, 10, "V", f"L{n + 1} voltage") for n in range(3))
-METER_CURRENTS = tuple(
-    Register(37107 + 2 * n, I32, 100, "A", f"L{n + 1} current, + = export") for n in range(3)
-)
-METER_POWER = Register(37113, I32, 1, "W", "grid power, + = export")
-METER_EXPORTED = Register(37119, I32, 100, "kWh", "exported energy, negative on some sites")
-METER_IMPORTED = Register(37121, I32, 100, "kWh", "imported energy")
 METER_TYPE = Register(37125, U16, 1, "", "0 one phase, 1 three phases")
-METER_LINE_VOLTAGES = tuple(
-    Register(37126 + 2 * n, I32, 10, "V", f"{name} voltage")
-    for n, name in enumerate(("L1-L2", "L2-L3", "L3-L1"))
-)
-METER_POWERS = tuple(
-    Register(37132 + 2 * n, I32, 1, "W", f"L{n + 1} power, + = export") for n in range(3)
+SUN2000_METER = MeterMap(
+    block=METER,
+    power=Register(37113, I32, 1, "W", "grid power, + = export"),
+    powers=per_phase(37132, I32, 1, "W", "power, + = export"),
+    currents=per_phase(37107, I32, 100, "A", "current, + = export"),
+    voltages=per_phase(37101, I32, 10, "V", "voltage"),
+    line_voltages=per_phase(37126, I32, 10, "V", "voltage to the next phase"),
+    exported=Register(37119, I32, 100, "kWh", "exported energy, negative on some sites"),
+    imported=Register(37121, I32, 100, "kWh", "imported energy"),
+    status=Register(37100, U16, 1, "", "0 offline, 1 normal"),
+    phases=METER_TYPE,
 )
 
 
@@ -177,28 +214,52 @@ def decode_battery_unit_1(words: Sequence[int]) -> BatteryValues | None:
     return BatteryValues(BATTERY_UNIT_1.decode(words, UNIT_1_POWER), soc_pct)
 
 
-def decode_meter(words: Sequence[int]) -> MeterValues:
-    """The words of METER; all values are unknown where one cannot be."""
-    phases: Literal[1, 3] = 1 if METER.decode(words, METER_TYPE) == 0 else 3
-    if METER.decode(words, METER_STATUS) != 1:
+def decode_meter(
+    words: Sequence[int], meter_map: MeterMap = SUN2000_METER, *, counts_backwards: bool = False
+) -> MeterValues:
+    """The words of the map's block; all values are unknown where one cannot be.
+
+    `counts_backwards` for a meter that is found to count the other way round than documented.
+    """
+    read = partial(meter_map.block.decode, words)
+    phases = _phases(words, meter_map)
+    if meter_map.status is not None and read(meter_map.status) != 1:
         return MeterValues(False, phases, problem="meter: offline")
-    exported_kwh = METER.decode(words, METER_EXPORTED)
-    l1_v, l2_v, l3_v = _per_phase(words, METER_VOLTAGES, phases)
+    sign = 1 if meter_map.export_is_positive != counts_backwards else -1
+    power_w = read(meter_map.power)
+    exported_kwh, imported_kwh = read(meter_map.exported), read(meter_map.imported)
+    if counts_backwards:
+        exported_kwh, imported_kwh = imported_kwh, exported_kwh
+    powers_w = _times(sign, _per_phase(words, meter_map, meter_map.powers, phases))
+    currents_a = _per_phase(words, meter_map, meter_map.currents, phases)
+    if meter_map.currents_are_signed:
+        currents_a = _times(sign, currents_a)
+    else:
+        currents_a = _signed_like(powers_w, currents_a)
+    l1_v, l2_v, l3_v = _per_phase(words, meter_map, meter_map.voltages, phases)
     meter = MeterValues(
         online=True,
         phases=phases,
-        grid_export_w=METER.decode(words, METER_POWER),
-        grid_export_phase_w=_per_phase(words, METER_POWERS, phases),
-        current_a=_per_phase(words, METER_CURRENTS, phases),
+        grid_export_w=None if power_w is None else sign * power_w,
+        grid_export_phase_w=powers_w,
+        current_a=currents_a,
         voltage_v=(plausible_voltage_v(l1_v), plausible_voltage_v(l2_v), plausible_voltage_v(l3_v)),
         exported_kwh=None if exported_kwh is None else abs(exported_kwh),
-        imported_kwh=METER.decode(words, METER_IMPORTED),
+        imported_kwh=None if imported_kwh is None else abs(imported_kwh),
     )
-    problem = _wrong_voltage((l1_v, l2_v, l3_v), words) or _nothing_measured(meter)
+    lines_v = tuple(read(register) for register in meter_map.line_voltages)
+    problem = _wrong_voltage((l1_v, l2_v, l3_v), lines_v) or _nothing_measured(meter)
     return MeterValues(True, phases, problem=problem) if problem else meter
 
 
-def _wrong_voltage(volts: PhaseValues, words: Sequence[int]) -> str | None:
+def _phases(words: Sequence[int], meter_map: MeterMap) -> Literal[1, 3]:
+    if meter_map.phases is not None:
+        return 1 if meter_map.block.decode(words, meter_map.phases) == 0 else 3
+    _, l2_v, l3_v = (meter_map.block.decode(words, one) for one in meter_map.voltages)
+    return 1 if l2_v is None and l3_v is None else 3
+
+
+def _wrong_voltage(volts: PhaseValues, lines_v: tuple[float | None, ...]) -> str | None:
     """The voltages that cannot be. A meter of an IT grid measures between the phases only.
 
     There they are as high as elsewhere to neutral. 400 V between phases is a grid with a neutral:
@@ -209,7 +270,6 @@ def _wrong_voltage(volts: PhaseValues, words: Sequence[int]) -> str | None:
         for number, value in enumerate(volts, 1)
         if value is not None and plausible_voltage_v(value) is None
     }
-    lines_v = [METER.decode(words, register) for register in METER_LINE_VOLTAGES]
     if not wrong or (volts == (0, 0, 0) and None not in map(plausible_voltage_v, lines_v)):
         return None
     if len(wrong) == len(volts) and len(set(wrong.values())) == 1:
@@ -261,7 +321,21 @@ def inverter_reading(
 
 
 def _per_phase(
-    words: Sequence[int], registers: Sequence[Register], phases: Literal[1, 3]
+    words: Sequence[int], meter_map: MeterMap, registers: PerPhase, phases: Literal[1, 3]
 ) -> PhaseValues:
-    l1, l2, l3 = (METER.decode(words, register) for register in registers)
+    l1, l2, l3 = (meter_map.block.decode(words, register) for register in registers)
     return (l1, None, None) if phases == 1 else (l1, l2, l3)
+
+
+def _times(sign: int, values: PhaseValues) -> PhaseValues:
+    l1, l2, l3 = (value if value is None else sign * value for value in values)
+    return l1, l2, l3
+
+
+def _signed_like(powers_w: PhaseValues, currents_a: PhaseValues) -> PhaseValues:
+    """Currents with the sign of the power; without one they count as import, which is safe."""
+    l1, l2, l3 = (
+        amps if amps is None else math.copysign(amps, -1.0 if watts is None else watts)
+        for watts, amps in zip(powers_w, currents_a, strict=True)
+    )
+    return l1, l2, l3
