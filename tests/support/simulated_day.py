@@ -33,6 +33,7 @@ from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.periods import bounds
 from easee_load_balancer.simulation.easee.observations import as_json, cloud_copy, observe
 from easee_load_balancer.simulation.huawei import registers
+from easee_load_balancer.simulation.huawei.encoding import Words
 from easee_load_balancer.simulation.plant.day import Day, load_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, Counters, HouseSpec, Plant
 
@@ -231,7 +232,7 @@ class _Devices:
         return charger_state(seen, at)
 
 
-def _reader(words: registers.Words) -> Callable[[Block], list[int]]:
+def _reader(words: Words) -> Callable[[Block], list[int]]:
     def read(block: Block) -> list[int]:
         return [words.get(block.address + at, 0) for at in range(block.count)]
 

@@ -17,7 +17,16 @@ from itertools import cycle, islice
 from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
 from easee_load_balancer.simulation.huawei import registers
-from easee_load_balancer.simulation.huawei.registers import Today, Words
+from easee_load_balancer.simulation.huawei.encoding import Words
+from easee_load_balancer.simulation.huawei.frames import (
+    NotModbusError,
+    Request,
+    bind,
+    exception,
+    read_request,
+    reset,
+)
+from easee_load_balancer.simulation.huawei.registers import Today
 from easee_load_balancer.simulation.plant.plant import MeterSample, Plant, faulty
 
 INVERTER_REFRESH_S = 3
@@ -27,7 +36,6 @@ _READ_HOLDING_REGISTERS, _READ_INPUT_REGISTERS = 3, 4
 _METER = struct.pack(">H", 37100)
 _WRITES = (6, 16)
 _MAX_REGISTERS = 125
-_MAX_PDU_BYTES = 253
 
 _ILLEGAL_FUNCTION = 1
 _ILLEGAL_ADDRESS = 2
@@ -56,21 +64,6 @@ class InverterSpec:
     """How long each request takes."""
 
 
-class _NotModbusError(Exception):
-    """The client sent bytes that are not a Modbus TCP frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    transaction_id: int
-    unit_id: int
-    pdu: bytes
-
-    def frame(self, pdu: bytes) -> bytes:
-        """The frame that answers this request."""
-        return struct.pack(">HHHB", self.transaction_id, 0, len(pdu) + 1, self.unit_id) + pdu
-
-
 @dataclass(frozen=True, slots=True)
 class _Client:
     writer: asyncio.StreamWriter
@@ -78,7 +71,7 @@ class _Client:
 
     def reset(self) -> None:
         """Disconnect the client with a TCP reset."""
-        _reset(self.writer)
+        reset(self.writer)
         self.task.cancel()
 
 
@@ -122,7 +115,7 @@ class InverterServer:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         family, _, _, _, address = found[0]
-        self._socket = _bind(family, address)
+        self._socket = bind(family, address)
         bound: int = self._socket.getsockname()[1]
         if self._faults.modbus != "refuse":
             await self._listen(self._socket)
@@ -189,7 +182,7 @@ class InverterServer:
         family, address = self._socket.family, self._socket.getsockname()
         self._server.close()
         self._server = None
-        self._socket = _bind(family, address)
+        self._socket = bind(family, address)
 
     def _reset_client(self) -> None:
         if self._client is not None:
@@ -199,7 +192,7 @@ class InverterServer:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A new connection replaces the previous one."""
         if self._faults.modbus == "refuse":
-            _reset(writer)
+            reset(writer)
             return
         self._reset_client()
         self.connections += 1
@@ -212,7 +205,7 @@ class InverterServer:
         """One connection from its first to its last byte."""
         try:
             await self._converse(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, _NotModbusError):
+        except (asyncio.IncompleteReadError, ConnectionError, NotModbusError):
             pass
         finally:
             writer.close()
@@ -223,13 +216,13 @@ class InverterServer:
         if self._faults.modbus == "garbage":
             writer.write(_BANNER)
         while True:
-            request = await _read_request(reader)
+            request = await read_request(reader)
             self.requests += 1
             if clock() < settled_at or not self._listens_to(request):
                 continue
             fault = self._faults.modbus
             if fault == "reset":
-                _reset(writer)
+                reset(writer)
                 return
             await asyncio.sleep(self._spec.latency_s)
             if fault == "delay":
@@ -240,7 +233,7 @@ class InverterServer:
             if request.pdu[1:3] == _METER:
                 self._triggers.note_read("meter")
 
-    def _listens_to(self, request: _Request) -> bool:
+    def _listens_to(self, request: Request) -> bool:
         """Whether the request is answered."""
         if request.unit_id not in (0, self._spec.unit_id) or self._plant.asleep:
             return False
@@ -252,20 +245,20 @@ class InverterServer:
         """The reply to a request, without its frame."""
         function = pdu[0]
         if fault == "busy":
-            return _exception(function, _BUSY)
+            return exception(function, _BUSY)
         if function in _WRITES:
-            return _exception(function, _NO_PERMISSION)
+            return exception(function, _NO_PERMISSION)
         if function != _READ_HOLDING_REGISTERS:
-            return _exception(function, _ILLEGAL_FUNCTION)
+            return exception(function, _ILLEGAL_FUNCTION)
         if len(pdu) != 5:
-            return _exception(function, _ILLEGAL_VALUE)
+            return exception(function, _ILLEGAL_VALUE)
         address, count = struct.unpack(">HH", pdu[1:])
         if not 1 <= count <= _MAX_REGISTERS:
-            return _exception(function, _ILLEGAL_VALUE)
+            return exception(function, _ILLEGAL_VALUE)
         words = self._registers()
         values = registers.select(words, address, count, self._plant.spec.battery is not None)
         if values is None:
-            return _exception(function, _ILLEGAL_ADDRESS)
+            return exception(function, _ILLEGAL_ADDRESS)
         if fault == "short":
             values = values[: count // 2]
         elif fault == "implausible":
@@ -308,37 +301,3 @@ async def _hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     with suppress(ConnectionError):
         await reader.read()
     writer.close()
-
-
-def _exception(function: int, code: int) -> bytes:
-    return bytes((function | 0x80, code))
-
-
-async def _read_request(reader: asyncio.StreamReader) -> _Request:
-    """The next request. Raises IncompleteReadError at the end, _NotModbusError for nonsense."""
-    header = await reader.readexactly(7)
-    transaction_id, protocol, length, unit_id = struct.unpack(">HHHB", header)
-    if protocol != 0 or not 2 <= length <= _MAX_PDU_BYTES + 1:
-        raise _NotModbusError
-    return _Request(transaction_id, unit_id, await reader.readexactly(length - 1))
-
-
-def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
-    """A TCP socket, bound but not listening."""
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    bound.setblocking(False)
-    return bound
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection with a TCP reset."""
-    if not writer.is_closing():
-        connection: socket.socket = writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.transport.abort()

@@ -1,17 +1,21 @@
-"""The house as the holding registers of a SUN2000: pure encoding.
-
-Addresses are as on the wire; 32-bit values have their high word first. Registers hold
-`value * gain`; an unknown value (None) is encoded as the register type's "not available".
-"""
+"""The house as the holding registers of a SUN2000: pure encoding."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 
 from easee_load_balancer.measurements import PhaseValues
+from easee_load_balancer.simulation.huawei.encoding import (
+    I16,
+    I32,
+    U16,
+    U32,
+    Words,
+    encode,
+    encode_text,
+)
 from easee_load_balancer.simulation.plant.plant import (
     BatterySpec,
     Counters,
@@ -19,9 +23,6 @@ from easee_load_balancer.simulation.plant.plant import (
     MeterSample,
     Plant,
 )
-
-Words = dict[int, int]
-"""Registers by address."""
 
 DARK_W = 10.0
 """Below this the strings yield nothing and the status is "no irradiation"."""
@@ -44,52 +45,6 @@ _FREQUENCY_HZ = 50.0
 _REACTIVE_VAR = 65.0
 _TIME_ZONE_MIN = 60
 _DAY_S = 86_400
-
-
-class _Kind(Enum):
-    """Register types: number of words, signed."""
-
-    U16 = (1, False)
-    I16 = (1, True)
-    U32 = (2, False)
-    I32 = (2, True)
-
-    def words(self, value: float | None, gain: float) -> tuple[int, ...]:
-        """The value's registers; values out of range saturate."""
-        count, signed = self.value
-        bits = 16 * count - signed
-        unavailable = (1 << bits) - 1
-        if value is None:
-            raw = unavailable
-        else:
-            lowest = 1 - (1 << bits) if signed else 0
-            raw = max(lowest, min(round(value * gain), unavailable - 1))
-        return tuple((raw >> 16 * place) & 0xFFFF for place in reversed(range(count)))
-
-
-U16, I16, U32, I32 = _Kind.U16, _Kind.I16, _Kind.U32, _Kind.I32
-
-
-_Row = tuple[int, _Kind, float, str, str, float | None]
-"""Address, type, gain, unit, name and present value of a register."""
-
-
-def _encode(*rows: _Row) -> Words:
-    """The registers of these rows."""
-    words: Words = {}
-    for address, kind, gain, _unit, _name, value in rows:
-        words.update(enumerate(kind.words(value, gain), start=address))
-    return words
-
-
-def _encode_text(*rows: tuple[int, int, str]) -> Words:
-    """Registers of rows of address, length in registers and ASCII text, filled up with NUL."""
-    words: Words = {}
-    for address, length, text in rows:
-        raw = text.encode("ascii").ljust(2 * length, b"\0")
-        pairs = (int.from_bytes(raw[at : at + 2], "big") for at in range(0, 2 * length, 2))
-        words.update(enumerate(pairs, start=address))
-    return words
 
 
 _BLOCKS = (
@@ -167,7 +122,7 @@ def fixed(spec: HouseSpec) -> Words:
     """Identity, ratings and settings, which never change."""
     rated = spec.rated_w
     model = f"SUN2000-{rated / 1000:g}KTL-{'M1' if spec.phases == 3 else 'L1'}"
-    words = _encode_text(
+    words = encode_text(
         (30000, 15, model),
         (30015, 10, "HV2140012345"),
         (30025, 10, "01074424-003"),
@@ -177,7 +132,7 @@ def fixed(spec: HouseSpec) -> Words:
         (31015, 10, "HV2140012345"),
         (31025, 15, "V100R001C00SPC141"),
     )
-    words |= _encode(
+    words |= encode(
         (30068, U32, 1, "", "protocol version", 0x0003_0000),
         (30071, U16, 1, "", "PV strings", _STRINGS),
         (30072, U16, 1, "", "MPP trackers", _STRINGS),
@@ -195,7 +150,7 @@ def fixed(spec: HouseSpec) -> Words:
 
 def _battery_settings(spec: BatterySpec) -> Words:
     """The battery's ratings, settings and model."""
-    words = _encode(
+    words = encode(
         (37007, U32, 1, "W", "unit 1: rated charge power", spec.max_power_w),
         (37009, U32, 1, "W", "unit 1: rated discharge power", spec.max_power_w),
         (37046, U32, 1, "W", "maximum charge power", spec.max_power_w),
@@ -210,7 +165,7 @@ def _battery_settings(spec: BatterySpec) -> Words:
         (47086, U16, 1, "", "working mode (2 = self-consumption)", 2),
         (47107, U16, 1, "", "unit 1: number", 1),
     )
-    words |= _encode_text(
+    words |= encode_text(
         (37026, 10, "V100R002C00SPC127"),
         (37036, 10, "V100R002C00SPC127"),
         (37052, 10, "HV2140054321"),
@@ -227,7 +182,7 @@ def inverter(plant: Plant, today: Today) -> Words:
     now_s = today.first_day_s + plant.clock_s
     string_a = pv_w / _STRINGS / _STRING_V
     string_v = 0.0 if dark else _STRING_V
-    words = _encode(
+    words = encode(
         (32000, U16, 1, "", "state 1", 0x0001 if dark else 0x0006),
         (32002, U16, 1, "", "state 2", 0x0005 if dark else 0x0007),
         *((32016 + 2 * at, I16, 10, "V", "string voltage", string_v) for at in range(_STRINGS)),
@@ -271,7 +226,7 @@ def _inverter_output(plant: Plant) -> Words:
         volts: tuple[float | None, ...] = (l1, None, None, l1 / 2, None, None)
     else:
         volts = (*_line_voltages(l1, l2, l3), l1, l2, l3)
-    return _encode(
+    return encode(
         *((32066 + at, U16, 10, "V", "AC voltage", value) for at, value in enumerate(volts)),
         *((32072 + 2 * at, I32, 1000, "A", "AC current", value) for at, value in enumerate(amps)),
     )
@@ -287,7 +242,7 @@ def battery(plant: Plant, today: Today) -> Words:
     discharged = DISCHARGED_BEFORE_KWH + plant.counters.discharged_kwh
     charged_today = plant.counters.charged_kwh - today.midnight.charged_kwh
     discharged_today = plant.counters.discharged_kwh - today.midnight.discharged_kwh
-    return _encode(
+    return encode(
         (37000, U16, 1, "", "unit 1: status", running),
         (37001, I32, 1, "W", "unit 1: power", charge_w),
         (37003, U16, 10, "V", "unit 1: bus voltage", _BUS_V),
@@ -316,7 +271,7 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
     kind = (37125, U16, 1.0, "", "meter type", 1 if phases == 3 else 0)
     if sample is None:
         unknown = range(37101, 37117, 2), range(37119, 37125, 2), range(37126, 37138, 2)
-        return _encode(
+        return encode(
             (37100, U16, 1, "", "meter status", 0),
             *((address, I32, 1, "", "unknown", None) for block in unknown for address in block),
             (37117, I16, 1, "", "power factor", None),
@@ -332,7 +287,7 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
         (37126, 10, "V", "line voltage", line_v),
         (37132, 1, "W", "power", _per_phase(phases, power_w)),
     )
-    return _encode(
+    return encode(
         (37100, U16, 1, "", "meter status", 1),
         *(
             (start + 2 * at, I32, gain, unit, f"{name}, phase {at + 1}", value)

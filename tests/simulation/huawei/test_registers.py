@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from easee_load_balancer.simulation.huawei import registers
+from easee_load_balancer.simulation.huawei.encoding import Words
 from easee_load_balancer.simulation.huawei.registers import (
     EXPORTED_BEFORE_KWH,
     IMPORTED_BEFORE_KWH,
     Today,
-    Words,
 )
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, MeterSample, Plant
