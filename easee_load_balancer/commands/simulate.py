@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
@@ -20,6 +20,15 @@ from easee_load_balancer.simulation.server import RunSpec, run_house
 _TN_THREE_PHASE, _TN_ONE_PHASE = 1, 3
 
 Port = typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+
+
+class PlantChoice(Enum):
+    """What stands at the inverter's address."""
+
+    SINGLE = "single"
+    CASCADE = "cascade"
+    EMMA = "emma"
+    SMARTLOGGER = "smartlogger"
 
 
 class Phases(Enum):
@@ -47,6 +56,10 @@ def _minutes(text: str, option: str) -> int:
         message = f"{text!r} is not a time of day, for example 07:30."
         raise typer.BadParameter(message, param_hint=option)
     return int(hours) * 60 + int(minutes)
+
+
+def _settle_s(plant: PlantChoice) -> float:
+    return 0.0 if plant is PlantChoice.EMMA else 1.0
 
 
 def _schedule(text: str) -> tuple[int, int]:
@@ -92,8 +105,17 @@ _CarPhases = Annotated[Phases, typer.Option(help="Phases the car uses.")]
 _CarMaxCurrent = Annotated[
     float, typer.Option(min=6, max=32, help="Highest current of the car per phase (A).")
 ]
+_Plant = Annotated[
+    PlantChoice,
+    typer.Option(help="One inverter, two behind a dongle, or an EMMA or SmartLogger with two."),
+]
 _SettleTime = Annotated[
-    float, typer.Option(min=0, help="Delay before a new Modbus connection answers (s).")
+    float | None,
+    typer.Option(
+        min=0,
+        help="Delay before a new Modbus connection answers (s). Default: 1; 0 for an EMMA, which "
+        "closes silent connections after 1 s.",
+    ),
 ]
 _Latency = Annotated[float, typer.Option(min=0, help="Response time of the inverter (s).")]
 _CloudDelay = Annotated[
@@ -136,7 +158,8 @@ def simulate(
     meter: _Meter = None,
     car_phases: _CarPhases = Phases.THREE,
     car_max_current: _CarMaxCurrent = 16.0,
-    settle_time: _SettleTime = 1.0,
+    plant: _Plant = PlantChoice.SINGLE,
+    settle_time: _SettleTime = None,
     latency: _Latency = 0.03,
     cloud_delay: _CloudDelay = 2.0,
     user_name: _UserName = "owner@example.com",
@@ -179,7 +202,11 @@ def simulate(
             second_charger_id="EH123457" if second_charger else None,
             equalizer_id="QP123456" if equalizer else None,
         ),
-        inverter=InverterSpec(settle_s=settle_time, latency_s=latency),
+        inverter=InverterSpec(
+            plant=plant.value,
+            settle_s=_settle_s(plant) if settle_time is None else settle_time,
+            latency_s=latency,
+        ),
     )
     _run(spec)
 

@@ -19,7 +19,8 @@ from easee_load_balancer.simulation.easee.api import SimulatedCloud, build_app
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults
-from easee_load_balancer.simulation.huawei.modbus_server import InverterServer, InverterSpec
+from easee_load_balancer.simulation.huawei.modbus_server import InverterServer
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.day import Day, load_day
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 
@@ -85,7 +86,7 @@ async def run_house(spec: RunSpec, console: Console) -> None:
             loop.add_signal_handler(number, asked_to_stop.set)
         console.print(
             f"House ready: inverter at {house.host}:{house.modbus_port} "
-            f"(unit {spec.inverter.unit_id}), Easee API at {house.api_url}",
+            f"(unit {spec.inverter.entry_unit}), Easee API at {house.api_url}",
             soft_wrap=True,
         )
         waiting = asyncio.create_task(asked_to_stop.wait())

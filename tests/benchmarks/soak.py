@@ -31,7 +31,7 @@ from easee_load_balancer.orchestration import blocks
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.faults import Faults
-from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house

@@ -14,7 +14,7 @@ from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.errors import BadCredentials
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.support.easee_cloud import CHARGER, LOGIN, PASSWORD, account
 

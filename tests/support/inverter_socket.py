@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pymodbus.client import AsyncModbusTcpClient
 
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
-from easee_load_balancer.simulation.huawei.modbus_server import InverterServer, InverterSpec
+from easee_load_balancer.simulation.huawei.modbus_server import InverterServer
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 

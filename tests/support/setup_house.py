@@ -10,7 +10,7 @@ from typing import Any
 
 from easee_load_balancer.commands.setup_wizard import Answers
 from easee_load_balancer.simulation.easee.documents import CloudSpec
-from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.support.simulated_house import SUNNY

@@ -7,7 +7,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-_MAX_PDU_BYTES = 253
+MAX_PDU_BYTES = 253
 
 
 class NotModbusError(Exception):
@@ -36,7 +36,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
     """The next request. Raises IncompleteReadError at the end, NotModbusError for nonsense."""
     header = await reader.readexactly(7)
     transaction_id, protocol, length, unit_id = struct.unpack(">HHHB", header)
-    if protocol != 0 or not 2 <= length <= _MAX_PDU_BYTES + 1:
+    if protocol != 0 or not 2 <= length <= MAX_PDU_BYTES + 1:
         raise NotModbusError
     return Request(transaction_id, unit_id, await reader.readexactly(length - 1))
 

@@ -1,4 +1,5 @@
-"""The simulated inverter on the network: a Modbus TCP server that behaves like a SUN2000's dongle.
+"""The simulated plant on the network: a Modbus TCP server that behaves like a SUN2000's dongle,
+an EMMA or a SmartLogger.
 
 It serves one client at a time and one request after another, ignores requests right after
 connecting, is silent at night without a battery, and shows the faults of `Faults.modbus`.
@@ -9,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
 
 from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
-from easee_load_balancer.simulation.huawei import registers
-from easee_load_balancer.simulation.huawei.encoding import Words
 from easee_load_balancer.simulation.huawei.frames import (
+    MAX_PDU_BYTES,
     NotModbusError,
     Request,
     bind,
@@ -26,42 +25,28 @@ from easee_load_balancer.simulation.huawei.frames import (
     read_request,
     reset,
 )
-from easee_load_balancer.simulation.huawei.registers import Today
-from easee_load_balancer.simulation.plant.plant import MeterSample, Plant, faulty
-
-INVERTER_REFRESH_S = 3
-"""Plant seconds between two measurements of the inverter; the meter has its own interval."""
+from easee_load_balancer.simulation.huawei.units import InverterSpec, Units
+from easee_load_balancer.simulation.plant.plant import Plant
 
 _READ_HOLDING_REGISTERS, _READ_INPUT_REGISTERS = 3, 4
-_METER = struct.pack(">H", 37100)
+_READ_DEVICE_IDENTIFICATION, _MEI_TYPE, _READ_EXTENDED = 0x2B, 0x0E, 0x03
+_DEVICE_COUNT = 0x87
+"""Object of the device list: how many there are; the devices follow."""
+_METERS = tuple(struct.pack(">H", address) for address in (37100, 31639, 32260))
 _WRITES = (6, 16)
 _MAX_REGISTERS = 125
 
 _ILLEGAL_FUNCTION = 1
-_ILLEGAL_ADDRESS = 2
 _ILLEGAL_VALUE = 3
 _BUSY = 6
 _NO_PERMISSION = 0x80
 """The vendor's own code: writing needs a login."""
 
 _WATCH_S = 0.05
-_DAY_S = 86_400
 
 _BANNER = b"SSH-2.0-dropbear_2020.81\r\n"
 _NO_MODBUS = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _OTHER_PAYLOAD = struct.unpack(">8H", b"SUN2000-10KTL-M1")
-
-
-@dataclass(frozen=True, slots=True)
-class InverterSpec:
-    """Behaviour of the dongle."""
-
-    unit_id: int = 1
-    """Requests to this unit and to 0 are answered, others are ignored."""
-    settle_s: float = 1.0
-    """Requests within this time after connecting are ignored."""
-    latency_s: float = 0.03
-    """How long each request takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +61,7 @@ class _Client:
 
 
 class InverterServer:
-    """The inverter of `plant` as a Modbus TCP server; `faults` may be changed at any time."""
+    """The devices of `plant` as a Modbus TCP server; `faults` may be changed at any time."""
 
     def __init__(
         self,
@@ -93,11 +78,7 @@ class InverterServer:
         self._spec = spec
         self._faults = faults
         self._triggers = triggers or FaultTriggers()
-        self._fixed = registers.fixed(plant.spec)
-        self._today = Today.begin(plant, int(time.time()) // _DAY_S * _DAY_S)
-        self._measured: Words = {}
-        self._measured_at_s: int | None = None
-        self._frozen: MeterSample | None = None
+        self._units = Units(plant, spec, faults)
         self._drop_next = False
         self._client: _Client | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,7 +100,7 @@ class InverterServer:
         bound: int = self._socket.getsockname()[1]
         if self._faults.modbus != "refuse":
             await self._listen(self._socket)
-        self._measure()
+        self._units.measure()
         self._watcher = asyncio.create_task(self._watch())
         return bound
 
@@ -149,10 +130,10 @@ class InverterServer:
 
     async def _watch(self) -> None:
         """Follow the plant, nightfall and the faults between requests."""
-        asleep = self._plant.asleep
+        asleep = self._units.asleep
         while True:
-            self._measure()
-            fell_asleep, asleep = self._plant.asleep and not asleep, self._plant.asleep
+            self._units.measure()
+            fell_asleep, asleep = self._units.asleep and not asleep, self._units.asleep
             refusing = self._faults.modbus == "refuse"
             if refusing or fell_asleep:
                 self._reset_client()
@@ -205,19 +186,20 @@ class InverterServer:
         """One connection from its first to its last byte."""
         try:
             await self._converse(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError, NotModbusError):
+        except (asyncio.IncompleteReadError, ConnectionError, NotModbusError, TimeoutError):
             pass
         finally:
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         clock = asyncio.get_running_loop().time
-        settled_at = clock() + self._spec.settle_s
+        settled_at, idle_s = clock() + self._spec.settle_s, self._spec.idle_s
         if self._faults.modbus == "garbage":
             writer.write(_BANNER)
         while True:
-            request = await read_request(reader)
-            self.requests += 1
+            async with asyncio.timeout(idle_s):
+                request = await read_request(reader)
+            self.requests, idle_s = self.requests + 1, None
             if clock() < settled_at or not self._listens_to(request):
                 continue
             fault = self._faults.modbus
@@ -227,27 +209,30 @@ class InverterServer:
             await asyncio.sleep(self._spec.latency_s)
             if fault == "delay":
                 await asyncio.sleep(self._faults.modbus_delay_s)
-            answer = self._answer(request.pdu, fault)
+            answer = self._answer(request, fault)
             writer.write(_NO_MODBUS if fault == "garbage" else request.frame(answer))
             await writer.drain()
-            if request.pdu[1:3] == _METER:
+            if request.pdu[1:3] in _METERS:
                 self._triggers.note_read("meter")
 
     def _listens_to(self, request: Request) -> bool:
         """Whether the request is answered."""
-        if request.unit_id not in (0, self._spec.unit_id) or self._plant.asleep:
+        if not self._units.knows(request.unit_id) or self._units.asleep:
             return False
         dropping = self._faults.modbus == "drop"
         dropped, self._drop_next = dropping and self._drop_next, dropping and not self._drop_next
         return not dropped and self._faults.modbus != "silent"
 
-    def _answer(self, pdu: bytes, fault: ModbusFault | None) -> bytes:
+    def _answer(self, request: Request, fault: ModbusFault | None) -> bytes:
         """The reply to a request, without its frame."""
+        pdu = request.pdu
         function = pdu[0]
         if fault == "busy":
             return exception(function, _BUSY)
         if function in _WRITES:
             return exception(function, _NO_PERMISSION)
+        if function == _READ_DEVICE_IDENTIFICATION:
+            return self._device_list(pdu)
         if function != _READ_HOLDING_REGISTERS:
             return exception(function, _ILLEGAL_FUNCTION)
         if len(pdu) != 5:
@@ -255,10 +240,9 @@ class InverterServer:
         address, count = struct.unpack(">HH", pdu[1:])
         if not 1 <= count <= _MAX_REGISTERS:
             return exception(function, _ILLEGAL_VALUE)
-        words = self._registers()
-        values = registers.select(words, address, count, self._plant.spec.battery is not None)
-        if values is None:
-            return exception(function, _ILLEGAL_ADDRESS)
+        values = self._units.answer(request.unit_id, address, count)
+        if isinstance(values, int):
+            return exception(function, values)
         if fault == "short":
             values = values[: count // 2]
         elif fault == "implausible":
@@ -267,33 +251,23 @@ class InverterServer:
             function = _READ_INPUT_REGISTERS
         return struct.pack(f">BB{len(values)}H", function, 2 * len(values), *values)
 
-    def _registers(self) -> Words:
-        """All registers now."""
-        self._measure()
-        spec = self._plant.spec
-        phases = spec.phases if spec.meter_phases is None else spec.meter_phases
-        sample = self._sample() if phases and self._plant.meter_online else None
-        return self._fixed | self._measured | registers.meter(sample, phases)
-
-    def _sample(self) -> MeterSample | None:
-        """What the meter shows; None = offline."""
-        fault, shown = self._faults.meter, self._plant.meter
-        self._frozen = (self._frozen or shown) if fault == "frozen" else None
-        if fault == "offline":
-            return None
-        return self._frozen or faulty(shown, fault, self._plant.clock_s)
-
-    def _measure(self) -> None:
-        """Refresh the inverter's own values when due; the meter's come from the plant."""
-        plant = self._plant
-        self._today = self._today.at(plant)
-        due = self._measured_at_s is None or (
-            plant.clock_s - self._measured_at_s >= INVERTER_REFRESH_S
-        )
-        if due:
-            self._measured_at_s = plant.clock_s
-            self._measured = registers.inverter(plant, self._today)
-            self._measured |= registers.battery(plant, self._today)
+    def _device_list(self, pdu: bytes) -> bytes:
+        """The reply to "read device identification": as many devices as fit, from that one on."""
+        devices = self._units.devices()
+        if devices is None or pdu[1:3] != bytes((_MEI_TYPE, _READ_EXTENDED)) or len(pdu) != 4:
+            return exception(pdu[0], _ILLEGAL_FUNCTION)
+        objects = [bytes((len(devices),)), *(device.encode("ascii") for device in devices)]
+        first = max(0, pdu[3] - _DEVICE_COUNT)
+        listed, count = b"", 0
+        for number, value in enumerate(objects[first:], first + _DEVICE_COUNT):
+            if len(listed) + len(value) + 2 > MAX_PDU_BYTES - 7:
+                break
+            listed += bytes((number, len(value))) + value
+            count += 1
+        following = first + _DEVICE_COUNT + count
+        more = following < _DEVICE_COUNT + len(objects)
+        head = (*pdu[:3], _READ_EXTENDED, 0xFF * more, following * more, count)
+        return bytes(head) + listed
 
 
 async def _hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

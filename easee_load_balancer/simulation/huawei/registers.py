@@ -93,6 +93,32 @@ def select(
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """The part of the house's PV and battery that is one inverter's."""
+
+    pv: float = 1.0
+    battery: float = 1.0
+    serial: str = "HV2140012345"
+
+    def pv_w(self, plant: Plant) -> float:
+        """DC input now."""
+        dark = plant.pv_w < DARK_W
+        return 0.0 if dark else self.pv * (plant.inverter_ac_w + plant.battery_charge_w)
+
+    def charge_w(self, plant: Plant) -> float:
+        """Charging power of the battery now."""
+        return self.battery * plant.battery_charge_w
+
+    def ac_w(self, plant: Plant) -> float:
+        """AC output now."""
+        pv_w = self.pv * (plant.inverter_ac_w + plant.battery_charge_w)
+        return pv_w - self.charge_w(plant)
+
+
+WHOLE = Share()
+
+
+@dataclass(frozen=True, slots=True)
 class Today:
     """What the inverter remembers of the current day."""
 
@@ -118,18 +144,18 @@ class Today:
         return Today(self.first_day_s, number, replace(plant.counters))
 
 
-def fixed(spec: HouseSpec) -> Words:
+def fixed(spec: HouseSpec, share: Share = WHOLE) -> Words:
     """Identity, ratings and settings, which never change."""
-    rated = spec.rated_w
+    rated = spec.rated_w * share.pv
     model = f"SUN2000-{rated / 1000:g}KTL-{'M1' if spec.phases == 3 else 'L1'}"
     words = encode_text(
         (30000, 15, model),
-        (30015, 10, "HV2140012345"),
+        (30015, 10, share.serial),
         (30025, 10, "01074424-003"),
         (30035, 15, "V100R001C00SPC141"),
         (30050, 15, "V100R001C00SPC141"),
         (31000, 15, "A"),
-        (31015, 10, "HV2140012345"),
+        (31015, 10, share.serial),
         (31025, 15, "V100R001C00SPC141"),
     )
     words |= encode(
@@ -145,21 +171,24 @@ def fixed(spec: HouseSpec) -> Words:
         (30085, U32, 1, "VA", "maximum apparent power, real", rated * 1.1),
         (43006, I16, 1, "min", "time zone", _TIME_ZONE_MIN),
     )
-    return words | _battery_settings(spec.battery) if spec.battery else words
+    if spec.battery is None or not share.battery:
+        return words
+    return words | _battery_settings(spec.battery, share.battery)
 
 
-def _battery_settings(spec: BatterySpec) -> Words:
+def _battery_settings(spec: BatterySpec, share: float) -> Words:
     """The battery's ratings, settings and model."""
+    max_power_w, capacity_wh = spec.max_power_w * share, spec.capacity_wh * share
     words = encode(
-        (37007, U32, 1, "W", "unit 1: rated charge power", spec.max_power_w),
-        (37009, U32, 1, "W", "unit 1: rated discharge power", spec.max_power_w),
-        (37046, U32, 1, "W", "maximum charge power", spec.max_power_w),
-        (37048, U32, 1, "W", "maximum discharge power", spec.max_power_w),
-        (37758, U32, 1, "Wh", "rated capacity", spec.capacity_wh),
-        *((at, U32, 1, "W", "power limit", spec.max_power_w) for at in range(37767, 37774, 2)),
+        (37007, U32, 1, "W", "unit 1: rated charge power", max_power_w),
+        (37009, U32, 1, "W", "unit 1: rated discharge power", max_power_w),
+        (37046, U32, 1, "W", "maximum charge power", max_power_w),
+        (37048, U32, 1, "W", "maximum discharge power", max_power_w),
+        (37758, U32, 1, "Wh", "rated capacity", capacity_wh),
+        *((at, U32, 1, "W", "power limit", max_power_w) for at in range(37767, 37774, 2)),
         (47000, U16, 1, "", "unit 1: model (2 = LUNA2000)", 2),
-        (47075, U32, 1, "W", "charge limit", spec.max_power_w),
-        (47077, U32, 1, "W", "discharge limit", spec.max_power_w),
+        (47075, U32, 1, "W", "charge limit", max_power_w),
+        (47077, U32, 1, "W", "discharge limit", max_power_w),
         (47081, U16, 10, "%", "charge until", 100.0),
         (47082, U16, 10, "%", "discharge until", spec.lowest_soc_pct),
         (47086, U16, 1, "", "working mode (2 = self-consumption)", 2),
@@ -174,11 +203,12 @@ def _battery_settings(spec: BatterySpec) -> Words:
     return words
 
 
-def inverter(plant: Plant, today: Today) -> Words:
+def inverter(plant: Plant, today: Today, share: Share = WHOLE) -> Words:
     """The inverter's own measurements; energies include those before the simulation."""
     dark = plant.pv_w < DARK_W
-    pv_w = 0.0 if dark else plant.inverter_ac_w + plant.battery_charge_w
-    ac_w, total_kwh = plant.inverter_ac_w, YIELD_BEFORE_KWH + plant.counters.pv_kwh
+    pv_w, ac_w = share.pv_w(plant), share.ac_w(plant)
+    total_kwh = share.pv * (YIELD_BEFORE_KWH + plant.counters.pv_kwh)
+    today_kwh = share.pv * (plant.counters.pv_kwh - today.midnight.pv_kwh)
     now_s = today.first_day_s + plant.clock_s
     string_a = pv_w / _STRINGS / _STRING_V
     string_v = 0.0 if dark else _STRING_V
@@ -202,10 +232,10 @@ def inverter(plant: Plant, today: Today) -> Words:
         (32106, U32, 100, "kWh", "total yield", total_kwh),
         (32108, U32, 100, "kWh", "total DC energy", total_kwh * 1.016),
         (32110, U32, 1, "s", "time of the statistics", now_s),
-        (32114, U32, 100, "kWh", "yield of the day", plant.counters.pv_kwh - today.midnight.pv_kwh),
+        (32114, U32, 100, "kWh", "yield of the day", today_kwh),
         (40000, U32, 1, "s", "system time", now_s),
     )
-    return words | _inverter_output(plant)
+    return words | _inverter_output(plant, ac_w)
 
 
 def _status(plant: Plant, *, dark: bool) -> int:
@@ -214,34 +244,33 @@ def _status(plant: Plant, *, dark: bool) -> int:
     return STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID
 
 
-def _inverter_output(plant: Plant) -> Words:
+def _inverter_output(plant: Plant, ac_w: float) -> Words:
     """Voltages and currents of the inverter's AC side."""
     l1, l2, l3 = plant.voltage_v
     phases = plant.spec.phases
-    amps: PhaseValues = _per_phase(
-        phases, tuple(plant.inverter_ac_w / phases / volts for volts in plant.voltage_v)
-    )
+    amps: PhaseValues = per_phase(phases, tuple(ac_w / phases / volts for volts in plant.voltage_v))
     if phases == 1:
         # One-phase models show the grid voltage as a line voltage, and about half of it below.
         volts: tuple[float | None, ...] = (l1, None, None, l1 / 2, None, None)
     else:
-        volts = (*_line_voltages(l1, l2, l3), l1, l2, l3)
+        volts = (*line_voltages(l1, l2, l3), l1, l2, l3)
     return encode(
         *((32066 + at, U16, 10, "V", "AC voltage", value) for at, value in enumerate(volts)),
         *((32072 + 2 * at, I32, 1000, "A", "AC current", value) for at, value in enumerate(amps)),
     )
 
 
-def battery(plant: Plant, today: Today) -> Words:
+def battery(plant: Plant, today: Today, share: Share = WHOLE) -> Words:
     """The battery as unit 1 and as all units together; empty without a battery."""
-    if plant.battery is None:
+    if plant.battery is None or not share.battery:
         return {}
-    charge_w, soc_pct = plant.battery_charge_w, plant.battery.soc_pct
+    charge_w, soc_pct = share.charge_w(plant), plant.battery.soc_pct
     running = 2 if round(charge_w) else 1
-    charged = CHARGED_BEFORE_KWH + plant.counters.charged_kwh
-    discharged = DISCHARGED_BEFORE_KWH + plant.counters.discharged_kwh
-    charged_today = plant.counters.charged_kwh - today.midnight.charged_kwh
-    discharged_today = plant.counters.discharged_kwh - today.midnight.discharged_kwh
+    counted, midnight, part = plant.counters, today.midnight, share.battery
+    charged = part * (CHARGED_BEFORE_KWH + counted.charged_kwh)
+    discharged = part * (DISCHARGED_BEFORE_KWH + counted.discharged_kwh)
+    charged_today = part * (counted.charged_kwh - midnight.charged_kwh)
+    discharged_today = part * (counted.discharged_kwh - midnight.discharged_kwh)
     return encode(
         (37000, U16, 1, "", "unit 1: status", running),
         (37001, I32, 1, "W", "unit 1: power", charge_w),
@@ -280,12 +309,12 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
         )
     power_w, voltage_v = sample.grid_export_w, sample.voltage_v
     total_w = sum(power_w[:phases])
-    line_v: PhaseValues = _line_voltages(*voltage_v) if phases == 3 else (None, None, None)
+    line_v: PhaseValues = line_voltages(*voltage_v) if phases == 3 else (None, None, None)
     columns = (
-        (37101, 10, "V", "voltage", _per_phase(phases, voltage_v)),
-        (37107, 100, "A", "current", _per_phase(phases, sample.current_a)),
+        (37101, 10, "V", "voltage", per_phase(phases, voltage_v)),
+        (37107, 100, "A", "current", per_phase(phases, sample.current_a)),
         (37126, 10, "V", "line voltage", line_v),
-        (37132, 1, "W", "power", _per_phase(phases, power_w)),
+        (37132, 1, "W", "power", per_phase(phases, power_w)),
     )
     return encode(
         (37100, U16, 1, "", "meter status", 1),
@@ -298,25 +327,26 @@ def meter(sample: MeterSample | None, phases: int) -> Words:
         (37115, I32, 1, "var", "reactive power", _REACTIVE_VAR),
         (37117, I16, 1000, "", "power factor", total_w / math.hypot(total_w, _REACTIVE_VAR)),
         (37118, I16, 100, "Hz", "frequency", _FREQUENCY_HZ),
-        (37119, I32, 100, "kWh", "exported", _counter(EXPORTED_BEFORE_KWH, sample.exported_kwh)),
-        (37121, I32, 100, "kWh", "imported", _counter(IMPORTED_BEFORE_KWH, sample.imported_kwh)),
+        (37119, I32, 100, "kWh", "exported", counter(EXPORTED_BEFORE_KWH, sample.exported_kwh)),
+        (37121, I32, 100, "kWh", "imported", counter(IMPORTED_BEFORE_KWH, sample.imported_kwh)),
         (37123, I32, 100, "kvarh", "reactive energy", 0),
         kind,
         (37138, U16, 1, "", "detection result", 1),
     )
 
 
-def _counter(before_kwh: float, since_kwh: float | None) -> float | None:
+def counter(before_kwh: float, since_kwh: float | None) -> float | None:
+    """What a counter shows that started before the simulation."""
     return None if since_kwh is None else before_kwh + since_kwh
 
 
-def _per_phase(phases: int, values: tuple[float, ...]) -> PhaseValues:
+def per_phase(phases: int, values: tuple[float, ...]) -> PhaseValues:
     """The values of existing phases, None for the others."""
     l1, l2, l3 = values
     return (l1, l2, l3) if phases == 3 else (l1, None, None)
 
 
-def _line_voltages(l1: float, l2: float, l3: float) -> tuple[float, float, float]:
+def line_voltages(l1: float, l2: float, l3: float) -> tuple[float, float, float]:
     """Voltages L1-L2, L2-L3, L3-L1 of three phases 120 degrees apart."""
 
     def between(a: float, b: float) -> float:

@@ -234,7 +234,12 @@ class Plant:
     @property
     def asleep(self) -> bool:
         """A plant without battery stops answering after ten dark minutes."""
-        return self.spec.battery is None and self._dark_s >= _ASLEEP_AFTER_DARK_S
+        return self.spec.battery is None and self.dark
+
+    @property
+    def dark(self) -> bool:
+        """Whether it has been dark for ten minutes."""
+        return self._dark_s >= _ASLEEP_AFTER_DARK_S
 
     def step(self) -> None:
         """Advance by one second."""

@@ -25,15 +25,12 @@ from easee_load_balancer.errors import (
 from easee_load_balancer.measurements import InverterReading
 from easee_load_balancer.simulation.faults import Faults, ModbusFault
 from easee_load_balancer.simulation.huawei import registers
-from easee_load_balancer.simulation.huawei.modbus_server import (
-    INVERTER_REFRESH_S,
-    InverterServer,
-    InverterSpec,
-)
+from easee_load_balancer.simulation.huawei.modbus_server import InverterServer
 from easee_load_balancer.simulation.huawei.registers import (
     CHARGED_BEFORE_KWH,
     DISCHARGED_BEFORE_KWH,
 )
+from easee_load_balancer.simulation.huawei.units import INVERTER_REFRESH_S, InverterSpec
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 

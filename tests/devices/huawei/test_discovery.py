@@ -21,7 +21,7 @@ from easee_load_balancer.devices.huawei.discovery import (
 )
 from easee_load_balancer.errors import InverterNotFound
 from easee_load_balancer.simulation.huawei import registers
-from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.day import generate_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import HOST, RunSpec, SimulatedHouse, running_house

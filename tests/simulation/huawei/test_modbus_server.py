@@ -10,7 +10,7 @@ import pytest
 from pymodbus.exceptions import ModbusIOException
 
 from easee_load_balancer.simulation.faults import ModbusFault
-from easee_load_balancer.simulation.huawei.modbus_server import InverterSpec
+from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from tests.support.inverter_socket import (
