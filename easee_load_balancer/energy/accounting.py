@@ -35,19 +35,13 @@ from easee_load_balancer.energy.resampling import Bools, Floats, overlap_s, seco
 from easee_load_balancer.energy.tariff import Prices
 
 _FLOWS = {
-    "pv_kwh": "pv_w",
-    "import_kwh": "import_w",
-    "discharge_kwh": "discharge_w",
-    "house_kwh": "house_w",
-    "car_kwh": "car_w",
-    "export_kwh": "export_w",
-    "charge_kwh": "charge_w",
-    "losses_kwh": "losses_w",
-    "unseen_kwh": "unseen_w",
-    "car_from_solar_kwh": "car_from_solar_w",
-    "car_from_battery_kwh": "car_from_battery_w",
-    "car_from_grid_kwh": "car_from_grid_w",
+    f"{name}_kwh": f"{name}_w"
+    for name in (
+        *("pv", "import", "discharge", "house", "car", "export", "charge", "losses", "unseen"),
+        *("car_from_solar", "car_from_battery", "car_from_grid"),
+    )
 }
+"""Energies, and the power flows that they sum up."""
 _SAMPLED = {f"{name}_sampled_kwh": f"{name}_sampled_w" for name in COUNTERS}
 _NOTABLE_KWH = 0.1
 _COUNTERS = {

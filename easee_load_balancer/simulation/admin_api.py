@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol
@@ -40,6 +40,13 @@ class HousePatch(BaseModel):
 
 
 _TRIGGER: TypeAdapter[Trigger] = TypeAdapter(Trigger)
+_CAR = ("plugged_in", "current_a", "energy_kwh", "full")
+_CHARGER = (
+    *("op_mode", "reason_for_no_current", "output_current_a", "output_phases", "limit_a"),
+    *("dynamic_circuit_current_a", "dynamic_charger_current_a", "circuit_max_current_a"),
+    *("enabled", "authorized", "starts", "phase_changes"),
+)
+_CHARGER_SPEC = ("offline_max_current_a", "max_current_a", "phase_mode")
 
 
 def admin_routes(
@@ -93,7 +100,7 @@ def admin_routes(
 
 def truth(plant: Plant) -> dict[str, Any]:
     """The house's true state, whatever its devices report."""
-    battery = plant.battery
+    battery, charger = plant.battery, plant.charger
     minutes, seconds = divmod(plant.clock_s % 86_400, 60)
     return {
         "day": plant.day.name,
@@ -111,42 +118,14 @@ def truth(plant: Plant) -> dict[str, Any]:
         "voltage_v": plant.voltage_v,
         "meter": asdict(plant.meter),
         "main_fuse_a": plant.spec.main_fuse_a,
-        "car": _car(plant),
-        "charger": _charger(plant),
+        "car": _shown(plant.car, _CAR) | {"phases": plant.car.spec.phases},
+        "charger": _shown(charger, _CHARGER) | _shown(charger.spec, _CHARGER_SPEC),
         "counters": asdict(plant.counters),
     }
 
 
-def _car(plant: Plant) -> dict[str, Any]:
-    car = plant.car
-    return {
-        "plugged_in": car.plugged_in,
-        "current_a": car.current_a,
-        "energy_kwh": car.energy_kwh,
-        "full": car.full,
-        "phases": car.spec.phases,
-    }
-
-
-def _charger(plant: Plant) -> dict[str, Any]:
-    charger = plant.charger
-    return {
-        "op_mode": charger.op_mode,
-        "reason_for_no_current": charger.reason_for_no_current,
-        "output_current_a": charger.output_current_a,
-        "output_phases": charger.output_phases,
-        "limit_a": charger.limit_a,
-        "dynamic_circuit_current_a": charger.dynamic_circuit_current_a,
-        "dynamic_charger_current_a": charger.dynamic_charger_current_a,
-        "circuit_max_current_a": charger.circuit_max_current_a,
-        "offline_max_current_a": charger.spec.offline_max_current_a,
-        "max_current_a": charger.spec.max_current_a,
-        "phase_mode": charger.spec.phase_mode,
-        "enabled": charger.enabled,
-        "authorized": charger.authorized,
-        "starts": charger.starts,
-        "phase_changes": charger.phase_changes,
-    }
+def _shown(part: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in names}
 
 
 def _apply(plant: Plant, patch: HousePatch) -> None:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from prefect import get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -42,7 +43,6 @@ from easee_load_balancer.system.processes import Child
 from tests.support.paths import PROJECT
 from tests.support.postgres import running_postgres
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _WARM_UP = 3
 _PACE_S = 1.1
 """The cloud takes 60 calls a minute."""
@@ -99,30 +99,26 @@ HEAD = [
 ]
 
 
-def cpu_s(pid: int) -> float:
+def cpu_s(process: psutil.Process) -> float:
     """CPU time of a process and of its children that have ended, in s."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
+    return sum(process.cpu_times()[:4])
 
 
-def memory_kb(pid: int, key: str) -> int:
-    """`VmRSS` (now) or `VmHWM` (most so far) of a process, in kB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1])
-    raise ValueError(f"no {key} of {pid}")
+def memory_kb(process: psutil.Process) -> int:
+    """Memory of a process, in kB; 0 if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return int(process.memory_info().rss) // 1024
+    return 0
 
 
-def sqlite_bytes(folder: Path) -> int:
-    """Bytes in use in Prefect's SQLite database."""
-    connection = sqlite3.connect(f"file:{folder}/prefect/prefect.db?mode=ro", uri=True, timeout=60)
-    with connection:
+def sqlite_bytes(file: Path) -> tuple[int, int]:
+    """Bytes of an SQLite file, and those in use in it."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60)) as connection:
         size, pages, free = (
             int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_size", "page_count", "freelist_count")
         )
-    connection.close()
-    return size * (pages - free)
+    return size * pages, size * (pages - free)
 
 
 @dataclass(slots=True)
@@ -135,11 +131,12 @@ class Bench:
 
     def used(self, worker: int, server: int | None = None) -> Used:
         """What has been used until now."""
+        process = psutil.Process(worker)
         truth = httpx.get(f"{self.house_url}/admin/house", timeout=10).json()
         return Used(
-            worker_cpu_s=cpu_s(worker),
-            server_cpu_s=cpu_s(server) if server else 0.0,
-            worker_rss_kb=memory_kb(worker, "VmRSS"),
+            worker_cpu_s=cpu_s(process),
+            server_cpu_s=cpu_s(psutil.Process(server)) if server else 0.0,
+            worker_rss_kb=memory_kb(process),
             database=self.database_bytes(),
             connections=truth["inverter"]["connections"],
             logins=truth["api"]["logins"],
@@ -164,7 +161,8 @@ async def without_prefect(bench: Bench, cycles: int) -> Result:
             await asyncio.sleep(max(0.0, _PACE_S - walls[-1]))
         after = await asyncio.to_thread(bench.used, pid)
     walls = walls[_WARM_UP:]
-    return Result("nobody", cycles, before, after, walls, [], memory_kb(pid, "VmHWM"))
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Result("nobody", cycles, before, after, walls, [], peak_kb)
 
 
 async def ended_cycles(since: datetime) -> list[FlowRun]:
@@ -230,15 +228,8 @@ async def in_pool(
 
 def session_kb(pid: int) -> int:
     """Memory of a process and the children it has now, in kB."""
-    total = memory_kb(pid, "VmRSS")
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            text = status.read_text()
-            if f"\nPPid:\t{pid}\n" in text:
-                total += memory_kb(int(status.parent.name), "VmRSS")
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            continue
-    return total
+    process = psutil.Process(pid)
+    return sum(map(memory_kb, (process, *process.children())))
 
 
 @contextmanager
@@ -288,7 +279,8 @@ def measure(folder: Path, name: str, cycles: int, interval_s: int) -> Result:
             )
             database_bytes = postgres.database_bytes
         else:
-            database_bytes = partial(sqlite_bytes, folder)
+            file = folder / "prefect" / "prefect.db"
+            database_bytes = lambda: sqlite_bytes(file)[1]  # noqa: E731
         exit_stack.enter_context(stack)
         os.environ["EASEE_BALANCER_DATA_FOLDER"] = str(stack.data_folder)
         exit_stack.enter_context(temporary_settings({PREFECT_API_URL: stack.api_url}))

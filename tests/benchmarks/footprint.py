@@ -29,7 +29,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from easee_load_balancer.commands.demo import start_house
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
-from tests.benchmarks.cycle import at_work, ended_cycles, reschedule, row
+from tests.benchmarks.cycle import at_work, ended_cycles, reschedule, row, sqlite_bytes
 from tests.support.paths import PROJECT
 
 _TEMPLATES = 30
@@ -116,12 +116,7 @@ class Database:
 
     def size(self) -> Size:
         """Of the file, and of what is in use in it."""
-        with closing(self.connect()) as connection:
-            size, pages, free = (
-                int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-                for name in ("page_size", "page_count", "freelist_count")
-            )
-        return Size(size * pages, size * (pages - free))
+        return Size(*sqlite_bytes(self.path))
 
     def count(self, question: str) -> int:
         """The number that a SELECT gives."""

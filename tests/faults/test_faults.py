@@ -20,6 +20,9 @@ UNDER_PREFECT: dict[str, Moment] = {
     "clock an hour back": "after the push",
 }
 ALONE: dict[str, tuple[Moment, ...]] = {
+    "inverter is busy": ("before the read",),
+    "inverter: wrong length": ("before the read",),
+    "inverter: no Modbus": ("before the read",),
     "a second client": ("before the read",),
     "meter offline": ("read to push",),
     "meter dead_phase": ("before the read",),
@@ -27,6 +30,7 @@ ALONE: dict[str, tuple[Moment, ...]] = {
     "cloud: command 403": ("read to push",),
     "charger's clock a day ahead": ("before the read",),
     "cloud 429, Retry-After 120": ("read to push",),
+    "cloud 500": ("before the read",),
     "cloud 503": ("before the read", "read to push"),
     "cloud cut in mid-body": ("in the push",),
     "cloud: HTML": ("read to push",),
