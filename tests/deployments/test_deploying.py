@@ -9,11 +9,11 @@ import sys
 from datetime import timedelta
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import IntervalSchedule
 
-from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, run_prefect
+from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack
 from tests.support.paths import PROJECT
 
 DEPLOY_S = 240
@@ -24,7 +24,8 @@ def cycles(client: SyncPrefectClient) -> DeploymentResponse:
 
 
 def test_deploying_in_a_terminal_asks_nothing(stack: PrefectStack) -> None:
-    run_prefect(PROJECT, stack.env, "work-pool", "create", POOL, "--type", "in-process")
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="in-process"), overwrite=True)
     own, terminal = pty.openpty()
     env = {name: value for name, value in stack.env.items() if name != "PREFECT_CLI_PROMPT"}
     try:
@@ -56,14 +57,11 @@ def _read(terminal: int) -> bytes:
 
 
 def test_deploying_deletes_a_schedule_that_has_a_new_name(stack: PrefectStack) -> None:
-    stack.deploy()
+    every = IntervalSchedule(interval=timedelta(seconds=30))
+    old = DeploymentScheduleCreate(schedule=every, slug="every-30-s", active=True)
     with get_client(sync_client=True) as client:
-        old = DeploymentScheduleCreate(
-            schedule=IntervalSchedule(interval=timedelta(seconds=30)),
-            slug="every-30-s",
-            active=True,
-        )
-        client.create_deployment_schedules(cycles(client).id, [old])
+        flow_id = client.create_flow_from_name("balance")
+        client.create_deployment(flow_id, name="home", schedules=[old])
         stack.deploy()
         assert [one.slug for one in cycles(client).schedules] == ["cycle"]
 
