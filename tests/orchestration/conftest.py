@@ -1,5 +1,5 @@
 """Fixtures of the tests of notifications."""
 
-from tests.support.summary_fixtures import stack
+from tests.support.prefect_servers import stack
 
 __all__ = ["stack"]

@@ -23,22 +23,33 @@ from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Tariff
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.simulation.plant.plant import BatterySpec
 from tests.support.browser import browser, missing
 from tests.support.history import insert
-from tests.support.simulated_day import DAY, STOCKHOLM, Watched
+from tests.support.simulated_day import DAY, STOCKHOLM, Troubles, watch_day
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+HOUR = 3600
 PICTURES = os.environ.get("SCREENSHOTS")
 """A folder for screenshots."""
 
 
+TROUBLES = Troubles(
+    no_cycles=((11 * HOUR + 600, 11 * HOUR + 2400),),
+    trips=((8 * HOUR, 9 * HOUR),),
+    lost_share=0.001,
+)
+"""Half an hour without cycles, and an hour without the car."""
+
+
 @pytest.fixture(scope="module")
-def data(stack: PrefectStack, summer_day: Watched) -> Iterator[Path]:
-    """The data folder of a home with a day of history."""
+def data(stack: PrefectStack) -> Iterator[Path]:
+    """The data folder of a home with a day of history: passing clouds, and a battery."""
+    watched = watch_day(DAY, "variable", battery=BatterySpec(), troubles=TROUBLES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EASEE_BALANCER_DATA_FOLDER", str(stack.data_folder))
-        insert(f"sqlite:///{stack.data_folder / 'history.db'}", summer_day.cycles)
+        insert(f"sqlite:///{stack.data_folder / 'history.db'}", watched.cycles)
         yield stack.data_folder
         open_history.cache_clear()
 

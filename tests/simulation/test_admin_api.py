@@ -14,6 +14,7 @@ import pytest
 from tests.support.simulated_house import (
     CHARGER,
     CIRCUIT,
+    EIGHT_A,
     OBSERVATIONS,
     USER,
     Running,
@@ -46,8 +47,7 @@ async def test_status_fault_applies_to_every_call_and_some_to_the_login(
 async def test_commands_alone_can_be_refused(running: Running, status: int, code: int) -> None:
     house, api = running
     await set_faults(api, api_command_status=status)
-    body = {"phase1": 8, "phase2": 8, "phase3": 8}
-    assert_problem(await api.post(f"{CIRCUIT}/dynamicCurrent", json=body), status, code)
+    assert_problem(await api.post(f"{CIRCUIT}/dynamicCurrent", json=EIGHT_A), status, code)
     assert_problem(await api.post(f"{CHARGER}/commands/pause_charging"), status, code)
     assert house.cloud.writes == 0
     assert (await api.get(OBSERVATIONS)).status_code == 200
@@ -61,7 +61,7 @@ async def test_truncated_and_html_answers_are_not_json(running: Running, fault: 
     assert answer.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         answer.json()
-    await api.post(f"{CIRCUIT}/dynamicCurrent", json={"phase1": 8, "phase2": 8, "phase3": 8})
+    await api.post(f"{CIRCUIT}/dynamicCurrent", json=EIGHT_A)
     assert house.cloud.writes == (fault == "truncated")
 
 
@@ -85,18 +85,19 @@ async def test_null_values_and_new_fields(running: Running) -> None:
 
 async def test_faults_can_start_at_a_trigger(running: Running) -> None:
     house, api = running
-    body = {"phase1": 8, "phase2": 8, "phase3": 8}
     push = f"{CIRCUIT}/dynamicCurrent"
     for moment, statuses in {"taken": (503, 503), "pushed": (200, 503)}.items():
         faults = {"api_status": 503}
         (await api.put("/admin/faults", params={"at": moment}, json=faults)).raise_for_status()
         assert (await api.get(OBSERVATIONS)).status_code == 200
         writes = house.cloud.writes
-        assert tuple([(await api.post(push, json=body)).status_code for _ in range(2)]) == statuses
+        assert (
+            tuple([(await api.post(push, json=EIGHT_A)).status_code for _ in range(2)]) == statuses
+        )
         assert house.cloud.writes == writes + 1
         await set_faults(api)
     await api.put("/admin/faults", params={"at": "asked"}, json={"api_status": 504})
-    assert (await api.post(push, json=body)).status_code == 200
+    assert (await api.post(push, json=EIGHT_A)).status_code == 200
     assert (await api.get(OBSERVATIONS)).status_code == 504
     wrong = await api.put("/admin/faults", params={"at": "noon"}, json={})
     assert wrong.status_code == 422
@@ -144,8 +145,7 @@ async def test_stopped_observations_keep_their_old_values(running: Running) -> N
 async def test_ignored_commands_are_accepted_without_effect(running: Running) -> None:
     house, api = running
     await set_faults(api, commands_ignored=True)
-    body = {"phase1": 8, "phase2": 8, "phase3": 8}
-    assert (await api.post(f"{CIRCUIT}/dynamicCurrent", json=body)).status_code == 200
+    assert (await api.post(f"{CIRCUIT}/dynamicCurrent", json=EIGHT_A)).status_code == 200
     path = f"{CHARGER}/commands/set_dynamic_charger_current"
     assert (await api.post(path, json={"amps": 8})).status_code == 202
     house.advance(10)
@@ -201,7 +201,7 @@ async def test_calls_are_counted_by_route(running: Running) -> None:
 
 async def test_manual_switches(running: Running) -> None:
     house, api = running
-    await api.post(f"{CIRCUIT}/dynamicCurrent", json={"phase1": 8, "phase2": 8, "phase3": 8})
+    await api.post(f"{CIRCUIT}/dynamicCurrent", json=EIGHT_A)
     house.advance(120)
     patch = {"car_plugged_in": False, "extra_load_w": [3000, 0, 0], "charger_enabled": False}
     await api.patch("/admin/house", json=patch | {"reboot": True})

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import prefect
+import pytest
 from prefect.settings import PREFECT_API_URL
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
@@ -27,6 +28,14 @@ UNUSED_SERVICES = {
     )
 }
 """They contend for the server's SQLite database, which can then be locked for a minute."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
+    """A server for all tests of a file."""
+    often = {"PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S"}
+    with a_server(tmp_path_factory.mktemp("prefect"), **often) as running:
+        yield running
 
 
 @contextmanager

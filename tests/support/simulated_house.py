@@ -18,6 +18,9 @@ CHARGER = "/api/chargers/EH123456"
 CIRCUIT = "/api/sites/54321/circuits/12345"
 OBSERVATIONS = "/state/EH123456/observations"
 
+EIGHT_A = {"phase1": 8, "phase2": 8, "phase3": 8}
+"""The body of a circuit current."""
+
 SUNNY = Day("sunny", pv_w=(8000.0,) * 1440, load_w=(500.0,) * 1440)
 """7.5 kW of surplus all day."""
 

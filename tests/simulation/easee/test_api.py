@@ -16,6 +16,7 @@ from easee_load_balancer.simulation.plant.plant import HouseSpec
 from tests.support.simulated_house import (
     CHARGER,
     CIRCUIT,
+    EIGHT_A,
     OBSERVATIONS,
     Running,
     assert_problem,
@@ -24,7 +25,6 @@ from tests.support.simulated_house import (
 )
 
 PUSH = f"{CIRCUIT}/dynamicCurrent"
-EIGHT_A = {"phase1": 8, "phase2": 8, "phase3": 8}
 
 
 async def test_ids_are_found_from_account_charger_and_site(running: Running) -> None:
