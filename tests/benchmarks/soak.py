@@ -14,12 +14,13 @@ import gc
 import logging
 import os
 import random
+import sqlite3
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
-from tests.benchmarks.soak_tally import HINDRANCES, MIDNIGHT, Tally, rows
+from easee_load_balancer.system.settings import Settings
+from tests.benchmarks.soak_fuse import TAKES_EFFECT_S, FuseWatch
+from tests.benchmarks.soak_tally import BLIND, CUT_OFF, MIDNIGHT, Tally, rows
 from tests.support.paths import PROJECT
 from tests.support.site import SITE, site_of
 
@@ -74,12 +77,14 @@ CUTS_OFF = ("cloud 4", "cloud 5", "commands lost", "cloud garbled")
 class Trouble:
     """Random faults and events."""
 
-    def __init__(self, house: SimulatedHouse, tally: Tally, seed: int) -> None:
-        self._house, self._tally = house, tally
-        self._rng, self._fate = random.Random(seed), random.Random(seed)
+    def __init__(self, house: SimulatedHouse, tally: Tally, seed: int, interval_s: int) -> None:
+        self._house, self.tally = house, tally
+        self._reaction_s = interval_s + TAKES_EFFECT_S
+        self._rng, self._fate, self._owner = (random.Random(seed) for _ in range(3))
         self._until: dict[str, int] = {}
         self._load_until = 0
-        self._cut_off = False
+        self._reachable_from: float = 0
+        self._history = HistoryFile()
 
     @property
     def now_s(self) -> int:
@@ -91,27 +96,29 @@ class Trouble:
         return bool(self._until)
 
     @property
-    def hindrance(self) -> str:
-        """What prevents the controller from protecting the fuse."""
-        if self._cut_off:
-            return HINDRANCES[2]
-        blind = any(name.startswith(("inverter", "meter")) for name in self._until)
-        return HINDRANCES[1] if blind else HINDRANCES[0]
+    def blind(self) -> bool:
+        """Whether the meter cannot be read."""
+        return any(name.startswith(("inverter", "meter")) for name in self._until)
+
+    @property
+    def hindrance(self) -> str | None:
+        """What keeps the controller from protecting the fuse; after a fault, one cycle may pass."""
+        if self.now_s < self._reachable_from:
+            return CUT_OFF
+        return BLIND if self.blind else None
 
     @property
     def names(self) -> str:
         """The active faults."""
         return ", ".join(self._until) or "no fault"
 
-    def all_went_well(self) -> None:
-        """After a good cycle, the charger is reachable unless a fault cuts it off."""
-        self._cut_off = any(name.startswith(CUTS_OFF) for name in self._until)
-
     def minute(self) -> None:
         """Start and end faults and events of this minute."""
         for name in [name for name, end in self._until.items() if end <= self.now_s]:
             del self._until[name]
             self._set(FAULTS[name], on=False)
+            if name.startswith(CUTS_OFF):
+                self._reachable_from = self.now_s + self._reaction_s
         if self._rng.random() < 0.07:
             self._break(self._rng.choice(list(FAULTS)))
         if self.now_s >= self._load_until:
@@ -124,10 +131,11 @@ class Trouble:
         where = name.split()[0]
         if any(other.split()[0] == where for other in self._until):
             return
-        self._tally.faults[name] += 1
+        self.tally.faults[name] += 1
         self._until[name] = self.now_s + self._rng.randint(30, 600)
         self._set(FAULTS[name], on=True)
-        self._cut_off |= name.startswith(CUTS_OFF)
+        if name.startswith(CUTS_OFF):
+            self._reachable_from = float("inf")
 
     def _set(self, change: Change, *, on: bool) -> None:
         for name, value in change.items():
@@ -135,7 +143,7 @@ class Trouble:
 
     def _switch_on(self) -> None:
         """Switch on an oven or a heater on one phase."""
-        self._tally.events["load switched on"] += 1
+        self.tally.events["load switched on"] += 1
         load = [0.0, 0.0, 0.0]
         load[self._rng.randrange(3)] = self._rng.uniform(1000, 3000)
         self._house.plant.extra_load_w = (load[0], load[1], load[2])
@@ -149,14 +157,45 @@ class Trouble:
             ("car arrives", 0 if car.plugged_in else 0.02, plant.charger.plug_in),
             ("charger reboots", 0.001, plant.charger.reboot),
         ]
-        for name, chance, happen in happenings:
-            if self._rng.random() < chance:
-                happen()
-                self._tally.events[name] += 1
+        of_owner: list[tuple[str, float, Callable[[], None]]] = [
+            ("history backed up", 0.005, self._history.back_up),
+            ("history replaced by its backup", 0.004, self._history.restore),
+            ("history deleted", 0.001, self._history.delete),
+        ]
+        for rng, some in ((self._rng, happenings), (self._owner, of_owner)):
+            for name, chance, happen in some:
+                if rng.random() < chance:
+                    happen()
+                    self.tally.events[name] += 1
 
     def dies(self) -> bool:
         """Whether the worker is killed before this cycle."""
         return self._fate.random() < 0.004
+
+
+class HistoryFile:
+    """The history's file in the hands of its owner."""
+
+    def __init__(self) -> None:
+        self._path = Settings().folder / "history.db"
+        self._backup = self._path.with_suffix(".backup")
+
+    def back_up(self) -> None:
+        """Copy it as the pages on backups say."""
+        with (
+            closing(sqlite3.connect(self._path)) as connection,
+            closing(sqlite3.connect(self._backup)) as backup,
+        ):
+            connection.backup(backup)
+
+    def restore(self) -> None:
+        """Put the backup in its place, if there is one."""
+        if self._backup.exists():
+            self._backup.replace(self._path)
+
+    def delete(self) -> None:
+        """Delete it."""
+        self._path.unlink(missing_ok=True)
 
 
 class Clock:
@@ -166,37 +205,15 @@ class Clock:
         self, house: SimulatedHouse, travel: time_machine.Traveller, trouble: Trouble
     ) -> None:
         self._house, self._travel, self._trouble = house, travel, trouble
-        self._stretch = 0
-        self._kinds: set[str] = set()
-        self._minute_a = [0.0, 0.0, 0.0]
-        self.tally = trouble._tally
+        self.fuse = FuseWatch(house.plant, trouble.tally)
 
     def second(self) -> None:
         """One second passes."""
-        plant = self._house.plant
-        over_before = plant.counters.over_fuse_s
         self._house.advance(1)
         self._travel.shift(1)
-        self._watch_fuse()
-        if plant.clock_s % 60 == 0:
+        self.fuse.second(self._trouble.hindrance, self._trouble.names)
+        if self._house.plant.clock_s % 60 == 0:
             self._trouble.minute()
-        if plant.counters.over_fuse_s > over_before:
-            self._stretch += 1
-            self._kinds.add(self._trouble.hindrance)
-        elif self._stretch:
-            kind = max(self._kinds, key=HINDRANCES.index)
-            began_s = plant.clock_s - self._stretch
-            self.tally.over.append((began_s, self._stretch, kind, self._trouble.names))
-            self._stretch, self._kinds = 0, set()
-
-    def _watch_fuse(self) -> None:
-        plant, tally = self._house.plant, self.tally
-        currents_a = [-watts / 230 for watts in plant.grid_export_phase_w]
-        tally.highest_a = max(tally.highest_a, *currents_a)
-        self._minute_a = [sum(pair) for pair in zip(self._minute_a, currents_a, strict=True)]
-        if plant.clock_s % 60 == 0:
-            tally.minutes_over += max(self._minute_a) / 60 > plant.spec.main_fuse_a
-            self._minute_a = [0.0, 0.0, 0.0]
 
     async def jump_to(self, clock_s: int) -> None:
         """Advance to that simulated second."""
@@ -244,7 +261,7 @@ async def soak(
     big_car = HouseSpec(car=CarSpec(energy_needed_kwh=1000))
     spec = RunSpec("variable", 0, 0, house=big_car, cloud=cloud, inverter=inverter)
     async with running_house(spec) as house:
-        trouble = Trouble(house, tally, seed)
+        trouble = Trouble(house, tally, seed, interval_s)
         clock = Clock(house, travel, trouble)
         end_s, due_s, failed = int(hours * 3600), interval_s, 0
         while due_s < end_s:
@@ -256,12 +273,13 @@ async def soak(
                     blocks._LOADED[SITE] = site_of(house, mode=mode, **TIMEOUTS)
                     due = MIDNIGHT + timedelta(seconds=due_s)
                     calls = house.cloud.calls["GET /state/{charger}/observations"]
+                    if not trouble.blind:
+                        clock.fuse.reads()
                     async with clock.running():
                         outcome = await one_cycle(balance, due, tally)
+                    clock.fuse.cycle_ended()
                     asked = house.cloud.calls["GET /state/{charger}/observations"] - calls
                     tally.calls_a_minute[due_s // 60] += asked
-                    if outcome != "Failed":
-                        trouble.all_went_well()
                     quiet = not trouble.faults and outcome == "Failed"
                     failed = failed + 1 if quiet else 0
                     tally.longest_recovery = max(tally.longest_recovery, failed)
@@ -296,14 +314,14 @@ def progress(due_s: int, tally: Tally) -> None:
     memory, handles, threads = tally.hourly[-1]
     print(
         f"{due_s // 3600:>3} h  {dict(tally.outcomes)}  {memory:.0f} MB, {handles} handles, "
-        f"{threads} threads, {sum(one[1] for one in tally.over)} s above the fuse",
+        f"{threads} threads, {sum(one.seconds for one in tally.over)} s above the fuse",
         file=sys.stderr,
         flush=True,
     )
 
 
 def main() -> None:
-    """Run and print; exits with 1 if a row was lost or a cycle crashed."""
+    """Run and print; exits with 1 after a lost row, a crash, or an overload that the law caused."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--interval", type=int, default=30, help="seconds between cycles")
@@ -320,11 +338,12 @@ def main() -> None:
             print(f"| every {given.interval} s, seed {given.seed} | |\n|---|---|")
             for name, value in rows(tally, house, given.hours, took_s):
                 print(f"| {name} | {value} |")
-    for began_s, length, kind, faults in sorted(tally.over, key=lambda one: -one[1])[:10]:
-        print(f"{began_s // 3600:02d}:{began_s // 60 % 60:02d} {length} s above: {kind} ({faults})")
+    for one in sorted(tally.over, key=lambda one: -one.seconds)[:10]:
+        began = f"{one.began_s // 3600:02d}:{one.began_s // 60 % 60:02d}"
+        print(f"{began} {one.seconds} s above: {one.kind} ({one.faults})")
     for crash in tally.crashes[:10]:
         print(crash)
-    sys.exit(bool(tally.crashes or tally.lost))
+    sys.exit(bool(tally.crashes or tally.lost or tally.ours_s))
 
 
 if __name__ == "__main__":

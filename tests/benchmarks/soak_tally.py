@@ -13,7 +13,20 @@ from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.settings import Settings
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
-HINDRANCES = ("no obstacle", "meter not read", "charger unreachable")
+OURS, STEP, BLIND, CUT_OFF = (
+    *("caused by us", "load step", "meter not read", "charger unreachable"),
+)
+"""Why a line is above the main fuse."""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Seconds in a row above the main fuse for one reason."""
+
+    began_s: int
+    kind: str
+    faults: str
+    seconds: int = 0
 
 
 @dataclass(slots=True)
@@ -28,8 +41,8 @@ class Tally:
     lost: int = 0
     """Cycles missing in the history."""
     crashes: list[str] = field(default_factory=list)
-    over: list[tuple[int, int, str, str]] = field(default_factory=list)
-    """Overloads: start, duration in s, obstacle, and active faults."""
+    over: list[Stretch] = field(default_factory=list)
+    """Overloads."""
     minutes_over: int = 0
     """Minutes with a phase's mean current above the main fuse."""
     highest_a: float = 0.0
@@ -40,6 +53,11 @@ class Tally:
     """Calls for observations by simulated minute."""
     hourly: list[tuple[float, int, int]] = field(default_factory=list)
     """Memory in MB, file handles and threads."""
+
+    @property
+    def ours_s(self) -> int:
+        """Seconds above the main fuse that the controller caused."""
+        return sum(one.seconds for one in self.over if one.kind == OURS)
 
 
 def rows(
@@ -65,8 +83,8 @@ def rows(
     yield "minutes above the main fuse", str(tally.minutes_over)
     fuse_a = house.plant.spec.main_fuse_a
     yield "highest current on a phase", f"{tally.highest_a:.1f} A, main fuse {fuse_a:g} A"
-    for kind in HINDRANCES:
-        lengths = [length for _, length, what, _ in tally.over if what == kind] or [0]
+    for kind in (OURS, STEP, BLIND, CUT_OFF):
+        lengths = [one.seconds for one in tally.over if one.kind == kind] or [0]
         yield f"seconds above it, {kind}", f"{sum(lengths)}, longest {max(lengths)}"
     for name, index in (("memory, MB", 0), ("file handles", 1), ("threads", 2)):
         values = [one[index] for one in memory]
