@@ -56,6 +56,12 @@ class InverterReading:
     """Rated AC power of the inverter."""
     off_grid: bool = False
     """The grid is gone: a backup box supplies the house from PV and battery."""
+    export_limit_w: float | None = None
+    """The most that the inverter is set to export; None where it has no limit, or is not known."""
+    throttled: bool = False
+    """The inverter reports that it limits its power."""
+    battery_command: str = ""
+    """What makes the battery charge or discharge, other than self-consumption, for people."""
     exported_kwh: float | None = None
     imported_kwh: float | None = None
     charged_kwh: float | None = None

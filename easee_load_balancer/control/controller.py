@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from easee_load_balancer.control import rules, starts
+from easee_load_balancer.control import hidden_surplus, meter_sign, rules, starts
 from easee_load_balancer.control.behaviour import confirmed_mismatch, resend_after
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, Proposal, assess
 from easee_load_balancer.control.decision import Decision
@@ -26,9 +26,11 @@ RULES: tuple[Callable[[Assessment, Proposal], Proposal], ...] = (
     starts.wake_car,
     starts.prepare_for_next_car,
     rules.hold_against_flapping,
+    hidden_surplus.probe,
     rules.respect_limits,
     rules.protect_main_fuse,
     rules.calm_hunting,
+    meter_sign.pause_on_wrong_sign,
     rules.name_other_controller,
 )
 """In the order in which they are asked: the last one wins."""
@@ -68,7 +70,7 @@ def _decide(inputs: CycleInputs, state: ControllerState) -> Decision:
         reason=f"{setpoint}: {why}{ignored or case.equation}",
         state=state,
         surplus_w=case.surplus.middle_w if case.surplus else None,
-        attention=mismatch.value if mismatch else None,
+        attention=meter_sign.WRONG_SIGN if state.sign.wrong_since else mismatch,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from easee_load_balancer.control import battery
 from easee_load_balancer.control.behaviour import car_is_absent, is_drawing
 from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.export_limit import export_limit_w, is_at_limit
 from easee_load_balancer.control.limits import (
     fuse_headroom,
     lowest_limit,
@@ -30,6 +31,8 @@ PHASE_CHANGE = timedelta(seconds=60)
 """Charging time that a phase change costs."""
 _SAID_W = 200.0
 """A smaller difference is not worth a word."""
+_AT_LEAST_W = 1.0
+"""An export at its limit counts as this much above it, so that what is carried stays."""
 RAISE_MARGIN_A = 0.4
 """The main fuse has to leave this much more for a raise, so that noise does not toggle it."""
 STRICT_GRID_WEIGHT = 10.0
@@ -77,6 +80,8 @@ class Assessment:
     """Charging power of the battery that could go to the car instead; negative: discharging."""
     reserve_w: float
     """Left to the battery; negative: added by it."""
+    at_limit: bool = False
+    """Whether no more may be exported, so that PV may be throttled."""
 
     @property
     def choice(self) -> Choice:
@@ -185,6 +190,7 @@ class Assessment:
         if surplus is None:
             return "surplus unknown"
         parts = f"car {self.car.power} + export {_kw(inverter.grid_export_w)}"
+        parts += " (its limit)" if self.at_limit else ""
         if inverter.has_battery:
             parts += f" + battery {_kw(self.battery_w)}"
             held_w = (inverter.battery_charge_w or 0.0) - (self.battery_w or 0.0)
@@ -204,22 +210,38 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
     inverter, charger, policy = inputs.inverter, inputs.charger, inputs.policy
     volts = voltage_v(inverter, charger)
     imports_a = phase_imports_a(inverter, volts, charger.grid_type)
+    if state.sign.wrong_since is not None:  # import would look like room below the fuse
+        imports_a = None
     estimator = CarPowerEstimator(inputs.now, charger, state, volts, imports_a)
     reserve_w = battery.reserve_w(inverter, policy, state)
     charge_w = battery.available_charge_w(inverter, state)
     car = CarEstimate(PowerRange(0.0, 0.0), 0.0, (0.0, 0.0, 0.0))
     if not car_is_absent(charger):
         car = estimator.estimate()
-    surplus = None
+    surplus, limit_w = None, export_limit_w(policy, inverter, state.hidden)
+    at_limit = limit_w is not None and is_at_limit(inverter, limit_w)
     if inverter.asleep:
         surplus = PowerRange(0.0, 0.0)
     elif inverter.grid_export_w is not None and charge_w is not None:
-        rest_w = inverter.grid_export_w + charge_w
+        export_w = inverter.grid_export_w
+        if limit_w is not None and at_limit:
+            export_w = max(export_w, limit_w + _AT_LEAST_W)
+        rest_w = export_w + charge_w
         surplus = car.power + (rest_w - reserve_w - (policy.export_margin_w or 0))
     possible = possible_phases(charger, policy, state)
     active = state.setpoint or Setpoint(0, possible[-1])
     case = Assessment(
-        inputs, state, active, estimator, imports_a, possible, car, surplus, charge_w, reserve_w
+        inputs,
+        state,
+        active,
+        estimator,
+        imports_a,
+        possible,
+        car,
+        surplus,
+        charge_w,
+        reserve_w,
+        at_limit,
     )
     usable = [phases for phases in possible if case.limit(phases)[0] >= policy.min_current_a]
     return replace(case, possible=tuple(usable) or possible)

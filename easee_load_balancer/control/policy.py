@@ -90,6 +90,17 @@ class Policy(BaseModel):
             "come from the grid."
         ),
     )
+    export_limit_w: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        title="Export limit (W)",
+        description=(
+            "The inverter throttles its PV to export no more than this; 0: zero export. The car "
+            "is then offered more step by step, as long as nothing is imported. Empty: as set in "
+            "the inverter."
+        ),
+    )
     battery_first_until_pct: float = Field(
         default=0,
         ge=0,

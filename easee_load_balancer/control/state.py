@@ -12,6 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 
 from easee_load_balancer.control.car_model import CarModel
 from easee_load_balancer.control.changes import Change, with_change
+from easee_load_balancer.control.export_limit import HiddenSurplus
+from easee_load_balancer.control.meter_sign import MeterSign
 from easee_load_balancer.measurements import Setpoint
 
 TIME_TO_LIVE = timedelta(minutes=30)
@@ -105,6 +107,10 @@ class ControllerState(BaseModel):
     """The most that the battery takes at present, nearly full or cold; None = no limit seen."""
     battery_limit_at: AwareDatetime | None = None
     """When that was noticed."""
+    hidden: HiddenSurplus = HiddenSurplus()
+    """The search for surplus that a limit of the export hides."""
+    sign: MeterSign = MeterSign()
+    """What the car's changes have said about the meter's sign."""
     export_beside_since: AwareDatetime | None = None
     """Since when the house has exported although the battery could charge."""
     import_beside_charge_since: AwareDatetime | None = None
@@ -248,6 +254,7 @@ def after_push(state: ControllerState, setpoint: Setpoint, now: datetime) -> Con
             "imports_before_a": state.imports_a,
             "car_currents_before_a": state.car_currents_a,
             "changes": with_change(state.changes, setpoint, state.available_a, now),
+            "sign": state.sign.model_copy(update={"before": state.sign.now}),
             "weighed": True,
             "resends": 0,
         }

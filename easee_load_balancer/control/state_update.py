@@ -20,7 +20,9 @@ from easee_load_balancer.control.car_model import (
 )
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, assess
 from easee_load_balancer.control.feedback import acknowledge_command, notice_external_limit
+from easee_load_balancer.control.hidden_surplus import follow_hidden_surplus
 from easee_load_balancer.control.limits import phase_imports_a
+from easee_load_balancer.control.meter_sign import check_sign
 from easee_load_balancer.control.power_estimate import (
     CLOUD_SETTLES,
     STABLE_FOR,
@@ -69,7 +71,10 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     state = _time_missing_values(state, inputs)
     state = follow_battery(state, now, inverter, policy)
     if not state.unknown_since:
-        state = _accumulate_benefit(assess(inputs, state))
+        case = assess(inputs, state)
+        state = _accumulate_benefit(case)
+        state = state.model_copy(update={"sign": check_sign(state.sign, case)})
+    state = follow_hidden_surplus(state, inputs)
     state = _watch_for_car(state, inputs, imports_a)
     return _remember_currents(state, charger, imports_a)
 

@@ -35,6 +35,7 @@ DISCHARGED_BEFORE_KWH = 3_090.0
 """Readings of the plant's counters when the simulation started."""
 
 STATUS_ON_GRID = 0x0200
+STATUS_LIMITED = 0x0201
 STATUS_OFF_GRID = 0x0203
 STATUS_NO_IRRADIATION = 0xA000
 
@@ -102,7 +103,7 @@ class Share:
 
     def pv_w(self, plant: Plant) -> float:
         """DC input now."""
-        dark = plant.pv_w < DARK_W
+        dark = plant.available_pv_w < DARK_W
         return 0.0 if dark else self.pv * (plant.inverter_ac_w + plant.battery_charge_w)
 
     def charge_w(self, plant: Plant) -> float:
@@ -170,10 +171,19 @@ def fixed(spec: HouseSpec, share: Share = WHOLE) -> Words:
         (30083, U32, 1, "W", "maximum active power, real", rated * 1.1),
         (30085, U32, 1, "VA", "maximum apparent power, real", rated * 1.1),
         (43006, I16, 1, "min", "time zone", _TIME_ZONE_MIN),
+        (47415, U16, 1, "", "export control (0 none, 5 zero, 6 W)", _export_control(spec)),
+        (47416, I32, 1, "W", "export limit", spec.export_limit_w or 0.0),
+        (47418, U16, 10, "%", "export limit", 0.0),
     )
     if spec.battery is None or not share.battery:
         return words
     return words | _battery_settings(spec.battery, share.battery)
+
+
+def _export_control(spec: HouseSpec) -> int:
+    if spec.export_limit_w is None:
+        return 0
+    return 6 if spec.export_limit_w else 5
 
 
 def _battery_settings(spec: BatterySpec, share: float) -> Words:
@@ -205,7 +215,7 @@ def _battery_settings(spec: BatterySpec, share: float) -> Words:
 
 def inverter(plant: Plant, today: Today, share: Share = WHOLE) -> Words:
     """The inverter's own measurements; energies include those before the simulation."""
-    dark = plant.pv_w < DARK_W
+    dark = plant.available_pv_w < DARK_W
     pv_w, ac_w = share.pv_w(plant), share.ac_w(plant)
     total_kwh = share.pv * (YIELD_BEFORE_KWH + plant.counters.pv_kwh)
     today_kwh = share.pv * (plant.counters.pv_kwh - today.midnight.pv_kwh)
@@ -241,7 +251,9 @@ def inverter(plant: Plant, today: Today, share: Share = WHOLE) -> Words:
 def _status(plant: Plant, *, dark: bool) -> int:
     if plant.off_grid:
         return STATUS_OFF_GRID
-    return STATUS_NO_IRRADIATION if dark else STATUS_ON_GRID
+    if dark:
+        return STATUS_NO_IRRADIATION
+    return STATUS_LIMITED if plant.throttled else STATUS_ON_GRID
 
 
 def _inverter_output(plant: Plant, ac_w: float) -> Words:

@@ -143,7 +143,7 @@ class Trace:
         if plant.battery:
             self.highest_soc_pct = max(self.highest_soc_pct, plant.battery.soc_pct)
         self.minute.append(plant.clock_s / 60)
-        self.surplus_w.append(min(plant.pv_w, plant.spec.rated_w) - plant.load_w)
+        self.surplus_w.append(min(plant.available_pv_w, plant.spec.rated_w) - plant.load_w)
         self.car_w.append(plant.car_w)
         self.import_w.append(max(0.0, -plant.grid_export_w))
 
@@ -246,6 +246,8 @@ def read_inverter(plant: Plant, now: datetime) -> InverterReading:
         inverter_ac_w=plant.inverter_ac_w,
         rated_w=plant.spec.rated_w,
         off_grid=plant.off_grid,
+        export_limit_w=plant.spec.export_limit_w,
+        throttled=plant.throttled,
     )
     if not plant.meter_online:
         return replace(reading, problem="meter: offline")

@@ -26,6 +26,9 @@ from easee_load_balancer.simulation.plant.grid import (
 
 _ASLEEP_AFTER_DARK_S = 600
 _DARK_W = 10.0
+_THROTTLED_W = 50.0
+_UNTHROTTLES = 0.2
+"""Share of the way to what may be produced that a throttled inverter comes up in a second."""
 _ALTERNATES_S = 30
 _NOTHING: PerPhase = (0.0, 0.0, 0.0)
 
@@ -57,6 +60,7 @@ MeterFaultKind = Literal[
     "alternating",  # that for half a minute, and values for the next
     "dead_phase",  # 0 V and 0 W on L2, its current goes on
     "frozen",  # the same values again and again
+    "reversed",  # powers and currents with the wrong sign
 ]
 
 
@@ -78,6 +82,8 @@ class HouseSpec:
     charger: ChargerSpec = field(default_factory=ChargerSpec)
     rated_w: float = 10_000.0
     """AC rating of the inverter."""
+    export_limit_w: float | None = None
+    """The inverter throttles its PV to export no more than this; None = no limit."""
     phases: int = 3
     """1 = one-phase house and inverter: everything is on L1."""
     meter_phases: int | None = None
@@ -147,15 +153,18 @@ class Battery:
     def soc_pct(self) -> float:
         return 100 * self.stored_wh / self.spec.capacity_wh
 
+    @property
+    def full(self) -> bool:
+        return self.stored_wh >= self.spec.capacity_wh
+
     def step(self, surplus_w: float, pv_w: float, rated_w: float) -> None:
         """Follow the surplus (PV less load and car) with the inverter's own regulation lag."""
         spec = self.spec
         wanted = max(-spec.max_power_w, min(surplus_w, spec.max_power_w))
         charge = self.charge_w + (wanted - self.charge_w) * 0.4
         charge = max(pv_w - rated_w, min(charge, pv_w))
-        full = self.stored_wh >= spec.capacity_wh
         empty = self.stored_wh <= spec.capacity_wh * spec.lowest_soc_pct / 100
-        if (charge > 0 and full) or (charge < 0 and empty):
+        if (charge > 0 and self.full) or (charge < 0 and empty):
             charge = 0.0
         self.charge_w = charge
         self.stored_wh += charge / 3600
@@ -188,6 +197,9 @@ class Plant:
         self.extra_load_w: PerPhase = (0.0, 0.0, 0.0)
         """An additional load per phase, on IT on L1-L2, L2-L3, L3-L1: for the main fuse."""
         self.pv_w = day.pv_at(start_s)
+        self.available_pv_w = self.pv_w
+        """What the panels could yield; a limit of the export may throttle them."""
+        self._unthrottled_w = 0.0
         self.load_w = day.load_at(start_s)
         self.car_w = 0.0
         self.reported_car_w = 0.0
@@ -212,6 +224,11 @@ class Plant:
     @property
     def grid_export_w(self) -> float:
         return sum(self.grid_export_phase_w)
+
+    @property
+    def throttled(self) -> bool:
+        """Whether the limit of the export holds the PV down."""
+        return self.available_pv_w - self.pv_w > _THROTTLED_W
 
     @property
     def meter(self) -> MeterSample:
@@ -244,7 +261,7 @@ class Plant:
     def step(self) -> None:
         """Advance by one second."""
         self.clock_s += 1
-        self.pv_w = self.day.pv_at(self.clock_s)
+        self.pv_w = self.available_pv_w = self.day.pv_at(self.clock_s)
         self._come_and_go()
         self.charger.step(self.clock_s)
         self._consume()
@@ -305,11 +322,26 @@ class Plant:
         self._generate(self.load_w + self.car_w)
 
     def _generate(self, consumption_w: float) -> None:
+        limit_w = self.spec.export_limit_w
+        if limit_w is not None:
+            self._throttle(consumption_w + limit_w)
         if self.battery is not None:
             self.battery.step(self.pv_w - consumption_w, self.pv_w, self.spec.rated_w)
             self.battery_charge_w = self.battery.charge_w
+        if limit_w is not None:
+            most_w = consumption_w + limit_w + self.battery_charge_w
+            self.pv_w = max(0.0, min(self.pv_w, most_w))
         self.inverter_ac_w = min(self.pv_w - self.battery_charge_w, self.spec.rated_w)
-        self._dark_s = self._dark_s + 1 if self.pv_w < _DARK_W else 0
+        self._dark_s = self._dark_s + 1 if self.available_pv_w < _DARK_W else 0
+
+    def _throttle(self, most_ac_w: float) -> None:
+        """Down at once, up within some seconds: to what house and grid take, and the battery."""
+        battery = self.battery
+        takes_w = battery.spec.max_power_w if battery is not None and not battery.full else 0.0
+        usable_w = most_ac_w + takes_w
+        rise_w = (usable_w - self._unthrottled_w) * _UNTHROTTLES
+        self._unthrottled_w = min(usable_w, self._unthrottled_w + rise_w)
+        self.pv_w = min(self.pv_w, self._unthrottled_w)
 
     def _count(self) -> None:
         counters, kwh = self.counters, self._kwh_per_w
@@ -364,4 +396,7 @@ def faulty(sample: MeterSample, fault: MeterFaultKind | None, clock_s: int) -> M
     if fault == "dead_phase":
         (p1, _, p3), (u1, _, u3) = sample.grid_export_w, sample.voltage_v
         return replace(sample, grid_export_w=(p1, 0.0, p3), voltage_v=(u1, 0.0, u3))
+    if fault == "reversed":
+        (p1, p2, p3), (a1, a2, a3) = sample.grid_export_w, sample.current_a
+        return replace(sample, grid_export_w=(-p1, -p2, -p3), current_a=(-a1, -a2, -a3))
     return sample

@@ -1,0 +1,120 @@
+"""Whether the meter's sign is right: what the car takes more has to lower the export.
+
+Each change of the car's power is a test. What the inverter feeds in addition meanwhile is known,
+so that clouds do not count. Only a load that falls by twice the car's rise looks the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from easee_load_balancer.measurements import InverterReading
+
+if TYPE_CHECKING:
+    from easee_load_balancer.control.cycle_inputs import Assessment, Proposal
+
+WRONG_SIGN = "the meter shows more export when the car takes more: its sign is wrong"
+PAUSE = timedelta(hours=1)
+"""After this long the car may charge again, which tests the sign once more."""
+_LEAST_W = 600.0
+"""A smaller change of the car's power is lost among the house's own loads."""
+_PROOF_W = 1200.0
+"""The sign is wrong once changes of this much in a row have shown it."""
+_TOLERANCE, _TOLERANCE_W = 0.3, 100.0
+_SHOWN_AFTER = timedelta(seconds=12)
+_SHOWN_UNTIL = timedelta(seconds=75)
+
+
+class Balance(BaseModel):
+    """The powers of one cycle that a change of the car's power is compared with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    car_w: float
+    export_w: float
+    ac_w: float
+    """What the inverter feeds."""
+
+
+class MeterSign(BaseModel):
+    """What the car's changes have said about the sign; stored with the controller state."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    now: Balance | None = None
+    """In the last cycle."""
+    before: Balance | None = None
+    """In the cycle that made the last change."""
+    checked_at: AwareDatetime | None = None
+    """The change that has been judged."""
+    doubted_at: AwareDatetime | None = None
+    """The change after which one reading had the wrong sign."""
+    against_w: float = 0.0
+    """Changes in a row that spoke against the sign, added up."""
+    wrong_since: AwareDatetime | None = None
+    paused_until: AwareDatetime | None = None
+    mode: str = ""
+    """The owner's mode then; another mode starts anew."""
+
+    def is_doubted(self, changed_at: datetime | None) -> bool:
+        """Whether one reading after the last change had the wrong sign, and none since."""
+        doubted = self.doubted_at is not None and self.doubted_at == changed_at
+        return doubted and self.checked_at != changed_at
+
+
+def check_sign(sign: MeterSign, case: Assessment) -> MeterSign:
+    """The state after this cycle's readings."""
+    inputs, state = case.inputs, case.state
+    if sign.wrong_since is not None and inputs.policy.mode != sign.mode:
+        sign = MeterSign()
+    balance = _balance(inputs.inverter, case)
+    sign = sign.model_copy(update={"now": balance})
+    age = case.since(state.changed_at)
+    due = state.changed_at != sign.checked_at and _SHOWN_AFTER <= age <= _SHOWN_UNTIL
+    if balance is None or sign.before is None or not due:
+        return sign
+    rise_w = balance.car_w - sign.before.car_w
+    expected_w = balance.ac_w - sign.before.ac_w - rise_w
+    shown_w = balance.export_w - sign.before.export_w
+    if min(abs(rise_w), abs(expected_w)) < _LEAST_W:
+        return sign
+    tolerance_w = _TOLERANCE * abs(expected_w) + _TOLERANCE_W
+    if abs(shown_w - expected_w) <= tolerance_w:
+        return MeterSign(now=balance, checked_at=state.changed_at)
+    if abs(shown_w + expected_w) > tolerance_w:
+        return sign.model_copy(update={"doubted_at": None})
+    if sign.doubted_at != state.changed_at:
+        return sign.model_copy(update={"doubted_at": state.changed_at})
+    against_w = sign.against_w + abs(expected_w)
+    update: dict[str, object] = {"checked_at": state.changed_at, "against_w": against_w}
+    if against_w >= _PROOF_W:
+        update |= {"wrong_since": sign.wrong_since or inputs.now, "mode": inputs.policy.mode}
+        update["paused_until"] = inputs.now + PAUSE
+    return sign.model_copy(update=update)
+
+
+def pause_on_wrong_sign(case: Assessment, proposal: Proposal) -> Proposal:
+    """With a wrong sign the surplus is nonsense: no more than the minimum, in `solar` nothing."""
+    sign, policy, active = case.state.sign, case.inputs.policy, case.active
+    if sign.is_doubted(case.state.changed_at):  # one more reading before the next raise
+        more = proposal.current_a * proposal.phases > active.current_a * active.phases
+        keep = replace(proposal, phases=active.phases, current_a=active.current_a)
+        return replace(keep, why="checking the meter's sign") if more else proposal
+    if sign.wrong_since is None or sign.paused_until is None or policy.mode == "fast":
+        return proposal
+    if case.inputs.now >= sign.paused_until:
+        return replace(proposal, why=f"{WRONG_SIGN}; trying again")
+    current_a = min(proposal.current_a, 0 if policy.mode == "solar" else policy.min_current_a)
+    return replace(proposal, current_a=current_a, why=WRONG_SIGN)
+
+
+def _balance(inverter: InverterReading, case: Assessment) -> Balance | None:
+    """The powers of this cycle; None where one is not known for sure."""
+    export_w, ac_w = inverter.grid_export_w, inverter.inverter_ac_w
+    if inverter.asleep or export_w is None or ac_w is None or not case.car.power.known:
+        return None
+    return Balance(car_w=case.car.power.middle_w, export_w=export_w, ac_w=ac_w)
