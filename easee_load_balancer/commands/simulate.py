@@ -14,10 +14,11 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
-from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, MeterFault
 from easee_load_balancer.simulation.server import RunSpec, run_house
 
 _TN_THREE_PHASE, _TN_ONE_PHASE = 1, 3
+_FOREVER_S = 10**9
 
 Port = typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
 
@@ -142,6 +143,13 @@ _Equalizer = Annotated[bool, typer.Option("--equalizer", help="An Easee Equalize
 _OfflineCurrent = Annotated[
     float, typer.Option(min=0, max=40, help="offlineMaxCircuitCurrent of the circuit (A).")
 ]
+_ExportLimit = Annotated[
+    float | None,
+    typer.Option(min=0, help="The inverter throttles its PV to export no more than this (W)."),
+]
+_MeterReversed = Annotated[
+    bool, typer.Option("--meter-reversed", help="The meter's power and currents are negated.")
+]
 _MainFuse = Annotated[float, typer.Option(min=1, help="Main fuse per phase (A).")]
 
 
@@ -171,6 +179,8 @@ def simulate(
     equalizer: _Equalizer = False,
     offline_current: _OfflineCurrent = 16.0,
     main_fuse: _MainFuse = 25.0,
+    export_limit: _ExportLimit = None,
+    meter_reversed: _MeterReversed = False,
 ) -> None:
     """Run a simulated house for tests: inverter, battery, meter, charger and car."""
     spec = RunSpec(
@@ -194,6 +204,8 @@ def simulate(
             phases=int(phases.value),
             meter_phases=_METER_PHASES[meter],
             main_fuse_a=main_fuse,
+            export_limit_w=export_limit,
+            meter_faults=(MeterFault("reversed", 0, _FOREVER_S),) if meter_reversed else (),
         ),
         cloud=CloudSpec(
             user_name=user_name,

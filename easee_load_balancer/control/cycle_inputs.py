@@ -196,6 +196,8 @@ class Assessment:
             held_w = (inverter.battery_charge_w or 0.0) - (self.battery_w or 0.0)
             if held_w > _SAID_W:
                 why = "on command" if self.state.battery_claim_w else "beyond the AC side"
+                if self.state.battery_claim_w and inverter.battery_command:
+                    why += f": {inverter.battery_command}"
                 parts += f" (+ {_kw(held_w)} {why})"
         if self.reserve_w:
             reserve = "battery reserve" if self.reserve_w > 0 else "battery assist"

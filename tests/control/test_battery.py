@@ -54,19 +54,25 @@ def test_a_hybrid_gives_the_car_what_its_ac_side_leaves_and_imports_nothing(pv_w
     assert outcome.solar_kwh == pytest.approx(2 * 9.4, rel=0.08)
 
 
-def test_what_the_battery_takes_on_command_is_not_the_cars() -> None:
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [("", "(+ 5.0 on command)"), ("time of use", "(+ 5.0 on command: time of use)")],
+    ids=["unknown why", "time of use"],
+)
+def test_what_the_battery_takes_on_command_is_not_the_cars(command: str, named: str) -> None:
     """evcc #17468: 5 kW into the battery by a time-of-use window, no surplus beside it."""
 
     def house(at: datetime, setpoint: Setpoint) -> tuple[InverterReading, ChargerState]:
         amps = drawn_a(setpoint)
         lines = setpoint.phases if setpoint.current_a else 1
         reading = replace(with_battery(-amps * lines * VOLTS, 5000, 40), taken_at=at)
+        reading = replace(reading, battery_command=command)
         return reading, car(at, setpoint, amps, lines)
 
     cycles = play(house, 60, told(0), step_s=10)
     imported_kwh = sum(-(one.inverter.grid_export_w or 0.0) for one in cycles) * 10 / 3.6e6
     assert imported_kwh < 0.25
-    assert "(+ 5.0 on command)" in cycles[-1].decision.reason
+    assert named in cycles[-1].decision.reason
 
 
 def test_what_a_nearly_full_battery_does_not_take_is_the_cars() -> None:

@@ -61,6 +61,11 @@ class ModbusConnection:
         """Whether there is a connection."""
         return self._client is not None and self._client.connected
 
+    @property
+    def has_time_to_spare(self) -> bool:
+        """Whether there is time for a request more, even if it takes twice as long as the last."""
+        return asyncio.get_running_loop().time() + 2 * self._answer_s < self.deadline
+
     async def connect(self) -> None:
         """Connect and let the device settle, unless connected. Raises InverterUnreachable."""
         if self.connected:

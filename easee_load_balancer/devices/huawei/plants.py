@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from easee_load_balancer.devices.huawei.emma import (
     decode_emma_power,
 )
 from easee_load_balancer.devices.huawei.meter_monitor import MeterMonitor
+from easee_load_balancer.devices.huawei.plant_settings import PlantSettings
 from easee_load_balancer.devices.huawei.plausibility import check_inverter, check_meter
 from easee_load_balancer.devices.huawei.registers import (
     SUN2000_METER,
@@ -112,6 +114,7 @@ class Inverters:
             OtherInverter(connection, unit_id) for unit_id in address.other_units if cascade
         ]
         self._dongle_totals = cascade and address.dongle_totals
+        self._settings = PlantSettings()
         self._grid = _Grid(connection, SUN2000_METER)
 
     async def read(self) -> InverterReading:
@@ -120,7 +123,8 @@ class Inverters:
         words = await self._connection.read(SUN2000_METER.block)
         power = first.power
         if self._dongle_totals:
-            power = decode_totals(await self._connection.read(DONGLE_TOTALS, DONGLE_UNIT))
+            sums = decode_totals(await self._connection.read(DONGLE_TOTALS, DONGLE_UNIT))
+            power = replace(power, pv_w=sums.pv_w, inverter_ac_w=sums.inverter_ac_w)
         dark = _is_dark(power.pv_w, first.rated_w)
         inverters = [first] + [await other.read(dark=dark) for other in self._others]
         if not self._dongle_totals:
@@ -128,7 +132,9 @@ class Inverters:
         rated_w = total(one.rated_w for one in inverters)
         reading = self._grid.reading(words, power, total_battery(inverters), rated_w)
         self._first.battery_seen = first.battery is not None
-        return reading
+        if rated_w is not None and self._connection.has_time_to_spare:
+            await self._settings.read_if_due(reading, self._first.read_known, rated_w)
+        return self._settings.added_to(reading)
 
     def distrust(self) -> None:
         """As `HuaweiPlant` says."""

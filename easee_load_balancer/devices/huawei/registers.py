@@ -83,6 +83,8 @@ AC_POWER = Register(32080, I32, 1, "W", "AC active power, battery discharge incl
 DEVICE_STATUS = Register(32089, U16, 1, "", "device status")
 OFF_GRID = 0x0203
 """Device status of an inverter that supplies the house without the grid."""
+LIMITED = (0x0201, 0x0202)
+"""Device status of an inverter on the grid that limits its power."""
 
 BATTERY_UNIT_1 = Block(37000, 5)
 UNIT_1_STATUS = Register(37000, U16, 1, "", "unit 1: 0 offline, 1 standby, 2 running, 3 fault")
@@ -157,6 +159,7 @@ class PowerValues:
     pv_w: float | None
     inverter_ac_w: float | None
     off_grid: bool = False
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +191,13 @@ class MeterValues:
 
 def decode_power(words: Sequence[int]) -> PowerValues:
     """The words of POWER."""
-    off_grid = POWER.decode(words, DEVICE_STATUS) == OFF_GRID
-    return PowerValues(POWER.decode(words, PV_POWER), POWER.decode(words, AC_POWER), off_grid)
+    status = POWER.decode(words, DEVICE_STATUS)
+    return PowerValues(
+        pv_w=POWER.decode(words, PV_POWER),
+        inverter_ac_w=POWER.decode(words, AC_POWER),
+        off_grid=status == OFF_GRID,
+        throttled=status in LIMITED,
+    )
 
 
 def decode_battery(words: Sequence[int]) -> BatteryValues:
@@ -310,6 +318,7 @@ def inverter_reading(
         grid_voltage_v=meter.voltage_v,
         meter_phases=meter.phases if meter.online else None,
         off_grid=power.off_grid,
+        throttled=power.throttled,
         exported_kwh=meter.exported_kwh,
         imported_kwh=meter.imported_kwh,
         charged_kwh=battery.charged_kwh if battery else None,

@@ -99,7 +99,7 @@ class Sun2000:
     async def capacity_wh(self) -> float | None:
         """The battery's rated capacity, asked only once; None where it does not say."""
         if self._capacity_wh is None:
-            words = await self._read_known(BATTERY_RATING)
+            words = await self.read_known(BATTERY_RATING)
             self._capacity_wh = BATTERY_RATING.decode(words, BATTERY_CAPACITY) if words else None
         return self._capacity_wh
 
@@ -114,21 +114,21 @@ class Sun2000:
         if since_s is not None and now_s - since_s < _NO_BATTERY_FOR_S:
             return None
         if since_s is None:
-            words = await self._read_known(BATTERY) or await self._read_known(BATTERY_POWER_ONLY)
+            words = await self.read_known(BATTERY) or await self.read_known(BATTERY_POWER_ONLY)
             battery = decode_battery(words) if words else None
             if battery is not None and (battery.soc_pct or battery.charge_w):
                 return battery
         else:
             self._known.clear()
-        words = await self._read_known(BATTERY_UNIT_1)
+        words = await self.read_known(BATTERY_UNIT_1)
         unit_1 = decode_battery_unit_1(words) if words else None
         if unit_1 is None and self.battery_seen:
             return BatteryValues(charge_w=None, soc_pct=None)
         self._no_battery_since = now_s if unit_1 is None else None
         return unit_1
 
-    async def _read_known(self, block: Block) -> Sequence[int] | None:
-        """The answer, or None where the device refuses, which it is asked only once."""
+    async def read_known(self, block: Block) -> Sequence[int] | None:
+        """The block's words, or None where the device refuses, which it is asked only once."""
         if self._known.get(block) is False:
             return None
         try:
@@ -141,12 +141,13 @@ class Sun2000:
 
 
 def total_power(values: Iterable[PowerValues]) -> PowerValues:
-    """Several inverters' powers added; unknown where one of them is. Off grid if any is."""
+    """Several inverters' powers added; unknown where one of them is. States are those of any."""
     powers = list(values)
     return PowerValues(
         pv_w=total(one.pv_w for one in powers),
         inverter_ac_w=total(one.inverter_ac_w for one in powers),
         off_grid=any(one.off_grid for one in powers),
+        throttled=any(one.throttled for one in powers),
     )
 
 
