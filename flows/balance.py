@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import gather
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -25,6 +26,7 @@ from easee_load_balancer.errors import (
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import Site, SiteName
+from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, only_writer
 from easee_load_balancer.system.settings import Settings
@@ -39,7 +41,9 @@ from tasks.setpoint import compute_setpoint
 
 @flow(name="balance", flow_run_name="balance {site}", timeout_seconds=28, persist_result=False)
 async def balance(
-    site: SiteName = Site.DEFAULT, latest_start_s: Annotated[int, Field(ge=1)] = 30
+    site: SiteName = Site.DEFAULT,
+    latest_start_s: Annotated[int, Field(ge=1)] = 30,
+    time_zone: str = "Europe/Stockholm",
 ) -> State[Decision]:
     """One control cycle: read the house, decide, tell the charger, remember.
 
@@ -47,22 +51,26 @@ async def balance(
         site: Name of the blocks that describe the home.
         latest_start_s: A cycle that starts later than this many seconds after it was due does
             nothing; a newer one is about to run.
+        time_zone: IANA name of the home's time zone, for prices by hour.
     """
     run = Run.current()
     if run.delay > timedelta(seconds=latest_start_s):
         return await superseded(f"it was due {run.delay.total_seconds():.0f} s ago")
     try:
+        zone = time_zone_called(time_zone)
         setup = Site.last_known(site) if run.alone else await Site.load(site)
         with only_writer(Settings().folder, site) as record:
             async with CONNECTIONS.held():
-                return await _cycle(setup, run, record)
+                return await _cycle(setup, run, record, zone)
     except SiteBusy as busy:
         return await superseded(str(busy))
     except BalancerError as error:
         return await failed(str(error))
 
 
-async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[Decision]:
+async def _cycle(
+    setup: Site, run: Run, record: PendingCommandRecord, zone: ZoneInfo
+) -> State[Decision]:
     """Read, decide, push and record; what fails on the way is unknown to the steps after it."""
     failures = Failures()
     past = await failures.or_else(state_in_memory(setup.name), load_state(setup.name))
@@ -81,7 +89,8 @@ async def _cycle(setup: Site, run: Run, record: PendingCommandRecord) -> State[D
     )
     now = datetime.now(UTC)
     boost = await _boost(past, now, charger, failures)
-    inputs = CycleInputs(now, inverter, charger, setup.policy, setup.tariff, boost)
+    prices = setup.tariff.at_hour(now.astimezone(zone).hour)
+    inputs = CycleInputs(now, inverter, charger, setup.policy, prices, boost)
     decision = compute_setpoint(inputs, state)
     if decision.push and decision.setpoint is not None:
         record.write(ControllerState.pending_record(decision.setpoint, now))

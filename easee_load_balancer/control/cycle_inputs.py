@@ -50,6 +50,13 @@ class CycleInputs:
     prices: Prices = field(default_factory=Prices)
     boost: Boost | None = None
 
+    @property
+    def export_margin_w(self) -> int | None:
+        """What the owner wants to export at least; nothing while export pays nothing."""
+        margin_w = self.policy.export_margin_w
+        keeps = margin_w is None or margin_w <= 0 or self.prices.export_pays
+        return margin_w if keeps else None
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -123,7 +130,7 @@ class Assessment:
 
     @property
     def _price_weight(self) -> float | None:
-        if self.inputs.policy.export_margin_w is not None:
+        if self.inputs.export_margin_w is not None:
             return None
         return self.inputs.prices.grid_weight
 
@@ -202,8 +209,8 @@ class Assessment:
         if self.reserve_w:
             reserve = "battery reserve" if self.reserve_w > 0 else "battery assist"
             parts += f" {_signed_kw(-self.reserve_w)} {reserve}"
-        if self.inputs.policy.export_margin_w:
-            parts += f" {_signed_kw(-self.inputs.policy.export_margin_w)} margin"
+        if self.inputs.export_margin_w:
+            parts += f" {_signed_kw(-self.inputs.export_margin_w)} margin"
         return f"surplus {surplus} kW = {parts}"
 
 
@@ -229,7 +236,7 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
         if limit_w is not None and at_limit:
             export_w = max(export_w, limit_w + _AT_LEAST_W)
         rest_w = export_w + charge_w
-        surplus = car.power + (rest_w - reserve_w - (policy.export_margin_w or 0))
+        surplus = car.power + (rest_w - reserve_w - (inputs.export_margin_w or 0))
     possible = possible_phases(charger, policy, state)
     active = state.setpoint or Setpoint(0, possible[-1])
     case = Assessment(

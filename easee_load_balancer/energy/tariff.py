@@ -88,6 +88,24 @@ class Prices(BaseModel):
         return max(0.0, self.grid_loss) / self.solar_gain
 
     @property
+    def export_pays(self) -> bool:
+        """Whether a kWh sold to the grid earns anything."""
+        return self.export_price > 0
+
+    def at_hour(self, hour: int) -> Prices:
+        """The prices for the control law: those of the hour while its export pays nothing.
+
+        Else the mean prices, so that the law does the same all day.
+        """
+        if self.export_prices[hour] > 0 or not self.export_price_by_hour:
+            return self
+        prices = {
+            "export_price": self.export_prices[hour],
+            "import_price": self.import_prices[hour],
+        }
+        return self.model_copy(update=prices)
+
+    @property
     def import_prices(self) -> list[float]:
         """The import price of each hour of the day."""
         return self.import_price_by_hour or [self.import_price] * HOURS

@@ -31,3 +31,18 @@ def test_grid_weight_is_the_extra_cost_by_day_over_the_gain_of_solar(
     prices: dict[str, Any], weight: float | None
 ) -> None:
     assert Prices(**prices).grid_weight == (None if weight is None else pytest.approx(weight))
+
+
+def test_an_hour_whose_export_pays_nothing_has_its_own_prices_for_the_law() -> None:
+    by_hour = Prices(
+        export_price_by_hour=[0.08] * 12 + [0.0, -0.05] + [0.08] * 10,
+        import_price_by_hour=[0.30] * 12 + [0.15, 0.12] + [0.30] * 10,
+        night_price=0.20,
+    )
+    assert by_hour.at_hour(11) == by_hour
+    assert (by_hour.at_hour(12).export_price, by_hour.at_hour(12).import_price) == (0.0, 0.15)
+    assert not by_hour.at_hour(13).export_pays
+    assert by_hour.at_hour(13).grid_weight == 0.0
+    flat = Prices(export_price=-0.1)
+    assert flat.at_hour(13) is flat
+    assert flat.grid_weight == pytest.approx(0.1 / 0.3)
