@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -134,19 +135,51 @@ class Assessment:
             return None
         return self.inputs.prices.grid_weight
 
-    def worth_w(self, power_w: float, surplus_w: float) -> float:
+    def worth_w(self, power_w: float, surplus_w: float, phases: Phases) -> float:
         """What a charging power is worth: its solar part, less the weighted rest."""
         solar_w = min(power_w, max(0.0, surplus_w))
+        if lines_w := self.line_surplus_w(surplus_w):
+            used = self._used_lines(phases)
+            by_line_w = [min(power_w / len(used), max(0.0, lines_w[line])) for line in used]
+            solar_w = min(solar_w, sum(by_line_w))
         return solar_w - self.grid_weight * (power_w - solar_w)
+
+    def line_surplus_w(self, surplus_w: float) -> list[float]:
+        """What of the surplus is on each phase, where the meter does not net them; else nothing.
+
+        The inverter feeds all phases alike, so what the battery leaves counts alike on each.
+        """
+        exports_w = self.inputs.inverter.grid_export_phase_w[: self.inputs.inverter.meter_phases]
+        known_w = [watts for watts in exports_w if watts is not None]
+        if self.inputs.policy.meter_nets_phases or len(known_w) < 3 or self.surplus is None:
+            return []
+        rest_w = self.surplus.middle_w - self.car.power.middle_w
+        alike_w = (rest_w - sum(known_w)) / len(known_w)
+        used = self._used_lines(self.active.phases)
+        car_w = (surplus_w - rest_w) / len(used)
+        return [
+            watts + alike_w + (car_w if line in used else 0.0) for line, watts in enumerate(known_w)
+        ]
+
+    def _used_lines(self, phases: Phases) -> Sequence[int]:
+        """The house's phases that the car uses; its first until another one is known."""
+        car, wiring = self.state.car, self.state.wiring
+        lines = car.house_lines(phases, wiring, 3)
+        single = phases == 1 or car.lines.get(phases) == 1
+        return lines if len(lines) == 1 or not single else (0,)
 
     def best_current_a(self, phases: Phases, surplus_w: float) -> int:
         """The current that is worth most, at least the minimum current."""
         lowest_a = self.inputs.policy.min_current_a
         highest_a = max(lowest_a, self.limit(phases)[0])
-        if self.state.car.draws_a:  # a car with steps or limits of its own
+        # a car with steps or limits of its own, or phases that count one by one
+        if self.state.car.draws_a or not self.inputs.policy.meter_nets_phases:
             return max(
                 range(lowest_a, highest_a + 1),
-                key=lambda amps: (self.worth_w(self.draw_w(amps, phases), surplus_w), -amps),
+                key=lambda amps: (
+                    self.worth_w(self.draw_w(amps, phases), surplus_w, phases),
+                    -amps,
+                ),
             )
         step_w = self.estimator.watts_per_ampere(phases)
         weight = self.grid_weight
@@ -159,7 +192,7 @@ class Assessment:
         if choice == 0:
             return 0.0
         power_w = self.draw_w(self.best_current_a(choice, surplus_w), choice)
-        return self.worth_w(power_w, surplus_w)
+        return self.worth_w(power_w, surplus_w, choice)
 
     def switching_threshold_wh(self, choice: Choice) -> float:
         """Benefit that has to accumulate before another choice is taken."""
@@ -211,6 +244,9 @@ class Assessment:
             parts += f" {_signed_kw(-self.reserve_w)} {reserve}"
         if self.inputs.export_margin_w:
             parts += f" {_signed_kw(-self.inputs.export_margin_w)} margin"
+        if lines_w := self.line_surplus_w(surplus.middle_w):
+            shares = " / ".join(f"{watts / 1000:.1f}" for watts in lines_w)
+            parts += f"; by phase {shares}"
         return f"surplus {surplus} kW = {parts}"
 
 

@@ -183,9 +183,10 @@ def _judge(case: Assessment) -> ControllerState:
     state = _with(state, probe=tried.model_copy(update={"shown_since": since}))
     if now - since < _PV_COMES_UP:
         return state
-    before = state.before
-    worth_w = case.worth_w(case.draw_w(active.current_a, active.phases), surplus.middle_w)
-    before_w = case.worth_w(case.draw_w(before.current_a, before.phases), surplus.middle_w)
+    worth_w, before_w = (
+        case.worth_w(case.draw_w(one.current_a, one.phases), surplus.middle_w, one.phases)
+        for one in (active, state.before)
+    )
     if worth_w >= before_w:
         return _carried(replace(case, state=state), surplus)
     return _failed(replace(case, state=state)) if now - since >= _GIVES_UP else state

@@ -90,6 +90,14 @@ class Policy(BaseModel):
             "come from the grid."
         ),
     )
+    meter_nets_phases: bool = Field(
+        default=True,
+        title="Meter nets the phases",
+        description=(
+            "On: export on one phase makes up for import on another, as most meters count. Off: "
+            "each phase counts for itself, so a one-phase car gets its phase's surplus only."
+        ),
+    )
     export_limit_w: int | None = Field(
         default=None,
         ge=0,

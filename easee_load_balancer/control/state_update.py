@@ -262,7 +262,7 @@ def _accumulate_benefit(case: Assessment) -> ControllerState:
         update["accumulated_benefit_wh"] = benefit_wh
         if case.active.current_a:
             power_w = case.draw_w(case.active.current_a, case.active.phases)
-            gain_here_w = present_w - case.worth_w(power_w, surplus.middle_w)
+            gain_here_w = present_w - case.worth_w(power_w, surplus.middle_w, case.active.phases)
             step_wh = state.accumulated_step_benefit_wh + gain_here_w * hours
             update["accumulated_step_benefit_wh"] = max(0.0, step_wh)
     return state.model_copy(update=update | {"available_a": _available_a(case)})
