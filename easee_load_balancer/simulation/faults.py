@@ -22,6 +22,13 @@ ModbusFault = Literal[
     "function",  # the reply answers another function, with the right length
 ]
 
+BatteryWriteFault = Literal[
+    "refused",  # exception 4 to every write
+    "refused_lifting",  # the same to the write that lets the battery discharge again
+    "ignored",  # accepted and not carried out
+    "unanswered",  # carried out, without an answer
+]
+
 BodyFault = Literal[
     "truncated",  # cut in the middle of the JSON, with a matching length
     "cut",  # the connection ends in the middle of the body
@@ -38,6 +45,7 @@ class Faults(BaseModel):
 
     modbus: ModbusFault | None = None
     modbus_delay_s: float = Field(default=3.0, ge=0, le=60)
+    battery_writes: BatteryWriteFault | None = None
     meter: MeterFaultKind | None = None
     api_status: Literal[400, 401, 403, 429, 500, 503, 504] | None = None
     """Every API call except the login gets this status (403 and 429: the login too)."""

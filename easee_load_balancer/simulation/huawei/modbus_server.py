@@ -39,8 +39,6 @@ _MAX_REGISTERS = 125
 _ILLEGAL_FUNCTION = 1
 _ILLEGAL_VALUE = 3
 _BUSY = 6
-_NO_PERMISSION = 0x80
-"""The vendor's own code: writing needs a login."""
 
 _WATCH_S = 0.05
 
@@ -79,6 +77,7 @@ class InverterServer:
         self._faults = faults
         self._triggers = triggers or FaultTriggers()
         self._units = Units(plant, spec, faults)
+        self.battery_writes = self._units.battery_writes
         self._drop_next = False
         self._client: _Client | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -209,7 +208,11 @@ class InverterServer:
             await asyncio.sleep(self._spec.latency_s)
             if fault == "delay":
                 await asyncio.sleep(self._faults.modbus_delay_s)
+            if request.pdu[0] in _WRITES:
+                await asyncio.sleep(self.battery_writes.next_takes_s())
             answer = self._answer(request, fault)
+            if answer is None:
+                continue
             writer.write(_NO_MODBUS if fault == "garbage" else request.frame(answer))
             await writer.drain()
             if request.pdu[1:3] in _METERS:
@@ -223,14 +226,14 @@ class InverterServer:
         dropped, self._drop_next = dropping and self._drop_next, dropping and not self._drop_next
         return not dropped and self._faults.modbus != "silent"
 
-    def _answer(self, request: Request, fault: ModbusFault | None) -> bytes:
-        """The reply to a request, without its frame."""
+    def _answer(self, request: Request, fault: ModbusFault | None) -> bytes | None:
+        """The reply to a request, without its frame; None = no reply."""
         pdu = request.pdu
         function = pdu[0]
         if fault == "busy":
             return exception(function, _BUSY)
         if function in _WRITES:
-            return exception(function, _NO_PERMISSION)
+            return self._units.write(request.unit_id, pdu)
         if function == _READ_DEVICE_IDENTIFICATION:
             return self._device_list(pdu)
         if function != _READ_HOLDING_REGISTERS:

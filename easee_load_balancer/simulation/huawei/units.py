@@ -9,7 +9,9 @@ from typing import Literal
 
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.huawei import dongle, emma, registers, smartlogger
+from easee_load_balancer.simulation.huawei.battery_writes import BatteryWrites
 from easee_load_balancer.simulation.huawei.encoding import Words
+from easee_load_balancer.simulation.huawei.frames import exception
 from easee_load_balancer.simulation.huawei.registers import WHOLE, Share, Today
 from easee_load_balancer.simulation.plant.plant import MeterSample, Plant, faulty
 
@@ -19,6 +21,8 @@ INVERTER_REFRESH_S = 3
 """Plant seconds between two measurements of the inverter; the meter has its own interval."""
 
 ILLEGAL_ADDRESS, DEVICE_FAILURE = 2, 4
+_NO_PERMISSION = 0x80
+"""The vendor's own code: writing needs a login."""
 _DAY_S = 86_400
 _GATEWAY_UNIT = 0
 _METER_OF_INVERTER = range(37100, 37139)
@@ -35,6 +39,8 @@ class InverterSpec:
     """Requests within this time after connecting are ignored."""
     latency_s: float = 0.03
     """How long each request takes."""
+    write_s: tuple[float, float] = (0.5, 3.0)
+    """The shortest and longest that each write takes in addition."""
     plant: PlantKind = "single"
     pv_shares: tuple[float, ...] = (0.6, 0.4)
     """Parts of the PV by inverter; a single inverter has all of it."""
@@ -73,6 +79,8 @@ class _Unit:
     select: Callable[[Mapping[int, int], int, int], list[int] | None]
     """The registers of a request; None unless they are documented."""
     asleep: Callable[[], bool] = lambda: False
+    takes_writes: bool = False
+    """Whether the battery's settings can be written there."""
 
 
 class Units:
@@ -84,6 +92,8 @@ class Units:
         self._measured: dict[int, Words] = {}
         self._measured_at_s: int | None = None
         self._frozen: MeterSample | None = None
+        controls = plant.battery.controls if plant.battery else None
+        self.battery_writes = BatteryWrites(controls, faults, spec.write_s)
         self._units = self._build()
 
     @property
@@ -99,14 +109,20 @@ class Units:
     def answer(self, unit_id: int, address: int, count: int) -> list[int] | int:
         """The registers, or the code of an exception."""
         self.measure()
-        default = self._spec.unit_id if unit_id == _GATEWAY_UNIT else unit_id
-        number = unit_id if unit_id in self._units else default
+        number = self._number(unit_id)
         unit = self._units.get(number)
         if unit is None or unit.asleep():
             return DEVICE_FAILURE
         words = unit.fixed | self._measured[number] | unit.now()
         values = unit.select(words, address, count)
         return ILLEGAL_ADDRESS if values is None else values
+
+    def write(self, unit_id: int, pdu: bytes) -> bytes | None:
+        """Carry out a write and answer it; None = no answer."""
+        unit = self._units.get(self._number(unit_id))
+        if unit is None or not unit.takes_writes:
+            return exception(pdu[0], _NO_PERMISSION)
+        return self.battery_writes.write(pdu)
 
     def devices(self) -> list[str] | None:
         """The device list; None where there is none."""
@@ -126,6 +142,11 @@ class Units:
             self._measured = {
                 number: unit.measured(self._today) for number, unit in self._units.items()
             }
+
+    def _number(self, unit_id: int) -> int:
+        """Unit 0 stands for the first inverter where it is nothing of its own."""
+        default = self._spec.unit_id if unit_id == _GATEWAY_UNIT else unit_id
+        return unit_id if unit_id in self._units else default
 
     def _build(self) -> dict[int, _Unit]:
         spec = self._spec
@@ -161,7 +182,8 @@ class Units:
             return words | registers.battery(plant, today, share)
 
         def now() -> Words:
-            return registers.meter(self._sample() if meter else None, self._meter_phases)
+            words = registers.meter(self._sample() if meter else None, self._meter_phases)
+            return words | self.battery_writes.words() if has_battery else words
 
         def select(words: Mapping[int, int], address: int, count: int) -> list[int] | None:
             if kind == "smartlogger" and address in _METER_OF_INVERTER:
@@ -173,7 +195,8 @@ class Units:
 
         model = f"SUN2000-{plant.spec.rated_w * share.pv / 1000:g}KTL-M1"
         device = _listed(model, "V100R001C00SPC141", share.serial, unit_id, "inverter")
-        return _Unit(device, fixed, measured, now, select, asleep)
+        takes_writes = has_battery and kind != "emma"  # an EMMA blocks or undoes them
+        return _Unit(device, fixed, measured, now, select, asleep, takes_writes)
 
     def _emma(self, inverters: int) -> _Unit:
         device = _listed(emma.MODEL, emma.SOFTWARE, emma.SERIAL, _GATEWAY_UNIT, "emma")

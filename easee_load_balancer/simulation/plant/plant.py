@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from easee_load_balancer.simulation.plant.battery_controls import BatteryControls
 from easee_load_balancer.simulation.plant.car import Car, CarSpec
 from easee_load_balancer.simulation.plant.charger import Charger, ChargerSpec
 from easee_load_balancer.simulation.plant.day import Weather
@@ -145,8 +146,10 @@ class Battery:
     spec: BatterySpec
     charge_w: float = 0.0
     stored_wh: float = field(init=False)
+    controls: BatteryControls = field(init=False)
 
     def __post_init__(self) -> None:
+        self.controls = BatteryControls(self.spec.max_power_w)
         self.stored_wh = self.spec.capacity_wh * self.spec.start_soc_pct / 100
 
     @property
@@ -160,7 +163,7 @@ class Battery:
     def step(self, surplus_w: float, pv_w: float, rated_w: float) -> None:
         """Follow the surplus (PV less load and car) with the inverter's own regulation lag."""
         spec = self.spec
-        wanted = max(-spec.max_power_w, min(surplus_w, spec.max_power_w))
+        wanted = self.controls.power_w(max(-spec.max_power_w, min(surplus_w, spec.max_power_w)))
         charge = self.charge_w + (wanted - self.charge_w) * 0.4
         charge = max(pv_w - rated_w, min(charge, pv_w))
         empty = self.stored_wh <= spec.capacity_wh * spec.lowest_soc_pct / 100
