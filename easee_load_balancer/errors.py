@@ -22,7 +22,7 @@ class MissingBlock(ConfigurationError):
 
 
 class InverterError(BalancerError):
-    """The inverter could not be read."""
+    """The inverter could not be read, or does not do what it was told."""
 
 
 class InverterUnreachable(InverterError):
@@ -43,6 +43,18 @@ class EmmaUnsupported(InverterUnsupported):
 
 class InverterImplausible(InverterError):
     """The answer has the wrong length or impossible values."""
+
+
+class WriteRefused(InverterError):
+    """The inverter does not take a value that was written; what was before still holds."""
+
+
+class HoldImpossible(InverterError):
+    """On this plant no way is known to keep the battery from discharging."""
+
+
+class HoldFailed(InverterError):
+    """The battery is not held, or still held, against our wish; tried again after a pause."""
 
 
 class InverterNotFound(InverterError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Literal
 
 PhaseValues = tuple[float | None, float | None, float | None]
@@ -102,6 +102,16 @@ class InverterReading:
             pv_w=None,
             inverter_ac_w=None,
         )
+
+
+class BatteryHold(StrEnum):
+    """Whether and how the house battery is kept from discharging."""
+
+    FREE = "free"
+    COMMAND = "command"
+    """A forced discharge of 0 W: ends by itself, and the battery does not charge either."""
+    LIMIT = "limit"
+    """A discharge limit of 0 W: the battery still charges, and the limit lasts until lifted."""
 
 
 CAR_CURRENTS_OBSERVED = ("car_current_l1_a", "car_current_l2_a", "car_current_l3_a")

@@ -24,12 +24,13 @@ from easee_load_balancer.errors import (
     InvalidAnswer,
 )
 from easee_load_balancer.history.tables import Cycle
-from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.orchestration.blocks import Site, SiteName
 from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, only_writer
 from easee_load_balancer.system.settings import Settings
+from tasks.battery import keep_battery
 from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
 from tasks.failures import Failures
@@ -72,7 +73,7 @@ async def _cycle(
     setup: Site, run: Run, record: PendingCommandRecord, zone: ZoneInfo
 ) -> State[Decision]:
     """Read, decide, push and record; what fails on the way is unknown to the steps after it."""
-    failures = Failures()
+    failures, battery = Failures(), Failures()
     past = await failures.or_else(state_in_memory(setup.name), load_state(setup.name))
     if past.last is not None and past.last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
@@ -92,9 +93,11 @@ async def _cycle(
     prices = setup.tariff.at_hour(now.astimezone(zone).hour)
     inputs = CycleInputs(now, inverter, charger, setup.policy, prices, boost)
     decision = compute_setpoint(inputs, state)
-    if decision.push and decision.setpoint is not None:
-        record.write(ControllerState.pending_record(decision.setpoint, now))
-        decision = await _push(setup, decision, decision.setpoint, now, failures)
+    decision, _ = await gather(
+        _push(setup, decision, now, record, failures),
+        battery.or_else(None, keep_battery(setup.inverter, setup.name, inverter, decision)),
+    )
+    decision = decision.warned(str(battery)) if battery else decision
     run.log(cycle_line(inverter, charger, setup.policy, decision))
     cycle = Cycle.of(
         site=setup.name,
@@ -137,11 +140,18 @@ async def _boost(
 
 
 async def _push(
-    setup: Site, decision: Decision, setpoint: Setpoint, now: datetime, failures: Failures
+    setup: Site,
+    decision: Decision,
+    now: datetime,
+    record: PendingCommandRecord,
+    failures: Failures,
 ) -> Decision:
-    """Send the setpoint; the decision with what is known of it then."""
+    """Send a new setpoint; the decision with what is known of it then."""
+    if not decision.push or decision.setpoint is None:
+        return decision
+    record.write(ControllerState.pending_record(decision.setpoint, now))
     try:
-        await push_setpoint(setup.charger, setup.credentials, setpoint)
+        await push_setpoint(setup.charger, setup.credentials, decision.setpoint)
     except ChargerError as error:
         failures.add(str(error))
         unconfirmed = isinstance(error, ChargerUnreachable | InvalidAnswer)

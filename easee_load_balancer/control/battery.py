@@ -16,6 +16,10 @@ LIMIT_HOLDS = timedelta(minutes=30)
 _IMPORT_W = 300.0
 _EXPORT_W = 300.0
 _CHARGING_W = 500.0
+GRID_MODES = ("fast", "solar+minimum")
+"""Modes in which the car charges without surplus; a boost is "fast"."""
+_LARGEST_ONE_PHASE_W = 6000.0
+_VOLTS = 230.0
 _CLAIM_CHANGES = 0.2
 """A battery whose charging power changes by this share follows the surplus again."""
 
@@ -45,6 +49,24 @@ def available_charge_w(inverter: InverterReading, state: ControllerState) -> flo
     if inverter.rated_w is not None and inverter.inverter_ac_w is not None:
         charge_w = min(charge_w, max(0.0, inverter.rated_w - inverter.inverter_ac_w))
     return charge_w
+
+
+def may_be_held(policy: Policy, state: ControllerState) -> bool:
+    """Whether the owner wants the battery held while the car charges from the grid."""
+    return policy.hold_battery and policy.mode in GRID_MODES and not state.battery_assisting
+
+
+def imports_when_held_a(
+    imports_a: list[float] | None, inverter: InverterReading
+) -> list[float] | None:
+    """What each phase would import if the battery stopped discharging now.
+
+    On which phase a small inverter feeds is unknown: it counts on each of them.
+    """
+    discharge_w = max(0.0, -(inverter.battery_charge_w or 0.0))
+    phases = 3 if (inverter.rated_w or 0.0) > _LARGEST_ONE_PHASE_W else 1
+    more_a = discharge_w / min(phases, len(imports_a or ()) or 1) / _VOLTS
+    return None if imports_a is None else [amps + more_a for amps in imports_a]
 
 
 def follow_battery(

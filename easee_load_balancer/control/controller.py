@@ -15,6 +15,7 @@ from easee_load_balancer.control.behaviour import confirmed_mismatch, resend_aft
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, Proposal, assess
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.feedback import unconfirmed_current
+from easee_load_balancer.control.hold import hold_battery
 from easee_load_balancer.control.state import ControllerState, Mismatch
 from easee_load_balancer.control.state_update import update_state
 from easee_load_balancer.measurements import Setpoint
@@ -44,9 +45,9 @@ def decide(inputs: CycleInputs, state: ControllerState) -> Decision:
     A boost takes the place of what the policy wants, not of its limits.
     """
     if inputs.boost is None:
-        return _decide(inputs, state)
+        return hold_battery(inputs, _decide(inputs, state))
     boosted = replace(inputs, policy=inputs.boost.over(inputs.policy))
-    decision = _decide(boosted, inputs.boost.hurry(state))
+    decision = hold_battery(boosted, _decide(boosted, inputs.boost.hurry(state)))
     return replace(decision, reason=f"{inputs.boost}: {decision.reason}")
 
 

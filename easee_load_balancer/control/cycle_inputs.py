@@ -219,7 +219,10 @@ class Assessment:
         car_a = (low_a,) * 3 if raising else self.car.metered_a
         house_phases = len(self.imports_a or ()) or 3
         lines = self.state.car.house_lines(phases, self.state.wiring, house_phases)
-        return fuse_headroom(self.inputs.policy, self.imports_a, car_a, lines)
+        imports_a = self.imports_a
+        if battery.may_be_held(self.inputs.policy, self.state):
+            imports_a = battery.imports_when_held_a(imports_a, self.inputs.inverter)
+        return fuse_headroom(self.inputs.policy, imports_a, car_a, lines)
 
     @property
     def equation(self) -> str:

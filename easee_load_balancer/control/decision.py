@@ -24,6 +24,14 @@ class Decision:
     attention: str | None = None
     """What the owner should look at: the charger or a meter does not do what it should."""
 
+    def warned(self, problem: str) -> Decision:
+        """This decision with a problem that the owner should look at; the car is balanced still."""
+        return replace(
+            self,
+            reason=f"{self.reason}. {problem}",
+            attention="; ".join(filter(None, (self.attention, problem))),
+        )
+
     def pushed(self, now: datetime) -> Decision:
         """This decision once the charger has accepted its setpoint."""
         if self.setpoint is None:

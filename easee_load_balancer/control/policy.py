@@ -131,14 +131,19 @@ class Policy(BaseModel):
         ge=0,
         le=30_000,
         title="Battery assist (W)",
-        description="The battery may add this much to the surplus for the car; 0: never.",
+        description=(
+            "The battery may add this much to the surplus for the car; 0: never. In the modes fast "
+            "and solar+minimum and during a boost it gives more by itself, unless it is held."
+        ),
     )
     battery_support_from_pct: float = Field(
         default=100,
         ge=0,
         le=100,
         title="Battery assist starts at (%)",
-        description="State of charge from which the battery may assist the car.",
+        description=(
+            "State of charge from which the battery may assist the car; 100: when full, 0: always."
+        ),
     )
     battery_support_hysteresis_pct: float = Field(
         default=5,
@@ -146,6 +151,16 @@ class Policy(BaseModel):
         le=100,
         title="Battery assist hysteresis (%)",
         description="Stop assisting when the state of charge drops this far below the start.",
+    )
+    hold_battery: bool = Field(
+        default=False,
+        title="Hold the battery while the car charges from the grid",
+        description=(
+            "In the modes fast and solar+minimum and during a boost, keep the battery from "
+            "discharging while the car draws more than the surplus; the house then draws from the "
+            "grid too. This writes to the inverter: see 'Keep the battery out of the car' in the "
+            "README first."
+        ),
     )
     charge_off_grid: bool = Field(
         default=False,

@@ -14,7 +14,7 @@ from easee_load_balancer.control.car_model import CarModel
 from easee_load_balancer.control.changes import Change, with_change
 from easee_load_balancer.control.export_limit import HiddenSurplus
 from easee_load_balancer.control.meter_sign import MeterSign
-from easee_load_balancer.measurements import Setpoint
+from easee_load_balancer.measurements import BatteryHold, Setpoint
 
 TIME_TO_LIVE = timedelta(minutes=30)
 """How long the charger keeps a setpoint that is not renewed."""
@@ -115,6 +115,12 @@ class ControllerState(BaseModel):
     """Since when the house has exported although the battery could charge."""
     import_beside_charge_since: AwareDatetime | None = None
     """Since when the house has imported while its battery charges."""
+    hold: BatteryHold = BatteryHold.FREE
+    """How the battery should be kept out of the car."""
+    lack_since: AwareDatetime | None = None
+    """Since when a car that may charge from the grid has drawn more than the surplus."""
+    covered_since: AwareDatetime | None = None
+    """Since when the surplus has covered the car while the battery is held."""
     assessed_at: AwareDatetime | None = None
     """When benefits were last accumulated."""
     accumulated_benefit_wh: dict[int, float] = {}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.devices.huawei.address import InverterAddress
+from easee_load_balancer.devices.huawei.battery_control import BatteryControl
 from easee_load_balancer.devices.huawei.client import Inverter
+from easee_load_balancer.devices.huawei.hold_record import HoldRecord
+from easee_load_balancer.errors import InverterError
+
+_LOG = logging.getLogger(__name__)
 
 
 class Connections:
@@ -18,6 +25,7 @@ class Connections:
     def __init__(self) -> None:
         self._holders = 0
         self._inverters: dict[tuple[str, int], Inverter] = {}
+        self._batteries: dict[Path, BatteryControl] = {}
         self._easee: dict[tuple[str, str], EaseeClient] = {}
 
     @asynccontextmanager
@@ -42,6 +50,23 @@ class Connections:
             await known.close()
         return new
 
+    async def battery(self, address: InverterAddress, record: Path) -> BatteryControl:
+        """The one control of the battery at that inverter, with its record on disk."""
+        inverter = await self.inverter(address)
+        known = self._batteries.get(record)
+        if known is None or known.inverter is not inverter:
+            known = self._batteries[record] = BatteryControl(inverter, record)
+        return known
+
+    async def restore_battery(self, record: Path) -> None:
+        """Lift the limit that a process left at the battery when it was killed.
+
+        Raises InverterError; the next cycle tries again.
+        """
+        left = HoldRecord.load(record)
+        if left.restore_w is not None and left.address is not None:
+            await (await self.battery(left.address, record)).release(datetime.now(UTC))
+
     async def easee(self, account: Account, folder: Path) -> EaseeClient:
         """The one client of that account; a changed password replaces it."""
         key = (account.base_url, account.user_name)
@@ -56,7 +81,13 @@ class Connections:
     async def _close(self) -> None:
         # Cleared first: a new holder that arrives during closing gets new connections.
         inverters, self._inverters = self._inverters, {}
+        batteries, self._batteries = self._batteries, {}
         clients, self._easee = self._easee, {}
+        for battery in batteries.values():
+            try:
+                await battery.release(datetime.now(UTC))
+            except InverterError as error:  # its record stays: the next start lifts the limit
+                _LOG.warning("The battery stays limited for now. %s", error)
         for inverter in inverters.values():
             await inverter.close()
         for client in clients.values():

@@ -17,6 +17,7 @@ from easee_load_balancer.errors import (
     InverterImplausible,
     InverterUnreachable,
     InverterUnsupported,
+    WriteRefused,
 )
 from easee_load_balancer.measurements import InverterReading
 
@@ -75,6 +76,24 @@ class Inverter:
                         answers.append(None)
                 good = True
                 return answers
+            finally:
+                if not good:
+                    self._connection.disconnect()
+
+    async def write(self, register: int, *words: int) -> None:
+        """Write one register, or the two of a 32-bit value, in one attempt.
+
+        Raises as `ModbusConnection.write` does.
+        """
+        async with self._lock:
+            good = False
+            try:
+                await self._connection.connect()
+                await self._connection.write(register, *words)
+                good = True
+            except WriteRefused:
+                good = True
+                raise
             finally:
                 if not good:
                     self._connection.disconnect()

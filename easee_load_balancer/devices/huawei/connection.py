@@ -19,6 +19,7 @@ from easee_load_balancer.errors import (
     InverterImplausible,
     InverterUnreachable,
     InverterUnsupported,
+    WriteRefused,
 )
 
 # It logs whatever a device sends, up to megabytes; our errors say what is wrong.
@@ -28,9 +29,11 @@ logging.getLogger("asyncio").addFilter(
     lambda record: not (record.exc_info and isinstance(record.exc_info[1], ModbusException))
 )
 
-_READ_HOLDING_REGISTERS = 3
+_READ_HOLDING_REGISTERS, _WRITE_REGISTER, _WRITE_REGISTERS = 3, 6, 16
 _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE, _DEVICE_BUSY = 2, 3, 4, 6
 _NO_PATH, _TARGET_SILENT = 0x0A, 0x0B
+_NO_PERMISSION = 0x80
+"""The vendor's own code: writing needs a login."""
 """A gateway's exceptions: the device behind it cannot be reached, or does not answer."""
 
 
@@ -107,18 +110,21 @@ class ModbusConnection:
         """
         unit_id = self.address.unit_id if unit_id is None else unit_id
         where = self._where(unit_id)
+        began_s = asyncio.get_running_loop().time()
+        if began_s + self._answer_s > self.deadline:
+            raise TooSlow(
+                f"{where} answers slowly ({self._answer_s:.1f} s a request): not everything could "
+                "be read in time. The next cycle continues."
+            )
         reply = await self._exchange(
             lambda client: client.read_holding_registers(
                 block.address, count=block.count, device_id=unit_id
             ),
+            _READ_HOLDING_REGISTERS,
             where,
             f"register {block.address}",
         )
-        if reply.function_code & 0x7F != _READ_HOLDING_REGISTERS:
-            raise InverterImplausible(
-                f"{where} answered function {reply.function_code} to function "
-                f"{_READ_HOLDING_REGISTERS}; the answer is ignored."
-            )
+        self._answer_s = asyncio.get_running_loop().time() - began_s
         if reply.isError():
             raise _refusal(where, reply.exception_code, block)
         registers, self.answered = reply.registers, True
@@ -129,19 +135,39 @@ class ModbusConnection:
             )
         return registers
 
+    async def write(self, register: int, *words: int) -> None:
+        """Write one register (function 6) or the two of a 32-bit value (16), at the address's unit.
+
+        Raises WriteRefused, InverterBusy, InverterImplausible or InverterUnreachable; after the
+        last two it may have been written.
+        """
+        unit_id, where = self.address.unit_id, self._where(self.address.unit_id)
+        single = len(words) == 1
+
+        def send(client: AsyncModbusTcpClient) -> Awaitable[ModbusPDU]:
+            if single:
+                return client.write_register(register, words[0], device_id=unit_id)
+            return client.write_registers(register, list(words), device_id=unit_id)
+
+        function = _WRITE_REGISTER if single else _WRITE_REGISTERS
+        reply = await self._exchange(send, function, where, f"a write of register {register}")
+        if reply.isError():
+            raise _write_refusal(where, reply.exception_code, register)
+
     async def _exchange(
-        self, send: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]], where: str, what: str
+        self,
+        send: Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]],
+        function: int,
+        where: str,
+        what: str,
     ) -> ModbusPDU:
-        """The answer to one request, an exception included. Raises InverterUnreachable."""
+        """The answer to one request, an exception included.
+
+        Raises InverterUnreachable, or InverterImplausible for the answer to another function.
+        """
         client, lost = self._client, self._lost
         if client is None or lost is None or lost.done():
             raise InverterUnreachable(f"The connection to the inverter at {self.address} was lost.")
-        began_s = asyncio.get_running_loop().time()
-        if began_s + self._answer_s > self.deadline:
-            raise TooSlow(
-                f"{where} answers slowly ({self._answer_s:.1f} s a request): not everything could "
-                "be read in time. The next cycle continues."
-            )
         request = asyncio.ensure_future(send(client))
         try:
             await asyncio.wait((request, lost), return_when=asyncio.FIRST_COMPLETED)
@@ -158,7 +184,11 @@ class ModbusConnection:
             ) from error
         finally:
             request.cancel()
-        self._answer_s = asyncio.get_running_loop().time() - began_s
+        if reply.function_code & 0x7F != function:
+            raise InverterImplausible(
+                f"{where} answered function {reply.function_code} to function {function}; "
+                "the answer is ignored."
+            )
         return reply
 
     def _where(self, unit_id: int) -> str:
@@ -178,3 +208,10 @@ def _refusal(where: str, code: int, block: Block) -> InverterError:
             "unit id right?"
         )
     return InverterUnsupported(f"{where} refuses to be read (Modbus exception {code}).")
+
+
+def _write_refusal(where: str, code: int, register: int) -> InverterError:
+    if code == _DEVICE_BUSY:
+        return InverterBusy(f"{where} is busy. It usually answers again within seconds.")
+    why = "writing needs a login" if code == _NO_PERMISSION else f"Modbus exception {code}"
+    return WriteRefused(f"{where} refuses to have register {register} set ({why}).")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
 from datetime import datetime
 from functools import partial, wraps
 from inspect import signature
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,9 +24,12 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import AsyncClientContext
 from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_flow_run
+from prefect.logging import get_logger
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 
 from easee_load_balancer.devices.connections import CONNECTIONS
+from easee_load_balancer.devices.huawei.hold_record import RECORDS
+from easee_load_balancer.errors import InverterError
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
@@ -55,6 +59,10 @@ class FlowRunner:
         """Start the thread."""
         self._thread.start()
         self._ready.wait()
+
+    def restore_batteries(self, folder: Path) -> Future[None]:
+        """Lift the limits that a killed worker left at batteries."""
+        return self._submit(_restore_batteries(sorted(folder.glob(RECORDS))))
 
     def stop(self) -> None:
         """Cancel what is running, close the connections and end the thread."""
@@ -125,6 +133,14 @@ class FlowRunner:
                 flow_run, use_placeholder_flow=False
             )
         return self._flows[deployment_id]
+
+
+async def _restore_batteries(records: Sequence[Path]) -> None:
+    for record in records:
+        try:
+            await CONNECTIONS.restore_battery(record)
+        except InverterError as error:
+            get_logger("battery").warning("The battery may still be limited. %s", error)
 
 
 async def _engine(flow: AnyFlow, flow_run: FlowRun) -> State[Any]:

@@ -113,6 +113,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._orphans_possible = self._lock.alone
         self._pairing = Pairing(Settings().folder, self._work_pool_name)
         self._runner.start()
+        if self._lock.alone:
+            self._runner.restore_batteries(Settings().folder)
         await super().setup()
         self._clock = self._spawn(self._run_clock())
 

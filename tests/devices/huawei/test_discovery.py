@@ -178,7 +178,7 @@ async def test_a_device_without_a_model_name_is_no_inverter(
     """Registers of zeros, as some gateways answer for whatever they do not know."""
     known = registers.fixed
     nothing = dict.fromkeys(range(30000, 30015), 0)
-    monkeypatch.setattr(registers, "fixed", lambda spec: known(spec) | nothing)
+    monkeypatch.setattr(registers, "fixed", lambda *house: known(*house) | nothing)
     async with a_house() as house:
         with pytest.raises(NotFound, match="not a SUN2000"):
             await find_inverter(HOST, {house.modbus_port: (1,)}, timeouts=QUICK)

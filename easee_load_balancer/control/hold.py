@@ -1,0 +1,106 @@
+"""Whether the battery has to be held while the car charges from the grid, and how. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from easee_load_balancer.control.battery import imports_when_held_a, may_be_held
+from easee_load_balancer.control.behaviour import car_is_absent, is_drawing
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.limits import phase_imports_a
+from easee_load_balancer.control.power_estimate import voltage_v
+from easee_load_balancer.control.state import CAR_STARTS, ControllerState
+from easee_load_balancer.measurements import BatteryHold
+
+LACK_W = 300.0
+"""The car draws more than the surplus by this much."""
+CLOUD = timedelta(seconds=60)
+"""In solar+minimum a lack that lasts no longer is a cloud, which the battery may cover."""
+COVERED = timedelta(minutes=5)
+"""A surplus that lasts this long ends the hold: the battery has nothing to give then."""
+UNKNOWN = timedelta(minutes=5)
+"""Without readings a hold goes on for this long."""
+DAY_W, NIGHT_W = 500.0, 100.0
+"""PV power from which there may be a surplus to charge the battery with, and below which not."""
+
+
+def hold_battery(inputs: CycleInputs, decision: Decision) -> Decision:
+    """The decision with how the battery should be held; `inputs` with a boost's policy."""
+    state = decision.state
+    if not inputs.policy.hold_battery and state.hold is BatteryHold.FREE:
+        return decision
+    update: dict[str, object] = {"lack_since": None, "covered_since": None}
+    hold = BatteryHold.FREE
+    if may_be_held(inputs.policy, state) and _may_charge(inputs, decision):
+        lack_w = _lack_w(inputs, decision)
+        if lack_w is None:
+            hold = state.hold if _knew_lately(inputs.now, state) else BatteryHold.FREE
+        else:
+            lacks = lack_w > LACK_W
+            update["lack_since"] = (state.lack_since or inputs.now) if lacks else None
+            update["covered_since"] = None if lacks else state.covered_since or inputs.now
+            state = state.model_copy(update=update)
+            hold = _way(inputs, state) if _is_needed(inputs, state) else BatteryHold.FREE
+    state = decision.state.model_copy(update=update | {"hold": hold})
+    said = "" if hold is BatteryHold.FREE else "; battery held"
+    return replace(decision, state=state, reason=decision.reason + said)
+
+
+def _may_charge(inputs: CycleInputs, decision: Decision) -> bool:
+    """Whether the car draws, or is about to, with a battery in the house and the grid there."""
+    inverter, charger = inputs.inverter, inputs.charger
+    if decision.setpoint is None or not decision.setpoint.current_a:
+        return False
+    if inverter.off_grid or not inverter.has_battery or car_is_absent(charger):
+        return False
+    return is_drawing(charger) or not charger.online or _starts(inputs, decision)
+
+
+def _starts(inputs: CycleInputs, decision: Decision) -> bool:
+    """Whether the car is given current for the first time now, or was a moment ago."""
+    state = decision.state
+    begins = state.setpoint is None or not state.setpoint.current_a
+    return begins or state.since(state.attempt_at, inputs.now) < CAR_STARTS
+
+
+def _lack_w(inputs: CycleInputs, decision: Decision) -> float | None:
+    """How much more the car draws, or will, than the surplus; None where a value is unknown."""
+    inverter, charger = inputs.inverter, inputs.charger
+    export_w, charge_w = inverter.grid_export_w, inverter.battery_charge_w
+    if export_w is None or charge_w is None or not charger.online or decision.setpoint is None:
+        return None
+    draws_w = (charger.car_w or 0.0) if is_drawing(charger) else 0.0
+    will_draw_w = draws_w
+    if _starts(inputs, decision):
+        will_draw_w = max(draws_w, decision.setpoint.power_w(voltage_v(inverter, charger)))
+    return will_draw_w - (draws_w + export_w + charge_w)
+
+
+def _is_needed(inputs: CycleInputs, state: ControllerState) -> bool:
+    if state.hold is not BatteryHold.FREE:
+        return state.covered_since is None or inputs.now - state.covered_since < COVERED
+    if state.lack_since is None or not _fits_main_fuse(inputs):
+        return False
+    return inputs.policy.mode == "fast" or inputs.now - state.lack_since >= CLOUD
+
+
+def _fits_main_fuse(inputs: CycleInputs) -> bool:
+    """Whether the grid can give what the battery gives now; if not, the car is lowered first."""
+    inverter, policy = inputs.inverter, inputs.policy
+    volts = voltage_v(inverter, inputs.charger)
+    imports_a = phase_imports_a(inverter, volts, inputs.charger.grid_type)
+    held_a = imports_when_held_a(imports_a, inverter)
+    return held_a is not None and max(held_a) <= policy.main_fuse_a - policy.fuse_margin_a + 0.5
+
+
+def _way(inputs: CycleInputs, state: ControllerState) -> BatteryHold:
+    """By day the limit, which lets the battery charge; at night the command, which ends itself."""
+    pv_w = inputs.inverter.pv_w or 0.0
+    by_day = pv_w >= (NIGHT_W if state.hold is BatteryHold.LIMIT else DAY_W)
+    return BatteryHold.LIMIT if by_day else BatteryHold.COMMAND
+
+
+def _knew_lately(now: datetime, state: ControllerState) -> bool:
+    return state.unknown_since is None or state.since(state.unknown_since, now) < UNKNOWN

@@ -1,0 +1,70 @@
+"""What a hold of the battery leaves on disk, so that it can be undone after a crash."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from easee_load_balancer.devices.huawei.address import InverterAddress
+from easee_load_balancer.errors import HoldFailed
+
+RECORDS = "battery-*.json"
+"""The records of all sites in the data folder."""
+_HOUR = timedelta(hours=1)
+
+
+def record_path(folder: Path, site: str) -> Path:
+    """Where the site's record is; missing as long as its battery was never held."""
+    return folder / RECORDS.replace("*", site)
+
+
+class HoldRecord(BaseModel):
+    """The discharge limit to restore, and when settings of the battery were written."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    restore_w: int | None = None
+    """The discharge limit before ours; None while we have not set any."""
+    written_at: tuple[AwareDatetime, ...] = ()
+    """Writes of lasting settings in the last hour."""
+    address: InverterAddress | None = None
+    """The inverter that was written to."""
+
+    @classmethod
+    def load(cls, path: Path) -> HoldRecord:
+        """The record on disk, or an empty one. Raises HoldFailed if it cannot be read."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValidationError) as error:
+            raise HoldFailed(
+                f"{path} cannot be read, so the battery's discharge limit before the hold is "
+                "unknown. Check the maximum discharge power in the FusionSolar app, then delete "
+                "the file."
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Replace the record atomically; it is on the disk when this returns. Raises OSError."""
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            with temporary.open("w") as file:
+                file.write(self.model_dump_json())
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def writes(self, now: datetime) -> tuple[datetime, ...]:
+        """The writes of the last hour; one in the future comes from a wrong clock."""
+        return tuple(at for at in self.written_at if timedelta(0) <= now - at < _HOUR)
