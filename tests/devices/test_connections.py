@@ -12,10 +12,14 @@ import pytest
 from easee_load_balancer.devices.connections import Connections
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.huawei.address import InverterAddress
+from easee_load_balancer.devices.huawei.hold_record import HoldRecord
 from easee_load_balancer.errors import BadCredentials
+from easee_load_balancer.measurements import BatteryHold
 from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.faults import ModbusFault
 from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
+from tests.support.battery import MAX_W, held_house
 from tests.support.easee_cloud import CHARGER, LOGIN, PASSWORD, account
 
 
@@ -128,6 +132,28 @@ async def test_connections_are_closed_after_an_error(
         await fail()
     with pytest.raises(RuntimeError, match="closed"):
         await opened[0].state(CHARGER)
+
+
+async def test_the_last_holder_lifts_the_limit_of_a_battery_if_it_can(
+    connections: Connections, tmp_path: Path
+) -> None:
+    async with held_house(tmp_path) as house:
+        endings: tuple[tuple[ModbusFault | None, int | None], ...] = (
+            (None, None),
+            ("silent", MAX_W),
+        )
+        for fault, left_w in endings:
+            async with connections.held():
+                battery = await connections.battery(house.address, house.record)
+                await battery.apply(BatteryHold.LIMIT, house.now)
+                assert house.battery.discharge_limit_w == 0
+                house.faults.modbus = fault
+            assert HoldRecord.load(house.record).restore_w == left_w
+        house.faults.modbus = None
+        async with connections.held():
+            await connections.restore_battery(house.record)
+        assert house.battery.discharge_limit_w == MAX_W
+        assert HoldRecord.load(house.record).restore_w is None
 
 
 async def test_changed_inverter_address_replaces_the_connection(

@@ -100,7 +100,7 @@ async def a_home(
         start_s=start_s,
         house=HouseSpec(battery=battery, car=car or CarSpec(), charger=charger or ChargerSpec()),
         cloud=cloud,
-        inverter=InverterSpec(settle_s=0.05, latency_s=0.001),
+        inverter=InverterSpec(settle_s=0.05, latency_s=0.001, write_s=(0.0, 0.0)),
     )
     async with running_house(spec) as running:
         home = Home(running, cloud)
