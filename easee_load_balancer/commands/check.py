@@ -27,12 +27,15 @@ from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.easee.models import ChargerAddress
 from easee_load_balancer.devices.easee.observations import Controls
+from easee_load_balancer.devices.huawei.battery_control import BatteryControl
 from easee_load_balancer.devices.huawei.client import Inverter
 from easee_load_balancer.devices.huawei.discovery import Finding, identify_service
+from easee_load_balancer.devices.huawei.hold_record import record_path
 from easee_load_balancer.devices.huawei.identity import Identity, identify
 from easee_load_balancer.errors import (
     BalancerError,
     ChargerUnknown,
+    HoldImpossible,
     InverterError,
     InverterUnreachable,
 )
@@ -56,6 +59,8 @@ class _Findings:
 
     inverter: InverterReading | None = None
     identity: Identity | None = None
+    hold: str | None = None
+    """Whether the battery can be held; None unless the policy wants that."""
     charger: ChargerState | None = None
     found: FoundCharger | None = None
     controls: Controls | None = None
@@ -130,6 +135,8 @@ async def _read_inverter(site: Site, findings: _Findings, *, night: bool) -> Non
         findings.inverter = await inverter.read(night=night)
         if not findings.inverter.asleep:
             findings.identity = await identify(inverter)
+            if site.policy.hold_battery and findings.identity.has_battery:
+                findings.hold = await _hold_support(inverter, site.name)
     except InverterError as error:
         finding: Finding | None = None
         if isinstance(error, InverterUnreachable):
@@ -142,6 +149,15 @@ async def _read_inverter(site: Site, findings: _Findings, *, night: bool) -> Non
         await inverter.close()
     if findings.identity is not None and not findings.identity.meter_online:
         findings.failures.append(("The inverter's grid meter does not answer.", METER_OFFLINE))
+
+
+async def _hold_support(inverter: Inverter, site: str) -> str:
+    """Whether this plant has what holding its battery needs, without writing."""
+    try:
+        await BatteryControl(inverter, record_path(Settings().folder, site)).check_possible()
+    except HoldImpossible as error:
+        return str(error)
+    return "possible: the inverter has the registers; the first hold shows if it may write them"
 
 
 async def _read_charger(site: Site, folder: Path, findings: _Findings) -> None:
@@ -187,6 +203,7 @@ def _decide_and_print(
         [
             ("Inverter", f"{findings.identity or 'unknown'} at {site.inverter}"),
             *inverter_rows(inverter),
+            *([("Battery hold", findings.hold)] if findings.hold else ()),
             ("Charger", str(findings.found or site.charger.charger_id)),
             *charger_rows(charger, now),
             *car_rows(decision.state),

@@ -72,6 +72,13 @@ def set_up(house: SimulatedHouse, **changes: Any) -> str:
     return re.sub(r"\s+", " ", said.getvalue())
 
 
+async def hold_wanted() -> None:
+    """Change that one setting."""
+    policy = await ChargingPolicy.aload(SITE)
+    policy.hold_battery = True
+    await policy.asave(SITE, overwrite=True)
+
+
 def check() -> tuple[bool, str]:
     """Whether a check could read everything, and its output on one line."""
     said = StringIO()
@@ -160,12 +167,23 @@ def test_check_shows_what_would_be_sent_and_sends_nothing() -> None:
         writes = house.cloud.writes
         good, said = check()
         assert good
+        assert "Battery hold" not in said
         assert "SUN2000-10KTL-M1, serial number HV2140012345" in said
         assert "circuit current" in said
         assert "surplus" in said
         assert "falls back to 16 A" in said
         assert house.cloud.writes == writes
         assert not (Settings().folder / "history.db").exists()
+
+
+def test_check_says_whether_the_battery_can_be_held_if_the_owner_wants_that() -> None:
+    with a_house_beside(house=HouseSpec(battery=BatterySpec())) as house:
+        set_up(house)
+        asyncio.run(hold_wanted())
+        good, said = check()
+        assert good
+        assert "Battery hold │ possible: the inverter has the registers" in said
+        assert house.inverter.battery_writes.done == []
 
 
 def test_check_obeys_an_active_boost() -> None:

@@ -34,6 +34,7 @@ from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 
+_RESTORE_AGAIN_S, _LONGEST_PAUSE_S = 30.0, 900.0
 _Any = TypeVar("_Any")
 AnyFlow = Flow[..., Any]
 
@@ -136,11 +137,20 @@ class FlowRunner:
 
 
 async def _restore_batteries(records: Sequence[Path]) -> None:
-    for record in records:
+    await asyncio.gather(*map(_restore_battery, records))
+
+
+async def _restore_battery(record: Path) -> None:
+    """Try until it works, or a cycle has done it."""
+    pause_s = _RESTORE_AGAIN_S
+    while True:
         try:
             await CONNECTIONS.restore_battery(record)
+            return
         except InverterError as error:
             get_logger("battery").warning("The battery may still be limited. %s", error)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 async def _engine(flow: AnyFlow, flow_run: FlowRun) -> State[Any]:
