@@ -13,11 +13,16 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
-from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.measurements import (
+    BatteryHold,
+    ChargerState,
+    InverterReading,
+    Setpoint,
+)
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run_day
-from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
+from easee_load_balancer.simulation.plant.plant import Battery, BatterySpec, HouseSpec, Plant
 
 STEP_S = 10
 """Length of a sample of PV power and house load."""
@@ -109,8 +114,18 @@ def replay(day: ReplayDay, house: HouseModel, policy: Policy) -> Outcome:
         rated_w=_NO_LIMIT_W,
         main_fuse_a=policy.main_fuse_a,
     )
-    return run_day(
+    law, plug_in_and_out = (
         PolicyLaw(policy, day.interval_s, state=day.state),
+        _PlugIns(day.plug_ins),
+    )
+
+    def each_second(plant: Plant) -> None:
+        plug_in_and_out(plant)
+        if policy.hold_battery and plant.battery is not None:
+            _hold(plant.battery, law.state.hold)
+
+    return run_day(
+        law,
         day.samples,
         QUICK,
         battery,
@@ -118,11 +133,18 @@ def replay(day: ReplayDay, house: HouseModel, policy: Policy) -> Outcome:
         hours=day.length_s / 3600,
         start=day.start,
         held=day.state.setpoint or Setpoint(0),
-        each_second=_PlugInSchedule(day.plug_ins),
+        each_second=each_second,
     )
 
 
-class _PlugInSchedule:
+def _hold(battery: Battery, hold: BatteryHold) -> None:
+    """Set the battery as the decision wants it, at once."""
+    controls = battery.controls
+    controls.forced = 2 if hold is BatteryHold.COMMAND else 0
+    controls.discharge_limit_w = 0.0 if hold is BatteryHold.LIMIT else controls.max_power_w
+
+
+class _PlugIns:
     """Plugs the car in and out."""
 
     def __init__(self, intervals: Sequence[PlugInInterval]) -> None:

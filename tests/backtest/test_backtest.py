@@ -121,9 +121,14 @@ def test_battery_car_and_plug_in_times_are_estimated_from_the_history(
 
 
 def test_a_replay_in_mode_fast_charges_more_within_the_fuse(clouds: Day) -> None:
+    """With the battery or, where the policy holds that, without."""
     fast = replay(clouds.recorded.day, clouds.house, Policy(mode="fast"))
-    assert fast.solar_kwh + fast.grid_kwh + fast.battery_kwh > 2 * clouds.replayed.solar_kwh
-    assert fast.over_fuse_min == 0
+    held = replay(clouds.recorded.day, clouds.house, Policy(mode="fast", hold_battery=True))
+    for outcome in (fast, held):
+        charged_kwh = outcome.solar_kwh + outcome.grid_kwh + outcome.battery_kwh
+        assert charged_kwh > 2 * clouds.replayed.solar_kwh
+        assert outcome.over_fuse_min == 0
+    assert held.battery_kwh < 0.1 < 1 < fast.battery_kwh
 
 
 def drawing(car_a: float | list[float], **columns: object) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     HuaweiInverter,
     Site,
+    load_block,
     load_if_saved,
 )
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
@@ -74,7 +75,7 @@ def set_up(house: SimulatedHouse, **changes: Any) -> str:
 
 async def hold_wanted() -> None:
     """Change that one setting."""
-    policy = await ChargingPolicy.aload(SITE)
+    policy = await load_block(ChargingPolicy, SITE)
     policy.hold_battery = True
     await policy.asave(SITE, overwrite=True)
 
