@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from easee_load_balancer.control.battery import imports_when_held_a, may_be_held
 from easee_load_balancer.control.behaviour import car_is_absent, is_drawing
@@ -22,6 +22,8 @@ COVERED = timedelta(minutes=5)
 """A surplus that lasts this long ends the hold: the battery has nothing to give then."""
 UNKNOWN = timedelta(minutes=5)
 """Without readings a hold goes on for this long."""
+IN_VAIN = timedelta(minutes=5)
+"""The battery is not held any longer for a car that is given current and does not draw."""
 DAY_W, NIGHT_W = 500.0, 100.0
 """PV power from which there may be a surplus to charge the battery with, and below which not."""
 
@@ -31,31 +33,41 @@ def hold_battery(inputs: CycleInputs, decision: Decision) -> Decision:
     state = decision.state
     if not inputs.policy.hold_battery and state.hold is BatteryHold.FREE:
         return decision
-    update: dict[str, object] = {"lack_since": None, "covered_since": None}
-    hold = BatteryHold.FREE
-    if may_be_held(inputs.policy, state) and _may_charge(inputs, decision):
-        lack_w = _lack_w(inputs, decision)
-        if lack_w is None:
-            hold = state.hold if _knew_lately(inputs.now, state) else BatteryHold.FREE
-        else:
-            lacks = lack_w > LACK_W
-            update["lack_since"] = (state.lack_since or inputs.now) if lacks else None
-            update["covered_since"] = None if lacks else state.covered_since or inputs.now
-            state = state.model_copy(update=update)
-            hold = _way(inputs, state) if _is_needed(inputs, state) else BatteryHold.FREE
-    state = decision.state.model_copy(update=update | {"hold": hold})
+    hold, update = _decided(inputs, decision)
+    state = state.model_copy(update=update | {"hold": hold})
     said = "" if hold is BatteryHold.FREE else "; battery held"
     return replace(decision, state=state, reason=decision.reason + said)
 
 
+def _decided(inputs: CycleInputs, decision: Decision) -> tuple[BatteryHold, dict[str, object]]:
+    """How the battery should be held, and what the state has to remember of it."""
+    state, now = decision.state, inputs.now
+    nothing: dict[str, object] = {"lack_since": None, "covered_since": None}
+    if not may_be_held(inputs.policy, state) or not _may_charge(inputs, decision):
+        return BatteryHold.FREE, nothing
+    lack_w = _lack_w(inputs, decision)
+    if lack_w is None:
+        lately = state.since(state.hold_known_at, now) < UNKNOWN
+        return state.hold if lately else BatteryHold.FREE, {}
+    lacks = lack_w > LACK_W
+    update: dict[str, object] = {
+        "hold_known_at": now,
+        "lack_since": (state.lack_since or now) if lacks else None,
+        "covered_since": None if lacks else state.covered_since or now,
+    }
+    state = state.model_copy(update=update)
+    soon = _starts(inputs, decision) and state.since(state.lack_since, now) < IN_VAIN
+    if (soon or is_drawing(inputs.charger)) and _is_needed(inputs, state):
+        return _way(inputs, state), update
+    return BatteryHold.FREE, update
+
+
 def _may_charge(inputs: CycleInputs, decision: Decision) -> bool:
-    """Whether the car draws, or is about to, with a battery in the house and the grid there."""
-    inverter, charger = inputs.inverter, inputs.charger
-    if decision.setpoint is None or not decision.setpoint.current_a:
+    """Whether a car may charge, with a battery in the house and the grid there."""
+    inverter, setpoint = inputs.inverter, decision.setpoint
+    if setpoint is None or not setpoint.current_a or car_is_absent(inputs.charger):
         return False
-    if inverter.off_grid or not inverter.has_battery or car_is_absent(charger):
-        return False
-    return is_drawing(charger) or not charger.online or _starts(inputs, decision)
+    return inverter.has_battery and not inverter.off_grid
 
 
 def _starts(inputs: CycleInputs, decision: Decision) -> bool:
@@ -100,7 +112,3 @@ def _way(inputs: CycleInputs, state: ControllerState) -> BatteryHold:
     pv_w = inputs.inverter.pv_w or 0.0
     by_day = pv_w >= (NIGHT_W if state.hold is BatteryHold.LIMIT else DAY_W)
     return BatteryHold.LIMIT if by_day else BatteryHold.COMMAND
-
-
-def _knew_lately(now: datetime, state: ControllerState) -> bool:
-    return state.unknown_since is None or state.since(state.unknown_since, now) < UNKNOWN

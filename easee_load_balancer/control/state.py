@@ -117,8 +117,10 @@ class ControllerState(BaseModel):
     """Since when the house has imported while its battery charges."""
     hold: BatteryHold = BatteryHold.FREE
     """How the battery should be kept out of the car."""
+    hold_known_at: AwareDatetime | None = None
+    """When the values that decide about that were last known."""
     lack_since: AwareDatetime | None = None
-    """Since when a car that may charge from the grid has drawn more than the surplus."""
+    """Since when the surplus has been too small for a car that may charge from the grid."""
     covered_since: AwareDatetime | None = None
     """Since when the surplus has covered the car while the battery is held."""
     assessed_at: AwareDatetime | None = None

@@ -97,12 +97,21 @@ def by_day(export_w: float, charge_w: float, **other: Any) -> InverterReading:
             inverter(-7400, pv_w=0.0), CHARGING, FAST, told(10), FREE, id="house without battery"
         ),
         pytest.param(
-            InverterReading.unknown(NOW), CHARGING, FAST, told(10, hold=COMMAND), COMMAND,
+            InverterReading.unknown(NOW), CHARGING, FAST,
+            told(10, hold=COMMAND, hold_known_at=NOW - timedelta(minutes=1)), COMMAND,
             id="not read this time",
         ),
         pytest.param(
             InverterReading.unknown(NOW), CHARGING, FAST,
-            told(10, hold=COMMAND, unknown_since=MINUTES_AGO), FREE, id="not read for minutes",
+            told(10, hold=COMMAND, hold_known_at=MINUTES_AGO), FREE, id="not read for minutes",
+        ),
+        pytest.param(
+            at_night(0, -500), charger(), FAST, told(0, lack_since=MINUTES_AGO, hold=COMMAND), FREE,
+            id="the car's start is refused by the cloud",
+        ),
+        pytest.param(
+            at_night(0, -500), charger(mode=ChargerMode.COMPLETED), FAST,
+            told(16, lack_since=MINUTES_AGO), FREE, id="the car is full",
         ),
         pytest.param(
             at_night(-11_000, -6000), CHARGING, FAST, told(10), FREE,
