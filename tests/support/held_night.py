@@ -41,11 +41,18 @@ class BoostedHouse:
 
 
 async def boosted(
-    folder: Path, start: datetime, policy: Policy, pv_w: float = 0.0, hours: float = 2.0
+    folder: Path,
+    start: datetime,
+    policy: Policy,
+    pv_w: float = 0.0,
+    hours: float = 2.0,
+    held_from_s: int | None = None,
 ) -> BoostedHouse:
     """A boost of 10 kWh that begins ten minutes after `start`, with a 10 kWh battery at 80 %."""
     house = HouseSpec(
-        battery=BatterySpec(start_soc_pct=80.0), car=CarSpec(energy_needed_kwh=1000.0)
+        battery=BatterySpec(start_soc_pct=80.0),
+        car=CarSpec(energy_needed_kwh=1000.0),
+        main_fuse_a=policy.main_fuse_a,
     )
     plant = Plant(Day("night", (pv_w,) * 1440, (500.0,) * 1440), house)
     plant.charger.dynamic_circuit_current_a = (0.0, 0.0, 0.0)
@@ -55,6 +62,8 @@ async def boosted(
     run = _Boosted(plant, start, policy, BatteryControl(inverter, record_path(folder, _SITE)))
     try:
         while plant.clock_s < hours * 3600:
+            if plant.clock_s == held_from_s:
+                run.policy = policy.model_copy(update={"hold_battery": True})
             await run.second()
     finally:
         await inverter.close()
@@ -69,7 +78,8 @@ class _Boosted:
         self, plant: Plant, start: datetime, policy: Policy, battery: BatteryControl
     ) -> None:
         self.cycles: list[Cycle] = []
-        self._plant, self._policy, self._battery = plant, policy, battery
+        self.policy = policy
+        self._plant, self._battery = plant, battery
         self._cloud = ReportedCharger(plant, CLOUD_DELAY_S, start)
         self._state = ControllerState()
         self._boost: Boost | None = None
@@ -93,7 +103,7 @@ class _Boosted:
         self._boost = boost
         active = None if boost is None or boost.ended(now) else boost
         decision = decide(
-            CycleInputs(now, inverter, charger, self._policy, boost=active), self._state
+            CycleInputs(now, inverter, charger, self.policy, boost=active), self._state
         )
         if decision.push and decision.setpoint is not None:
             current_a = decision.setpoint.circuit_current_a
@@ -107,7 +117,7 @@ class _Boosted:
                 scheduled_at=now,
                 at=now,
                 run_id=f"run {self._plant.clock_s}",
-                mode="boost" if active else self._policy.mode,
+                mode="boost" if active else self.policy.mode,
                 inverter=inverter,
                 charger=charger,
                 decision=decision,

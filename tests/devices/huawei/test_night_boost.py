@@ -46,6 +46,18 @@ async def test_a_boost_takes_nothing_from_a_battery_that_is_held(
     assert counters.over_fuse_s == 0
 
 
+async def test_the_main_fuse_carries_a_hold_that_begins_while_the_battery_gives_most(
+    tmp_path: Path,
+) -> None:
+    """16 A for the car, 1 A for the house, 7 A of them from the battery, at a fuse of 15 A."""
+    house = await boosted(tmp_path, MIDNIGHT, Policy(main_fuse_a=15), hours=0.75, held_from_s=1500)
+    counters = house.plant.counters
+    assert counters.over_fuse_s == 0
+    assert house.writes > 0
+    given_kwh = 5.0 * (1500 - 600) / 3600
+    assert given_kwh - 0.5 < counters.car_from_battery_kwh < given_kwh + 0.1
+
+
 async def test_without_the_setting_the_battery_is_emptied_into_the_car(tmp_path: Path) -> None:
     free = await boosted(tmp_path, MIDNIGHT, Policy())
     shown, counters = accounts(tmp_path, free), free.plant.counters
