@@ -108,6 +108,10 @@ class InvalidAnswer(ChargerError):
     """The cloud's answer does not match its API."""
 
 
+class BrokerError(BalancerError):
+    """The MQTT broker could not be used."""
+
+
 class HistoryError(BalancerError):
     """The history database could not be read or written."""
 

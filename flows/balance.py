@@ -35,6 +35,7 @@ from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
 from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_in_memory
+from tasks.home_assistant import tell_home_assistant
 from tasks.inverter import read_inverter
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
@@ -115,6 +116,7 @@ async def _cycle(
     except HistoryError as error:
         failures.add(f"{decision.reason}. {error}")
     record.write("")
+    await tell_home_assistant(setup, run, inputs, decision, cycle)
     if failures:
         return await failed(str(failures))
     name = "Attention" if decision.attention else "Asleep" if inverter.asleep else None

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support import mosquitto
+from tests.support.mosquitto import Mosquitto, running_mosquitto
 from tests.support.paths import SHARED_DATA
 from tests.support.postgres import NotInstalled, Postgres, running_postgres
 
@@ -34,4 +36,14 @@ def postgres() -> Iterator[Postgres]:
         with running_postgres() as server:
             yield server
     except NotInstalled as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def broker() -> Iterator[Mosquitto]:
+    """An MQTT broker for each test, where one is installed."""
+    try:
+        with running_mosquitto() as server:
+            yield server
+    except mosquitto.NotInstalled as missing:
         pytest.skip(str(missing))

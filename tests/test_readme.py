@@ -14,7 +14,12 @@ from easee_load_balancer.commands.settings_page import PAGE, settings_page
 from easee_load_balancer.orchestration.blocks import BLOCKS
 from tests.support.paths import PROJECT
 
-PAGES = ("README.md", "CONTRIBUTING.md", "deployments/README.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "deployments/README.md",
+    "deployments/home-assistant/README.md",
+)
 README = (PROJECT / "README.md").read_text()
 
 

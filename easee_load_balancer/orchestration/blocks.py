@@ -32,6 +32,7 @@ from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError, MissingBlock, problems
+from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
 
 _READ_TIMEOUT_S = 2.0
 
@@ -81,21 +82,22 @@ class SavedByAnyVersion(BaseModel):
         self._outdated = False
 
 
+def _not_asterisks(password: SecretStr) -> SecretStr:
+    if set(password.get_secret_value()) == {"*"}:
+        raise ValueError(
+            "these are the asterisks that Prefect shows in place of the password. Type the "
+            "password itself and save the block"
+        )
+    return password
+
+
 class EaseeCredentials(Account, Block):
     """Login of the Easee account that owns the charger. The password is stored encrypted."""
 
     _block_type_name = "Easee credentials"
     _block_type_slug = "easee-credentials"
 
-    @field_validator("password")
-    @classmethod
-    def _not_asterisks(cls, password: SecretStr) -> SecretStr:
-        if set(password.get_secret_value()) == {"*"}:
-            raise ValueError(
-                "these are the asterisks that Prefect shows in place of the password. Type the "
-                "password itself and save the block"
-            )
-        return password
+    _not_asterisks = field_validator("password")(_not_asterisks)
 
     async def saved_at(self) -> datetime | None:
         """When the block was last saved; None if the server cannot say."""
@@ -180,12 +182,22 @@ class ChargingPolicy(Policy, Block, SavedByAnyVersion):
         await super().write_back(name)
 
 
+class MqttBroker(BrokerAddress, Block, SavedByAnyVersion):
+    """Connects the site to Home Assistant by MQTT. Looked up every five minutes."""
+
+    _block_type_name = "MQTT broker"
+    _block_type_slug = "mqtt-broker"
+
+    _not_asterisks = field_validator("password")(_not_asterisks)
+
+
 BLOCKS: tuple[type[Block], ...] = (
     EaseeCredentials,
     EaseeCharger,
     HuaweiInverter,
     ChargingPolicy,
     Tariff,
+    MqttBroker,
 )
 
 SiteName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]

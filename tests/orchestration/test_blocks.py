@@ -14,6 +14,7 @@ from easee_load_balancer.orchestration.blocks import (
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
+    MqttBroker,
     Tariff,
 )
 
@@ -40,6 +41,9 @@ WRONG: list[tuple[type[Block], dict[str, Any], str]] = [
     (EaseeCredentials, {**LOGIN, "password": ""}, "at least 1"),
     (EaseeCredentials, {**LOGIN, "password": "********"}, "Type the password itself"),
     (EaseeCredentials, {**LOGIN, "base_url": "http://api.example"}, "must begin with https://"),
+    (MqttBroker, {"host": ""}, "at least 1 character"),
+    (MqttBroker, {"host": "broker", "port": 70_000}, "less than or equal to 65535"),
+    (MqttBroker, {"host": "broker", "password": "****"}, "Type the password itself"),
     (ChargingPolicy, {"max_current_a": -16}, "greater than or equal to 10"),
     (ChargingPolicy, {"min_current_a": -6}, "greater than or equal to 6"),
     (ChargingPolicy, {"min_current_a": 16, "max_current_a": 10}, "less than or equal to 10"),
@@ -72,6 +76,7 @@ def test_the_password_is_a_secret() -> None:
     assert "hush-hush" not in repr(credentials)
     assert "hush-hush" not in str(credentials)
     assert EaseeCredentials.model_json_schema()["secret_fields"] == ["password"]
+    assert MqttBroker.model_json_schema()["secret_fields"] == ["password"]
 
 
 SAVED_EARLIER: list[tuple[type[Block], dict[str, Any]]] = [
@@ -81,6 +86,7 @@ SAVED_EARLIER: list[tuple[type[Block], dict[str, Any]]] = [
     (ChargingPolicy, {"mode": "solar", "phases": 3, "min_current_a": 6, "max_current_a": 16}),
     (ChargingPolicy, {"phases": 1}),
     (ChargingPolicy, {"phases": "auto", "a_field_of_another_version": 1}),
+    (MqttBroker, {"host": "broker", "a_field_of_another_version": 1}),
     (Tariff, {"import_price": 0.3, "export_price": 0.1, "a_field_of_another_version": 1}),
 ]
 

@@ -20,6 +20,7 @@ from easee_load_balancer.orchestration.blocks import (
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
+    MqttBroker,
     SavedByAnyVersion,
     Site,
     Tariff,
@@ -141,6 +142,8 @@ async def test_a_block_saved_unchanged_in_the_ui_stays_as_it_was(
 ) -> None:
     """Both UIs read asterisks in place of secrets; the classic one leaves out default values."""
     await Tariff(import_price=0.4, night_price=0.2).asave(SITE, overwrite=True)
+    broker = MqttBroker(host="broker")
+    await broker.asave(SITE, overwrite=True)
     before = await Site.load(SITE)
     path = f"/block_types/slug/{block.get_block_type_slug()}/block_documents/name/{SITE}"
     async with get_client() as client:
@@ -158,6 +161,8 @@ async def test_a_block_saved_unchanged_in_the_ui_stays_as_it_was(
     after = await Site.load(SITE)
     assert values(after) == values(before)
     assert after.credentials.password.get_secret_value() == "simulated"
+    assert dict(await load_block(MqttBroker, SITE)) == dict(broker)
+    await MqttBroker.adelete(SITE)
 
 
 async def test_a_nested_login_of_an_earlier_version_becomes_the_login_of_the_site() -> None:

@@ -30,6 +30,7 @@ from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, tempor
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.huawei.hold_record import RECORDS
 from easee_load_balancer.errors import InverterError
+from easee_load_balancer.integrations.links import LINKS
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
@@ -101,7 +102,7 @@ class FlowRunner:
 
     async def _serve(self) -> None:
         with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
-            async with CONNECTIONS.held(), AsyncClientContext():
+            async with CONNECTIONS.held(), AsyncClientContext(), LINKS.held():
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()
                 await self._ended.wait()

@@ -1,0 +1,72 @@
+"""Commands from Home Assistant: what a message asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.devices.sanitize import plain
+from easee_load_balancer.errors import ConfigurationError, problems
+from easee_load_balancer.integrations.entities import CHARGER_ENTITIES, NO_BOOST
+
+_LONGEST = 100
+SETTINGS = frozenset(one.command for one in CHARGER_ENTITIES if one.command in Policy.model_fields)
+"""Fields of the policy that may be set."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """Another value for a field of the policy."""
+
+    field: str
+    text: str
+
+    def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The policy's values with the change. Raises ConfigurationError for an illegal value."""
+        try:
+            changed = Policy.model_validate({**values, self.field: self.text})
+        except ValidationError as error:
+            raise ConfigurationError(f"{plain(self.text)!r}: {problems(error)}.") from None
+        return changed.model_dump()
+
+    def __str__(self) -> str:
+        return f"{self.field} {plain(self.text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class BoostRequest:
+    """A boost until that end, as in the form of the deployment: "17:30 or 10 kWh"."""
+
+    until: str
+
+    def __str__(self) -> str:
+        return f"boost until {plain(self.until)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBoost:
+    """The end of the boost that is active."""
+
+    def __str__(self) -> str:
+        return "cancel the boost"
+
+
+Command = SettingChange | BoostRequest | CancelBoost
+
+
+def command_from(name: str, payload: bytes) -> Command:
+    """The command of that name. Raises ConfigurationError for what is none."""
+    try:
+        text = payload[: _LONGEST + 1].decode().strip()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"the command {plain(name)!r} is not text.") from None
+    if len(text) > _LONGEST or not text:
+        raise ConfigurationError(f"the command {plain(name)!r} needs 1 to {_LONGEST} characters.")
+    if name == "boost":
+        return CancelBoost() if text.lower() == NO_BOOST else BoostRequest(text)
+    if name in SETTINGS:
+        return SettingChange(name, text)
+    raise ConfigurationError(f"there is no command {plain(name)!r}.")

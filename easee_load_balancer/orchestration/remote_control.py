@@ -1,0 +1,110 @@
+"""What Home Assistant may look up and change: the policy's block, and runs of `boost`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling
+
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.integrations.commands import SettingChange
+from easee_load_balancer.integrations.link import LinkSettings
+from easee_load_balancer.orchestration.blocks import (
+    ChargingPolicy,
+    MqttBroker,
+    load_block,
+    load_if_saved,
+)
+
+_USUAL_INTERVAL = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteControl:
+    """A site as Home Assistant sees it. Every method raises ConfigurationError."""
+
+    site: str
+
+    async def settings(self) -> LinkSettings | None:
+        """The broker and the interval of the cycles; None without the block."""
+        async with _server() as client:
+            broker = await load_if_saved(MqttBroker, self.site)
+            if broker is None:
+                return None
+            return LinkSettings(broker, await self._interval(client))
+
+    async def time_zone(self) -> str:
+        """The time zone in which the site's days begin."""
+        async with _server() as client:
+            return str((await self._deployment(client, "boost")).parameters["time_zone"])
+
+    async def change_policy(self, change: SettingChange) -> ChargingPolicy:
+        """Save the policy's block with that change; returns what is saved."""
+        async with _server():
+            policy = await load_block(ChargingPolicy, self.site)
+            fields = set(ChargingPolicy.model_fields)
+            changed = ChargingPolicy(**change.applied_to(policy.model_dump(include=fields)))
+            await changed.asave(self.site, overwrite=True)
+        return changed
+
+    async def begin_boost(self, until: str) -> None:
+        """Start the deployment of `boost`, with the policy's maximum current."""
+        async with _server() as client:
+            policy = await load_block(ChargingPolicy, self.site)
+            deployment = await self._deployment(client, "boost")
+            zone = str(deployment.parameters["time_zone"])
+            Boost.asked(policy.max_current_a, until, zone, datetime.now(UTC))
+            parameters = {"current_a": policy.max_current_a, "until": until}
+            await client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+
+    async def cancel_boost(self, run_id: str) -> None:
+        """Cancel the run of a boost; the next cycle ends it."""
+        async with _server() as client:
+            try:
+                await client.set_flow_run_state(UUID(run_id), Cancelling())
+            except ObjectNotFound:
+                return  # the next cycle ends a boost without a run
+
+    async def _interval(self, client: PrefectClient) -> timedelta:
+        try:
+            schedules = (await self._deployment(client, "balance")).schedules
+        except ConfigurationError:
+            return _USUAL_INTERVAL
+        intervals = [
+            one.schedule.interval for one in schedules if isinstance(one.schedule, IntervalSchedule)
+        ]
+        return min(intervals, default=_USUAL_INTERVAL)
+
+    async def _deployment(self, client: PrefectClient, flow: str) -> DeploymentResponse:
+        """The site's deployment of that flow."""
+        wanted = FlowFilter(name=FlowFilterName(any_=[flow]))
+        for one in await client.read_deployments(flow_filter=wanted):
+            if one.parameters.get("site") == self.site:
+                return one
+        raise ConfigurationError(
+            f"Flow '{flow}' has no deployment for the site '{self.site}': run `prefect deploy`."
+        )
+
+
+@asynccontextmanager
+async def _server() -> AsyncIterator[PrefectClient]:
+    """A client of the Prefect server. Raises ConfigurationError when it does not answer."""
+    try:
+        async with get_client() as client:
+            yield client
+    except httpx.HTTPError as error:
+        raise ConfigurationError(
+            f"The Prefect server does not answer ({type(error).__name__}): is it running?"
+        ) from None

@@ -1,0 +1,118 @@
+"""Telling Home Assistant what a cycle has done, and obeying it. Nothing without an MQTT broker."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.errors import BalancerError, ConfigurationError
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import Cycle
+from easee_load_balancer.integrations.commands import BoostRequest, Command, SettingChange
+from easee_load_balancer.integrations.entities import TODAY
+from easee_load_balancer.integrations.link import LinkSettings
+from easee_load_balancer.integrations.links import LINKS
+from easee_load_balancer.integrations.snapshot import Snapshot, Today
+from easee_load_balancer.orchestration.blocks import Site, Tariff
+from easee_load_balancer.orchestration.remote_control import RemoteControl
+from easee_load_balancer.periods import Period, bounds, time_zone_called
+from easee_load_balancer.reports.summary import sum_up
+from easee_load_balancer.system.settings import Settings
+from tasks.history import in_time
+from tasks.run import Run
+
+_LONGEST_S = 1.0
+"""How long a cycle in a process of its own takes for the broker."""
+
+
+async def tell_home_assistant(
+    setup: Site, run: Run, inputs: CycleInputs, decision: Decision, cycle: Cycle
+) -> None:
+    """Hand the cycle over to the site's link.
+
+    Where no link outlives the cycle, as in a pool of type `process`, publish it within a second or
+    not at all.
+    """
+    snapshot = Snapshot(
+        site=setup.name,
+        charger_id=setup.charger.charger_id,
+        loaded_at=run.started_at,
+        at=inputs.now,
+        inverter=inputs.inverter,
+        charger=inputs.charger,
+        policy=setup.policy,
+        boost=inputs.boost,
+        decision=decision,
+        outcome=cycle.outcome,
+        reason=cycle.reason,
+        currency=setup.tariff.currency if setup.tariff.model_fields_set else None,
+    )
+    if LINKS.kept:
+        LINKS.hand_over(snapshot, lambda: _Home(setup.name))
+    elif not run.alone:  # without Prefect, there is no block to look up
+        await publish_in_time(snapshot)
+
+
+async def publish_in_time(snapshot: Snapshot) -> None:
+    """Publish with a connection of its own within a second, or not at all."""
+    with suppress(BalancerError, TimeoutError):
+        async with asyncio.timeout(_LONGEST_S):
+            await _publish(snapshot)
+
+
+async def _publish(snapshot: Snapshot) -> None:
+    settings = await RemoteControl(snapshot.site).settings()
+    if settings is not None:
+        from easee_load_balancer.integrations.one_off import publish_once
+
+        await publish_once(settings, snapshot)
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """A site, for its link."""
+
+    site: str
+
+    async def settings(self) -> LinkSettings | None:
+        return await RemoteControl(self.site).settings()
+
+    async def today(self) -> Today:
+        zone = await RemoteControl(self.site).time_zone()
+        prices = await Tariff.of_site(self.site)
+        return await in_time(lambda: _today(self.site, zone, prices, datetime.now(UTC)))
+
+    async def obey(self, command: Command) -> Policy | None:
+        remote = RemoteControl(self.site)
+        if isinstance(command, SettingChange):
+            return await remote.change_policy(command)
+        if isinstance(command, BoostRequest):
+            await remote.begin_boost(command.until)
+            return None
+        row = await in_time(
+            lambda: open_history(Settings().database_url).boosts.under_way(self.site)
+        )
+        if row is None:
+            raise ConfigurationError("there is no boost to cancel.")
+        await remote.cancel_boost(row.run_id)
+        return None
+
+
+def _today(site: str, time_zone: str, prices: Prices | None, now: datetime) -> Today:
+    """The energy of the local day so far. Raises HistoryError."""
+    zone = time_zone_called(time_zone)
+    day = now.astimezone(zone).date()
+    history = open_history(Settings().database_url)
+    summary = sum_up(history, site, Period.between(day, day, zone), prices, now)
+    return Today(
+        since=bounds(day, zone)[0],
+        kwh={name: getattr(summary.total, name) for name in TODAY},
+        saved=summary.total.saved,
+        cloud_calls=sum(summary.cloud_calls.values()),
+    )
