@@ -108,6 +108,10 @@ class InvalidAnswer(ChargerError):
     """The cloud's answer does not match its API."""
 
 
+class ServerUnreachable(BalancerError):
+    """The Prefect server does not answer."""
+
+
 class BrokerError(BalancerError):
     """The MQTT broker could not be used."""
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.errors import BalancerError, BrokerError
+from easee_load_balancer.errors import BalancerError, BrokerError, ServerUnreachable
 from easee_load_balancer.integrations.commands import Command, command_from
 from easee_load_balancer.integrations.home_assistant import (
     BIRTH_TOPIC,
@@ -101,7 +101,8 @@ class Link:
             try:
                 if settings is None or self._looked_ago_s() > _LOOK_WHILE_FAILING_S:
                     self._looked_s = time.monotonic()
-                    settings = await self._home.settings()
+                    with suppress(ServerUnreachable):
+                        settings = await self._home.settings()
                 if settings is not None:
                     await self._serve(settings)
                     settings, delay_s = None, 0.0
@@ -170,7 +171,9 @@ class Link:
             return False
         self._looked_s = time.monotonic()
         await self._sum_up()
-        return await self._home.settings() != settings
+        with suppress(ServerUnreachable):
+            return await self._home.settings() != settings
+        return False
 
     async def _wait_for_news(self, listening: asyncio.Task[None]) -> None:
         news = asyncio.create_task(self._fresh.wait())

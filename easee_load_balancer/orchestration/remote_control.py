@@ -18,7 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.errors import ConfigurationError, ServerUnreachable
 from easee_load_balancer.integrations.commands import SettingChange
 from easee_load_balancer.integrations.link import LinkSettings
 from easee_load_balancer.orchestration.blocks import (
@@ -33,7 +33,7 @@ _USUAL_INTERVAL = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class RemoteControl:
-    """A site as Home Assistant sees it. Every method raises ConfigurationError."""
+    """A site as Home Assistant sees it. Raises ServerUnreachable or ConfigurationError."""
 
     site: str
 
@@ -48,7 +48,8 @@ class RemoteControl:
     async def time_zone(self) -> str:
         """The time zone in which the site's days begin."""
         async with _server() as client:
-            return str((await self._deployment(client, "boost")).parameters["time_zone"])
+            deployment = await self._deployment(client, "boost", "daily_summary")
+            return str(deployment.parameters["time_zone"])
 
     async def change_policy(self, change: SettingChange) -> ChargingPolicy:
         """Save the policy's block with that change; returns what is saved."""
@@ -87,24 +88,25 @@ class RemoteControl:
         ]
         return min(intervals, default=_USUAL_INTERVAL)
 
-    async def _deployment(self, client: PrefectClient, flow: str) -> DeploymentResponse:
-        """The site's deployment of that flow."""
-        wanted = FlowFilter(name=FlowFilterName(any_=[flow]))
+    async def _deployment(self, client: PrefectClient, *flows: str) -> DeploymentResponse:
+        """The site's deployment of one of these flows."""
+        wanted = FlowFilter(name=FlowFilterName(any_=[*flows]))
         for one in await client.read_deployments(flow_filter=wanted):
             if one.parameters.get("site") == self.site:
                 return one
         raise ConfigurationError(
-            f"Flow '{flow}' has no deployment for the site '{self.site}': run `prefect deploy`."
+            f"There is no deployment of {' or '.join(flows)} for the site '{self.site}': run "
+            "`prefect deploy --all`."
         )
 
 
 @asynccontextmanager
 async def _server() -> AsyncIterator[PrefectClient]:
-    """A client of the Prefect server. Raises ConfigurationError when it does not answer."""
+    """A client of the Prefect server. Raises ServerUnreachable when it does not answer."""
     try:
         async with get_client() as client:
             yield client
-    except httpx.HTTPError as error:
-        raise ConfigurationError(
+    except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError while the client connects
+        raise ServerUnreachable(
             f"The Prefect server does not answer ({type(error).__name__}): is it running?"
         ) from None

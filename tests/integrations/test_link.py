@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.errors import BrokerError, ConfigurationError, ServerUnreachable
+from easee_load_balancer.integrations import link
 from easee_load_balancer.integrations.commands import Command, SettingChange
 from easee_load_balancer.integrations.home_assistant import BIRTH_TOPIC, Topics
 from easee_load_balancer.integrations.link import LinkSettings
@@ -24,6 +25,8 @@ from easee_load_balancer.integrations.links import Links
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
 from easee_load_balancer.integrations.one_off import publish_once
 from easee_load_balancer.integrations.snapshot import Snapshot, Today
+from easee_load_balancer.system.processes import HOST, free_port
+from tests.support.certificate import write_certificate
 from tests.support.mosquitto import PASSWORD, Mosquitto, Watcher, watching
 from tests.support.paths import PROJECT
 from tests.support.snapshots import CHARGER_ID, snapshot, today
@@ -41,8 +44,11 @@ class FakeHome:
     address: BrokerAddress | None
     policy: Policy = field(default_factory=Policy)
     commands: list[Command] = field(default_factory=list)
+    server_down: bool = False
 
     async def settings(self) -> LinkSettings | None:
+        if self.server_down:
+            raise ServerUnreachable("The Prefect server does not answer: is it running?")
         return None if self.address is None else LinkSettings(self.address, INTERVAL)
 
     async def today(self) -> Today:
@@ -229,13 +235,51 @@ async def test_a_wrong_password_is_named_without_it(
         assert "secret-but-wrong" not in told
 
 
-async def test_without_a_broker_the_link_only_looks_for_one() -> None:
-    links, home = Links(), FakeHome(None)
+async def test_with_tls_only_a_trusted_certificate_is_accepted(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = write_certificate(broker.folder)
+    port = free_port()
+    secure = broker.address.model_copy(update={"port": port, "tls": True})
+    broker.restart(f"listener {port} {HOST}", f"certfile {certificate}", f"keyfile {key}")
+    with pytest.raises(BrokerError, match="self-signed certificate"):
+        await publish_once(LinkSettings(secure, INTERVAL), cycle())
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    await publish_once(LinkSettings(secure, INTERVAL), cycle())
+    async with watching(broker) as watcher:
+        await watcher.value(TOPICS.site_state, "outcome", "held")
+
+
+@pytest.mark.parametrize("server_down", [False, True])
+async def test_without_a_broker_the_link_only_looks_for_one(
+    server_down: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    links, home = Links(), FakeHome(None, server_down=server_down)
     async with links.held():
         for _ in range(3):
             links.hand_over(cycle(), lambda: home)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)
     assert not links.kept
+    assert not caplog.text
+
+
+async def test_the_link_stays_while_the_prefect_server_is_down(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_scene(broker) as scene:
+        scene.cycle()
+        await scene.charger("mode", "solar")
+        monkeypatch.setattr(link, "LOOK_EVERY_S", 0.0)
+        scene.home.server_down = True
+        scene.cycle(outcome="pushed")
+        await scene.watcher.value(TOPICS.site_state, "outcome", "pushed")
+        scene.cycle(outcome="failed")
+        await scene.watcher.value(TOPICS.site_state, "outcome", "failed")
+        assert scene.watcher.last(TOPICS.status) == "online"
+        assert scene.watcher.count(SITE_CONFIG) == 1
+        scene.home.server_down, scene.home.address = False, None  # the block is deleted
+        scene.cycle()
+        await until(lambda: scene.watcher.last(TOPICS.status) == "offline", every_s=0.02)
 
 
 async def test_a_process_of_its_own_publishes_sensors_without_controls(broker: Mosquitto) -> None:

@@ -70,6 +70,13 @@ class Mosquitto:
             self._process.wait()
             self._process = None
 
+    def restart(self, *settings: str) -> None:
+        """Start again with more lines in its settings."""
+        self.kill()
+        with (self.folder / "mosquitto.conf").open("a") as file:
+            file.writelines(f"{line}\n" for line in settings)
+        self.start()
+
     def hang(self, *, on: bool) -> None:
         """Stop answering without closing any connection, or continue."""
         assert self._process is not None
@@ -77,7 +84,7 @@ class Mosquitto:
 
 
 @contextmanager
-def running_mosquitto(*settings: str) -> Iterator[Mosquitto]:
+def running_mosquitto() -> Iterator[Mosquitto]:
     """A broker on a free port of loopback. Raises NotInstalled."""
     if not Path(_PROGRAM).exists():
         raise NotInstalled("mosquitto is not installed")
@@ -93,7 +100,6 @@ def running_mosquitto(*settings: str) -> Iterator[Mosquitto]:
         "allow_anonymous false",
         f"password_file {passwords}",
         "persistence false",
-        *settings,
     )
     (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
     try:
