@@ -178,7 +178,7 @@ SITE_ENTITIES: tuple[Entity, ...] = (
         device_class="monetary",
         state_class="total",
         suggested_display_precision=2,
-        last_reset_value_template="{{ value_json.today_since }}",
+        last_reset_value_template="{{ value_json.today_since or '' }}",
     ),
     _sensor(
         *("cloud_calls", "Easee cloud calls today", lambda s: s.today and s.today.cloud_calls),

@@ -114,8 +114,7 @@ def states(snapshot: Snapshot) -> list[Message]:
     """The values of all entities, one message for each device."""
     topics = Topics(snapshot.site, snapshot.charger_id)
     site = _values(SITE_ENTITIES, snapshot)
-    if snapshot.today is not None:
-        site["today_since"] = snapshot.today.since.isoformat()
+    site["today_since"] = snapshot.today and snapshot.today.since.isoformat()
     charger = _values(CHARGER_ENTITIES, snapshot)
     charger["availability"] = ONLINE if snapshot.charger.online else OFFLINE
     return [

@@ -98,6 +98,7 @@ def test_every_entity_follows_the_rules_of_its_platform(
         allowed = STATE_CLASSES.get(kind or "", {None, "measurement", "total_increasing"})
         assert component.get("state_class") in allowed
         assert component.get("entity_category") in (None, "diagnostic")
+    assert ("options" in component) == (kind == "enum" or platform == "select")
     if "last_reset_value_template" in component:
         assert component["state_class"] == "total"
     if "command_topic" in component:
@@ -149,7 +150,10 @@ def test_the_energy_dashboard_gets_its_sensors() -> None:
         assert found[key]["device_class"] == "energy"
         assert found[key]["state_class"] == "total_increasing"
         assert found[key]["unit_of_measurement"] == "kWh"
-    assert found["today_saved"]["last_reset_value_template"] == "{{ value_json.today_since }}"
+    template = found["today_saved"]["last_reset_value_template"]
+    assert template == "{{ value_json.today_since or '' }}"
+    assert values()["today_since"] == "2026-06-21T00:00:00+02:00"
+    assert values(snapshot())["today_since"] is None
 
 
 def test_controls_have_the_bounds_of_the_policy() -> None:
