@@ -232,24 +232,23 @@ class Assessment:
             return "no sun, inverter asleep"
         if surplus is None:
             return "surplus unknown"
+        if lines_w := self.line_surplus_w(surplus.middle_w):
+            shares = " / ".join(f"{watts / 1000:.1f}" for watts in lines_w)
+            return f"surplus {surplus} kW, by phase {shares}"
         parts = f"car {self.car.power} + export {_kw(inverter.grid_export_w)}"
-        parts += " (its limit)" if self.at_limit else ""
+        parts += " (limit)" if self.at_limit else ""
         if inverter.has_battery:
             parts += f" + battery {_kw(self.battery_w)}"
             held_w = (inverter.battery_charge_w or 0.0) - (self.battery_w or 0.0)
             if held_w > _SAID_W:
-                why = "on command" if self.state.battery_claim_w else "beyond the AC side"
-                if self.state.battery_claim_w and inverter.battery_command:
-                    why += f": {inverter.battery_command}"
+                command = inverter.battery_command or "on command"
+                why = command if self.state.battery_claim_w else "beyond the AC side"
                 parts += f" (+ {_kw(held_w)} {why})"
         if self.reserve_w:
             reserve = "battery reserve" if self.reserve_w > 0 else "battery assist"
             parts += f" {_signed_kw(-self.reserve_w)} {reserve}"
         if self.inputs.export_margin_w:
             parts += f" {_signed_kw(-self.inputs.export_margin_w)} margin"
-        if lines_w := self.line_surplus_w(surplus.middle_w):
-            shares = " / ".join(f"{watts / 1000:.1f}" for watts in lines_w)
-            parts += f"; by phase {shares}"
         return f"surplus {surplus} kW = {parts}"
 
 

@@ -77,7 +77,7 @@ def probe(case: Assessment, proposal: Proposal) -> Proposal:
         return proposal
     if proposal.phases != tried.phases or not 0 < proposal.current_a <= tried.current_a:
         return proposal
-    why = "trying whether PV can give more: its export is limited"
+    why = "trying more: export is limited"
     return replace(proposal, current_a=tried.current_a, why=why)
 
 

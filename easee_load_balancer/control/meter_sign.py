@@ -17,7 +17,7 @@ from easee_load_balancer.measurements import InverterReading
 if TYPE_CHECKING:
     from easee_load_balancer.control.cycle_inputs import Assessment, Proposal
 
-WRONG_SIGN = "the meter shows more export when the car takes more: its sign is wrong"
+WRONG_SIGN = "wrong meter sign: export rises when the car takes more"
 PAUSE = timedelta(hours=1)
 """After this long the car may charge again, which tests the sign once more."""
 _LEAST_W = 600.0

@@ -56,7 +56,7 @@ def test_a_hybrid_gives_the_car_what_its_ac_side_leaves_and_imports_nothing(pv_w
 
 @pytest.mark.parametrize(
     ("command", "named"),
-    [("", "(+ 5.0 on command)"), ("time of use", "(+ 5.0 on command: time of use)")],
+    [("", "(+ 5.0 on command)"), ("time of use", "(+ 5.0 time of use)")],
     ids=["unknown why", "time of use"],
 )
 def test_what_the_battery_takes_on_command_is_not_the_cars(command: str, named: str) -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.export_limit import HiddenSurplus, Probe
+from easee_load_balancer.control.meter_sign import Balance, MeterSign
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.tariff import Prices
@@ -51,6 +53,8 @@ readings = st.one_of(
         grid_current_phase_a=three(amperes),
         grid_voltage_v=three(st.one_of(st.none(), st.floats(0, 400))),
         meter_phases=st.sampled_from([None, 1, 3]),
+        export_limit_w=st.one_of(st.none(), st.floats(0, 10_000)),
+        throttled=st.booleans(),
     ),
 )
 chargers = st.builds(
@@ -83,6 +87,8 @@ def policies(draw: st.DrawFn) -> Policy:
         min_current_a=lowest_a,
         max_current_a=draw(st.integers(10, 32)),
         export_margin_w=draw(st.one_of(st.none(), st.integers(-5000, 5000))),
+        export_limit_w=draw(st.sampled_from([None, None, 0, 5000])),
+        meter_nets_phases=draw(st.booleans()),
         battery_first_until_pct=draw(st.integers(0, 100)),
         battery_support_w=draw(st.integers(0, 5000)),
         main_fuse_a=draw(st.integers(10, 63)),
@@ -97,6 +103,39 @@ price_models = st.builds(
     night_price=st.floats(0, 1),
 )
 missed = st.floats(0, 500)
+searches = st.builds(
+    HiddenSurplus,
+    probe=st.one_of(
+        st.none(),
+        st.builds(
+            Probe,
+            phases=st.sampled_from([1, 3]),
+            current_a=st.integers(6, 32),
+            begun_at=recently.map(lambda at: at or NOW),
+            shown_since=recently,
+        ),
+    ),
+    step_a=st.integers(1, 8),
+    failures=st.integers(0, 9),
+    carried=st.booleans(),
+    tried_at=recently,
+    limited_since=recently,
+    offered_a=st.integers(0, 96),
+    never_exports=st.booleans(),
+)
+balances = st.one_of(
+    st.none(), st.builds(Balance, car_w=st.floats(0, 2e4), export_w=st.floats(-3e4, 3e4),
+                         ac_w=st.floats(-3e4, 3e4)),
+)  # fmt: skip
+signs = st.builds(
+    MeterSign,
+    before=balances,
+    doubted_at=recently,
+    against_w=st.floats(0, 2000),
+    wrong_since=st.one_of(st.none(), st.none(), recently),
+    paused_until=recently,
+    mode=st.sampled_from(["solar", "fast"]),
+)
 memories = st.builds(
     ControllerState,
     setpoint_a=st.one_of(st.none(), st.just(0), st.integers(6, 32)),
@@ -117,6 +156,8 @@ memories = st.builds(
     assessed_at=recently,
     accumulated_benefit_wh=st.dictionaries(st.sampled_from([0, 1, 3]), missed),
     accumulated_step_benefit_wh=missed,
+    hidden=searches,
+    sign=signs,
     unknown_since=recently,
     car_phases=st.sampled_from([None, 1, 2, 3]),
 )

@@ -59,7 +59,7 @@ def test_a_start_on_one_phase(
     decision = decide(inputs, before)
     assert decision.setpoint == setpoint
     if not nets:
-        assert "; by phase " in decision.reason
+        assert ", by phase " in decision.reason
 
 
 @pytest.mark.parametrize(
