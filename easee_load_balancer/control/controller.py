@@ -71,7 +71,7 @@ def _decide(inputs: CycleInputs, state: ControllerState) -> Decision:
         reason=f"{setpoint}: {why}{ignored or case.equation}",
         state=state,
         surplus_w=case.surplus.middle_w if case.surplus else None,
-        attention=meter_sign.WRONG_SIGN if state.sign.wrong_since else mismatch,
+        attention=meter_sign.attention(state.sign) or (mismatch.value if mismatch else None),
     )
 
 

@@ -112,6 +112,11 @@ def pause_on_wrong_sign(case: Assessment, proposal: Proposal) -> Proposal:
     return replace(proposal, current_a=current_a, why=WRONG_SIGN)
 
 
+def attention(sign: MeterSign) -> str | None:
+    """What the owner should look at; None while nothing speaks against the sign."""
+    return None if sign.wrong_since is None else WRONG_SIGN
+
+
 def _balance(inverter: InverterReading, case: Assessment) -> Balance | None:
     """The powers of this cycle; None where one is not known for sure."""
     export_w, ac_w = inverter.grid_export_w, inverter.inverter_ac_w

@@ -101,12 +101,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--days", type=int, default=365)
     days = parser.parse_args().days
-    with ProcessPoolExecutor() as pool:
-        results = list(pool.map(play, range(days), chunksize=5))
-    against_w = sorted((w for _, list_w, _ in results for w in list_w), reverse=True)
-    tests, alarms = sum(one[0] for one in results), sum(one[2] for one in results)
-    print(f"{days} days: {tests} changes tested the sign, {len(against_w)} spoke against it")
-    print(f"(W: {', '.join(f'{w:.0f}' for w in against_w[:20])}), {alarms} false alarms.")
+    tests, alarms, against_w = 0, 0, list[float]()
+    with ProcessPoolExecutor(2) as pool:
+        for number, (tested, against, alarmed) in enumerate(pool.map(play, range(days)), 1):
+            tests, alarms, against_w = tests + tested, alarms + alarmed, against_w + against
+            if number % 30 == 0 or number == days:
+                shown = ", ".join(f"{watts:.0f}" for watts in sorted(against_w)[-10:])
+                print(f"{number} days: {tests} changes tested the sign, {len(against_w)} spoke")
+                print(f"against it ({shown} W), {alarms} false alarms.", flush=True)
 
 
 if __name__ == "__main__":

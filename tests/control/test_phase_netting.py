@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,12 +11,12 @@ import pytest
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.measurements import InverterReading, Setpoint
+from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from tests.support.control_readings import NOW, charger, inverter, told, with_battery
+from tests.support.small_house import play
 
 ON_L1 = {0: 0}
 ON_L2 = {0: 1}
-RIPE = {"accumulated_benefit_wh": {1: 500.0, 3: 500.0}}
 
 
 def by_phase(reading: InverterReading, *exports_w: float) -> InverterReading:
@@ -46,20 +47,21 @@ CHARGING = by_phase(with_battery(0, 3000, 50), -500.0, 250.0, 250.0)
         "the first phase until it is known",
         "on L2 there are 2.5 kW",
         "netted: what the battery takes is the car's",
-        "of it 1 kW reaches L1, which needs half of that",
-        "with 0.8 kW on L1 it is enough",
+        "1 kW of it reaches L1, whose load takes half",
+        "with 0.8 kW exported on L1 it is enough",
     ],
 )
 def test_a_start_on_one_phase(
     nets: bool, reading: InverterReading, state: dict[str, Any], setpoint: Setpoint
 ) -> None:
+    def house(at: datetime, _: Setpoint) -> tuple[InverterReading, ChargerState]:
+        return replace(reading, taken_at=at), charger(0.0, taken_at=at)
+
     policy = Policy(phases="1", meter_nets_phases=nets)
-    before = told(0, 1, **(RIPE if setpoint.current_a else {}), **state)
-    inputs = CycleInputs(NOW, reading, charger(0.0, phase_mode=2), policy)
-    decision = decide(inputs, before)
-    assert decision.setpoint == setpoint
-    if not nets:
-        assert ", by phase " in decision.reason
+    cycles = play(house, 5, told(0, 1, **state), policy, step_s=10)
+    started = next((cycle for cycle in cycles if cycle.current_a), cycles[-1])
+    assert started.decision.setpoint == setpoint
+    assert (", by phase " in started.decision.reason) is not nets
 
 
 @pytest.mark.parametrize(
