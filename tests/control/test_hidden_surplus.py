@@ -169,6 +169,14 @@ def test_a_limit_far_above_the_export_changes_nothing() -> None:
     assert [one.current_a for one in free] == [one.current_a for one in bounded]
 
 
+def test_a_limit_below_what_a_start_needs_is_probed() -> None:
+    """1.5 kW may be exported, but a car on three phases needs 4.1 kW; PV has 8 kW for it."""
+    policy = Policy(phases="3", export_limit_w=1500)
+    cycles = play(limited(lambda _: 9000.0, limit_w=1500.0), 20, told(0), policy, step_s=10)
+    assert car_w(cycles[-1]) == pytest.approx(8000, abs=350)
+    assert imported_kwh(cycles, 10) < 0.03
+
+
 @pytest.mark.parametrize("battery", [None, BatterySpec(start_soc_pct=97)], ids=["none", "battery"])
 def test_in_the_simulated_house_a_throttled_plant_charges_the_car(
     battery: BatterySpec | None,
