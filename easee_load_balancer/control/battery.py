@@ -120,7 +120,7 @@ def _notice_claim(
 def _notice_limit(
     state: ControllerState, now: datetime, inverter: InverterReading
 ) -> ControllerState:
-    """Export beside a charging battery that lasts: it takes no more, nearly full or cold."""
+    """Export or throttled PV beside a charging battery: it takes no more, nearly full or cold."""
     charge_w, export_w = inverter.battery_charge_w, inverter.grid_export_w
     if charge_w is None or export_w is None:
         return state
@@ -129,7 +129,8 @@ def _notice_limit(
         more = charge_w > max(takes_w, _CHARGING_W) * (1 + _CLAIM_CHANGES)
         if more or state.since(state.battery_limit_at, now) >= LIMIT_HOLDS:
             return state.model_copy(update={"battery_takes_w": None, "export_beside_since": None})
-    since = (state.export_beside_since or now) if export_w > _EXPORT_W else None
+    left_over = export_w > _EXPORT_W or (inverter.throttled and export_w > -_IMPORT_W)
+    since = (state.export_beside_since or now) if left_over else None
     update: dict[str, object] = {"export_beside_since": since}
     if takes_w is None and since is not None and state.since(since, now) >= REGULATES_WITHIN:
         update |= {"battery_takes_w": max(0.0, charge_w), "battery_limit_at": now}

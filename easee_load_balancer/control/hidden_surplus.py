@@ -39,6 +39,7 @@ _PV_COMES_UP = timedelta(seconds=20)
 """From the car's higher draw until PV covers it, if it can."""
 _GIVES_UP = timedelta(seconds=30)
 _NOT_COMMANDED = timedelta(seconds=60)
+"""A probe that another rule holds back this long counts as in vain."""
 _FIRST_PAUSE = timedelta(minutes=4)
 _MOST_DOUBLINGS = 3
 _PAUSE_BETWEEN_STEPS = timedelta(minutes=2)
@@ -57,7 +58,8 @@ def follow_hidden_surplus(state: ControllerState, inputs: CycleInputs) -> Contro
     hidden = notice_limit(state.hidden, inputs.now, inputs.inverter, car_draws=draws)
     state = state.model_copy(update={"hidden": hidden})
     limit_w = export_limit_w(inputs.policy, inputs.inverter, hidden)
-    if limit_w is None or state.unknown_since or inputs.policy.mode in ("off", "fast"):
+    blind = state.unknown_since or state.sign.wrong_since
+    if limit_w is None or blind or inputs.policy.mode in ("off", "fast"):
         idle = hidden.probe is None and hidden.limited_since is None
         return state if idle else _with(state, probe=None, limited_since=None)
     case = assess(inputs, state)

@@ -75,7 +75,8 @@ def test_what_the_battery_takes_on_command_is_not_the_cars(command: str, named: 
     assert named in cycles[-1].decision.reason
 
 
-def test_what_a_nearly_full_battery_does_not_take_is_the_cars() -> None:
+@pytest.mark.parametrize("may_export", [True, False], ids=["exports", "throttles its PV"])
+def test_what_a_nearly_full_battery_does_not_take_is_the_cars(may_export: bool) -> None:
     """The battery comes first with 5 kW reserved, but takes only 1 kW of 6 kW."""
 
     def house(at: datetime, setpoint: Setpoint) -> tuple[InverterReading, ChargerState]:
@@ -84,6 +85,8 @@ def test_what_a_nearly_full_battery_does_not_take_is_the_cars() -> None:
         charge_w = min(1000.0, 6000 - amps * lines * VOLTS)
         export_w = 6000 - charge_w - amps * lines * VOLTS
         reading = replace(with_battery(export_w, charge_w, 70), taken_at=at)
+        if not may_export and export_w > 0:
+            reading = replace(reading, grid_export_w=0.0, throttled=True)
         return reading, car(at, setpoint, amps, lines)
 
     policy = Policy(battery_first_until_pct=80, battery_reserve_w=5000)
