@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.sparse import Sparse
 from easee_load_balancer.measurements import InverterReading
 
 TOLERANCE_W = 100.0
@@ -33,10 +34,8 @@ class Probe(BaseModel):
     """Since when the readings have shown its effect."""
 
 
-class HiddenSurplus(BaseModel):
+class HiddenSurplus(Sparse):
     """The search for surplus that a limit hides; stored with the controller state."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     probe: Probe | None = None
     """What is being tried."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from easee_load_balancer.control.sparse import Sparse
 from easee_load_balancer.measurements import InverterReading
 
 if TYPE_CHECKING:
@@ -30,20 +31,18 @@ _SHOWN_UNTIL = timedelta(seconds=75)
 
 
 class Balance(BaseModel):
-    """The powers of one cycle that a change of the car's power is compared with."""
+    """The powers of one cycle in whole W, which a change of the car's power is compared with."""
 
     model_config = ConfigDict(frozen=True)
 
-    car_w: float
-    export_w: float
-    ac_w: float
+    car_w: int
+    export_w: int
+    ac_w: int
     """What the inverter feeds."""
 
 
-class MeterSign(BaseModel):
+class MeterSign(Sparse):
     """What the car's changes have said about the sign; stored with the controller state."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     now: Balance | None = None
     """In the last cycle."""
@@ -122,4 +121,5 @@ def _balance(inverter: InverterReading, case: Assessment) -> Balance | None:
     export_w, ac_w = inverter.grid_export_w, inverter.inverter_ac_w
     if inverter.asleep or export_w is None or ac_w is None or not case.car.power.known:
         return None
-    return Balance(car_w=case.car.power.middle_w, export_w=export_w, ac_w=ac_w)
+    car_w = round(case.car.power.middle_w)
+    return Balance(car_w=car_w, export_w=round(export_w), ac_w=round(ac_w))

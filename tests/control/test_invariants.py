@@ -123,10 +123,10 @@ searches = st.builds(
     offered_a=st.integers(0, 96),
     never_exports=st.booleans(),
 )
+whole_w = st.integers(-30_000, 30_000)
 balances = st.one_of(
-    st.none(), st.builds(Balance, car_w=st.floats(0, 2e4), export_w=st.floats(-3e4, 3e4),
-                         ac_w=st.floats(-3e4, 3e4)),
-)  # fmt: skip
+    st.none(), st.builds(Balance, car_w=st.integers(0, 23_000), export_w=whole_w, ac_w=whole_w)
+)
 signs = st.builds(
     MeterSign,
     before=balances,

@@ -12,6 +12,7 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.meter_sign import PAUSE, WRONG_SIGN
 from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, SLOW, Link, run_day
@@ -146,3 +147,12 @@ def test_in_the_simulated_house_a_turned_meter_stops_the_car(link: Link) -> None
     run_day(law, Day("loads", (6000.0,) * 1440, load_w), link, spec=spec, hours=0.7)
     assert law.state.sign.wrong_since is not None
     assert law.state.setpoint_a == 0
+
+
+def test_what_is_at_rest_takes_no_room_in_the_history() -> None:
+    """Each cycle's row holds the controller state."""
+    stored = ControllerState().model_dump(mode="json")
+    assert (stored["hidden"], stored["sign"]) == ({}, {})
+    used = play(house(lambda _: 8000.0, lambda _: False), 3, told(0), step_s=10)[-1].decision.state
+    assert ControllerState.model_validate(used.model_dump(mode="json")) == used
+    assert len(used.sign.model_dump_json()) < 200
