@@ -153,7 +153,8 @@ async def _push(
         return decision
     record.write(ControllerState.pending_record(decision.setpoint, now))
     try:
-        await push_setpoint(setup.charger, setup.credentials, decision.setpoint)
+        setpoint, urgent = decision.setpoint, decision.lowers
+        await push_setpoint(setup.charger, setup.credentials, setpoint, urgent=urgent)
     except ChargerError as error:
         failures.add(str(error))
         unconfirmed = isinstance(error, ChargerUnreachable | InvalidAnswer)

@@ -20,7 +20,12 @@ async def read_charger(
 
 
 @step(name="push setpoint", task_run_name="push {setpoint}", timeout_seconds=15)
-async def push_setpoint(charger: ChargerAddress, account: Account, setpoint: Setpoint) -> None:
-    """Set the circuit's current; what fails is sent again by the next cycle."""
+async def push_setpoint(
+    charger: ChargerAddress, account: Account, setpoint: Setpoint, *, urgent: bool = False
+) -> None:
+    """Set the circuit's current; what fails is sent again by the next cycle.
+
+    `urgent`: the main fuse may depend on it, so that it is tried again after a minute.
+    """
     cloud = await CONNECTIONS.easee(account, Settings().folder)
-    await cloud.set_circuit_current(charger, setpoint, TIME_TO_LIVE)
+    await cloud.set_circuit_current(charger, setpoint, TIME_TO_LIVE, urgent=urgent)

@@ -24,6 +24,15 @@ class Decision:
     attention: str | None = None
     """What the owner should look at: the charger or a meter does not do what it should."""
 
+    @property
+    def lowers(self) -> bool:
+        """Whether it takes current from a conductor, as a command that protects the fuse does."""
+        before, after = self.state.setpoint, self.setpoint
+        if before is None or after is None:
+            return after is not None
+        pairs = zip(before.circuit_current_a, after.circuit_current_a, strict=True)
+        return any(then_a > now_a for then_a, now_a in pairs)
+
     def warned(self, problem: str) -> Decision:
         """This decision with a problem that the owner should look at; the car is balanced still."""
         return replace(

@@ -21,13 +21,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import time_machine
 
 from easee_load_balancer.devices.connections import CONNECTIONS
+from easee_load_balancer.devices.easee.token_store import CLOUD
 from easee_load_balancer.orchestration import blocks
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.simulation.easee.documents import CloudSpec
@@ -38,7 +39,8 @@ from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.settings import Settings
 from tests.benchmarks.soak_fuse import TAKES_EFFECT_S, FuseWatch
-from tests.benchmarks.soak_tally import BLIND, CUT_OFF, MIDNIGHT, Tally, rows
+from tests.benchmarks.soak_tally import BLIND, BLOCKED, CUT_OFF, MIDNIGHT, Tally, rows
+from tests.support.easee_cloud import stored
 from tests.support.paths import PROJECT
 from tests.support.site import SITE, site_of
 
@@ -72,6 +74,8 @@ FAULTS: dict[str, Change] = {
 }
 CUTS_OFF = ("cloud 4", "cloud 5", "commands lost", "cloud garbled")
 """Faults during which no command can reach the charger."""
+URGENT_S = 60
+"""A command that lowers the current is tried again this long after a refusal."""
 
 
 class Trouble:
@@ -79,7 +83,7 @@ class Trouble:
 
     def __init__(self, house: SimulatedHouse, tally: Tally, seed: int, interval_s: int) -> None:
         self._house, self.tally = house, tally
-        self._reaction_s = interval_s + TAKES_EFFECT_S
+        self._reaction_s = URGENT_S + interval_s + TAKES_EFFECT_S
         self._rng, self._fate, self._owner = (random.Random(seed) for _ in range(3))
         self._until: dict[str, int] = {}
         self._load_until = 0
@@ -100,12 +104,25 @@ class Trouble:
         """Whether the meter cannot be read."""
         return any(name.startswith(("inverter", "meter")) for name in self._until)
 
-    @property
     def hindrance(self) -> str | None:
-        """What keeps the controller from protecting the fuse; after a fault, one cycle may pass."""
+        """What keeps the controller from protecting the fuse.
+
+        After a fault it may take as long as urgent commands wait, and a cycle.
+        """
         if self.now_s < self._reachable_from:
             return CUT_OFF
+        if self._blocked():
+            return BLOCKED
         return BLIND if self.blind else None
+
+    def _blocked(self) -> bool:
+        """Whether the cloud's rules forbid a command now, as each one would prolong the block."""
+        now, session = datetime.now(UTC), stored(self._house.api_url, Settings().folder)
+        return any(
+            refusal.applies(now) and (key == CLOUD or refusal.status == 429)
+            for key, refusal in session.refusals.items()
+            if key in (CLOUD, "dynamicCurrent")
+        )
 
     @property
     def names(self) -> str:

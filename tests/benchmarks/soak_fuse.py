@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from easee_load_balancer.simulation.plant.plant import Plant
 from tests.benchmarks.soak_tally import OURS, STEP, Stretch, Tally
@@ -40,8 +40,8 @@ class FuseWatch:
         if at is None:
             self._readings[-1] = (self._plant.clock_s + TAKES_EFFECT_S, house_a)
 
-    def second(self, hindrance: str | None, faults: str) -> None:
-        """One second has passed; `hindrance` is what keeps the controller from acting."""
+    def second(self, hindrance: Callable[[], str | None], faults: str) -> None:
+        """One second has passed; `hindrance` says what keeps the controller from acting."""
         now_s, fuse_a = self._plant.clock_s, self._plant.spec.main_fuse_a
         while len(self._readings) > 1 and (self._readings[1][0] or now_s + 1) <= now_s:
             self._readings.popleft()
@@ -49,7 +49,7 @@ class FuseWatch:
         self._count(line_a)
         kind = None
         if max(line_a) > fuse_a:
-            kind = hindrance or self._cause(line_a, fuse_a)
+            kind = hindrance() or self._cause(line_a, fuse_a)
         if self._stretch is not None and self._stretch.kind != kind:
             self._stretch = None
         if kind is not None:

@@ -13,8 +13,8 @@ from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.settings import Settings
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
-OURS, STEP, BLIND, CUT_OFF = (
-    *("caused by us", "load step", "meter not read", "charger unreachable"),
+OURS, STEP, BLIND, CUT_OFF, BLOCKED = (
+    *("caused by us", "load step", "meter not read", "charger unreachable", "blocked by the cloud"),
 )
 """Why a line is above the main fuse."""
 
@@ -83,7 +83,7 @@ def rows(
     yield "minutes above the main fuse", str(tally.minutes_over)
     fuse_a = house.plant.spec.main_fuse_a
     yield "highest current on a phase", f"{tally.highest_a:.1f} A, main fuse {fuse_a:g} A"
-    for kind in (OURS, STEP, BLIND, CUT_OFF):
+    for kind in (OURS, STEP, BLIND, CUT_OFF, BLOCKED):
         lengths = [one.seconds for one in tally.over if one.kind == kind] or [0]
         yield f"seconds above it, {kind}", f"{sum(lengths)}, longest {max(lengths)}"
     for name, index in (("memory, MB", 0), ("file handles", 1), ("threads", 2)):

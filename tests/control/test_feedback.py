@@ -218,6 +218,24 @@ def test_a_command_is_pending_counts_for_the_fuse_whether_taken_or_not() -> None
         assert decision.setpoint.current_a - 9.7 <= 23 - 22
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "lowers"),
+    [
+        (told(16), Setpoint(10), True),
+        (told(16), Setpoint(16, 1), True),
+        (told(10, phases=1), Setpoint(8, 3), True),
+        (told(10), Setpoint(16), False),
+        (told(10), Setpoint(10), False),
+        (ControllerState(), Setpoint(6), True),
+        (told(16), None, False),
+    ],
+)
+def test_a_command_that_takes_current_from_a_conductor_is_urgent(
+    before: ControllerState, after: Setpoint | None, lowers: bool
+) -> None:
+    assert Decision(after, push=True, reason="", state=before).lowers is lowers
+
+
 def test_times_from_before_the_clock_was_set_back_stop_nothing() -> None:
     later = NOW + timedelta(hours=1)
     controller_state = told(

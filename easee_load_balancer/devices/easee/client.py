@@ -134,13 +134,19 @@ class EaseeClient:
         return last
 
     async def set_circuit_current(
-        self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
+        self,
+        charger: ChargerAddress,
+        setpoint: Setpoint,
+        time_to_live: timedelta,
+        *,
+        urgent: bool = False,
     ) -> None:
         """Set the circuit's dynamic current (volatile: no flash wear).
 
         The call returns when the cloud has accepted it; observations show when it is done.
+        `urgent`: do not wait longer than a minute after the login was refused.
         """
-        await self._set_circuit(charger, setpoint.circuit_current_a, time_to_live)
+        await self._set_circuit(charger, setpoint.circuit_current_a, time_to_live, urgent=urgent)
 
     async def may_command(
         self, charger: ChargerAddress, state: ChargerState, time_to_live: timedelta
@@ -163,6 +169,8 @@ class EaseeClient:
         charger: ChargerAddress,
         current_a: tuple[float, float, float],
         time_to_live: timedelta,
+        *,
+        urgent: bool = False,
     ) -> None:
         """Amperes for L1, L2, L3."""
         minutes = max(1, round(time_to_live.total_seconds() / 60))
@@ -174,6 +182,7 @@ class EaseeClient:
                 **{f"phase{number}": amps for number, amps in enumerate(current_a, 1)},
                 "timeToLive": minutes,
             },
+            urgent=urgent,
         )
         if answer.strip():  # an HTML page from a proxy is no acceptance
             self._parse(TypeAdapter(Any), answer, "dynamicCurrent")
@@ -193,6 +202,7 @@ class EaseeClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        urgent: bool = False,
     ) -> bytes:
         """One API call within the time budget, with one more attempt after a 401."""
         try:
@@ -200,7 +210,7 @@ class EaseeClient:
                 token: SecretStr | None = None
                 for _ in range(2):
                     token = await self._token(refused=token)
-                    raise_if_throttled(self._session, endpoint, self.account)
+                    raise_if_throttled(self._session, endpoint, self.account, urgent=urgent)
                     answer = await self._send(endpoint, method, path, token, params, body)
                     if answer.status != httpx.codes.UNAUTHORIZED:
                         break

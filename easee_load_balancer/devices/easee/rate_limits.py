@@ -32,6 +32,8 @@ _CLOCKS_AGREE = timedelta(seconds=5)
 _HOUR_S, _DAY_S = 3600.0, 24 * 3600.0
 _BLOCKED_S, _FORBIDDEN_S, _UNAUTHORIZED_S, _TOO_OFTEN_S = 600.0, 60.0, 60.0, 120.0
 """The first wait; each refusal in a row doubles it."""
+_URGENT = timedelta(minutes=1)
+_OF_LOGIN = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 _WORKED_RECENTLY = timedelta(minutes=10)
 _READINGS = ("chargers", "site", "observations")
 
@@ -91,8 +93,14 @@ def record_refusal(
     session.refusals[key] = Refusal(status=status, until=until, noted_at=now, wait_s=wait_s)
 
 
-def raise_if_throttled(session: SavedSession, endpoint: Endpoint, account: Account) -> None:
-    """Raise BadCredentials, Blocked, NotPermitted or RateLimited while it must not be called."""
+def raise_if_throttled(
+    session: SavedSession, endpoint: Endpoint, account: Account, *, urgent: bool = False
+) -> None:
+    """Raise BadCredentials, Blocked, NotPermitted or RateLimited while it must not be called.
+
+    An urgent call waits a minute at most after the endpoint refused the login; a block of the whole
+    cloud and the cloud's own waiting times count for it too.
+    """
     now, cloud = datetime.now(UTC), cloud_of(account)
     if session.rejected_at is not None:
         raise BadCredentials(
@@ -101,6 +109,8 @@ def raise_if_throttled(session: SavedSession, endpoint: Endpoint, account: Accou
         )
     for key in (CLOUD, endpoint):
         refusal = session.refusals.get(key)
+        if refusal is not None and urgent and key != CLOUD and refusal.status in _OF_LOGIN:
+            refusal = refusal.at_most(_URGENT)
         if refusal is not None and refusal.applies(now):
             raise _refused(cloud, key, refusal, f"next request {_local_time(refusal.until, now)}.")
 

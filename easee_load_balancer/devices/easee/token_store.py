@@ -67,6 +67,10 @@ class Refusal(BaseModel):
         """
         return self.noted_at <= now and timedelta(0) < self.until - now <= _LONGEST_WAIT
 
+    def at_most(self, wait: timedelta) -> Refusal:
+        """The same refusal with a wait no longer than this."""
+        return self.model_copy(update={"until": min(self.until, self.noted_at + wait)})
+
 
 class SavedSession(BaseModel):
     """Tokens, and the rate limits and blocks in force."""

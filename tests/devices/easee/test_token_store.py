@@ -8,6 +8,7 @@ import os
 import stat
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from easee_load_balancer.devices.easee.client import EaseeClient
-from easee_load_balancer.devices.easee.token_store import SavedSession, Tokens, TokenStore
+from easee_load_balancer.devices.easee.token_store import Refusal, SavedSession, Tokens, TokenStore
 from easee_load_balancer.errors import BadCredentials, Blocked, ChargerError, RateLimited
 from easee_load_balancer.measurements import Setpoint
 from easee_load_balancer.simulation.server import SimulatedHouse
@@ -154,6 +155,32 @@ async def test_endpoint_that_refuses_new_tokens_is_left_alone_for_a_minute(
     assert waiting.value.until - datetime.now(UTC) <= timedelta(minutes=1)
     house.faults.api_status = None
     await easee.chargers()
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds_ago", "goes_out"),
+    [(401, 61, True), (403, 61, True), (403, 50, False), (429, 61, False)],
+)
+async def test_urgent_command_is_tried_again_a_minute_after_the_login_was_refused(
+    status: int, seconds_ago: float, goes_out: bool, house: SimulatedHouse, tmp_path: Path
+) -> None:
+    """What lowers the current waits no hour; what the cloud asks for (429) counts for it too."""
+    noted_at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    until = noted_at + timedelta(hours=1)
+    refusal = Refusal(status=status, until=until, noted_at=noted_at, wait_s=3600)
+    async with a_client(house.api_url, tmp_path) as easee:
+        await easee.state(CHARGER)
+        session = stored(house.api_url, tmp_path)
+        session.refusals["dynamicCurrent"] = refusal
+        store(house.api_url, tmp_path, session)
+    writes = house.cloud.writes
+    async with a_client(house.api_url, tmp_path) as easee:
+        for urgent in (False, True):
+            with nullcontext() if urgent and goes_out else pytest.raises(ChargerError):
+                await easee.set_circuit_current(
+                    CHARGER, Setpoint(6), timedelta(minutes=30), urgent=urgent
+                )
+    assert house.cloud.writes - writes == goes_out
 
 
 @pytest.mark.parametrize("status", [400, 401])
