@@ -117,7 +117,8 @@ class Trouble:
 
     def _blocked(self) -> bool:
         """Whether the cloud's rules forbid a command now, as each one would prolong the block."""
-        now, session = datetime.now(UTC), stored(self._house.api_url, Settings().folder)
+        house, now = self._house, datetime.now(UTC)
+        session = stored(house.api_url, Settings().folder, house.cloud.spec.password)
         return any(
             refusal.applies(now) and (key == CLOUD or refusal.status == 429)
             for key, refusal in session.refusals.items()
