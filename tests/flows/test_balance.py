@@ -75,7 +75,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 async def test_a_fault_fails_the_run_in_one_clear_line_and_the_next_good_cycle_works(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with a_home() as home:
+    async with a_home(timeout_s=0.5) as home:
         await home.cycle()
         for fault, message in FAULTS:
             writes = home.writes
@@ -158,7 +158,7 @@ async def test_an_unknown_charger_is_named() -> None:
 
 async def test_an_inverter_asleep_at_night_is_no_failure() -> None:
     dusk_s = 20 * 3600 + 58 * 60
-    async with a_home(generate_day("clear"), dusk_s, mode="solar") as home:
+    async with a_home(generate_day("clear"), dusk_s, timeout_s=1.0, mode="solar") as home:
         assert (await home.cycle()).is_completed()
         home.house.advance(700)
         await asyncio.sleep(0.1)

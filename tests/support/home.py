@@ -49,6 +49,7 @@ class Home:
 
     house: SimulatedHouse
     cloud: CloudSpec
+    timeout_s: float
 
     async def cycle(self, **parameters: Any) -> State[Any]:
         """One ad-hoc run of `balance`, after a minute in which the house goes on."""
@@ -75,8 +76,8 @@ class Home:
 
     async def save(self, **changes: Any) -> None:
         """Save the blocks of this house, with changes to any of their fields."""
-        quick = {"settle_time_s": 0.1, "timeout_s": 0.5, "mode": "fast", "phases": "3"}
-        await site_of(self.house, **(quick | changes)).save()
+        usual = {"settle_time_s": 0.1, "timeout_s": self.timeout_s, "mode": "fast", "phases": "3"}
+        await site_of(self.house, **(usual | changes)).save()
 
 
 @asynccontextmanager
@@ -87,11 +88,14 @@ async def a_home(
     cloud: CloudSpec | None = None,
     car: CarSpec | None = None,
     charger: ChargerSpec | None = None,
+    timeout_s: float = 3.0,
     **changes: Any,
 ) -> AsyncIterator[Home]:
     """A home in a house whose clock moves only with `Home.cycle`; `changes` are block fields.
 
-    It charges fast unless told otherwise: charging on sun would wait for a minute of sun.
+    It charges fast unless told otherwise: charging on sun would wait for a minute of sun. The
+    inverter answers at once even on a busy machine; one that is to be silent needs a short
+    `timeout_s`.
     """
     cloud = replace(cloud or CloudSpec(), cloud_delay_s=0, rate_limits=False)
     spec = RunSpec(
@@ -103,7 +107,7 @@ async def a_home(
         inverter=InverterSpec(settle_s=0.05, latency_s=0.001, write_s=(0.0, 0.0)),
     )
     async with running_house(spec) as running:
-        home = Home(running, cloud)
+        home = Home(running, cloud, timeout_s)
         await home.save(**changes)
         yield home
 
