@@ -140,7 +140,7 @@ async def test_the_last_holder_lifts_the_limit_of_a_battery_if_it_can(
     async with held_house(tmp_path) as house:
         endings: tuple[tuple[ModbusFault | None, int | None], ...] = (
             (None, None),
-            ("silent", MAX_W),
+            ("reset", MAX_W),
         )
         for fault, left_w in endings:
             async with connections.held():

@@ -24,7 +24,7 @@ MAX_W = 5000
 SETTLE_S = 0.01
 
 
-def address_of(port: int, timeout_s: float = 0.4) -> InverterAddress:
+def address_of(port: int, timeout_s: float = 5.0) -> InverterAddress:
     return InverterAddress(
         host="127.0.0.1", port=port, settle_time_s=2 * SETTLE_S, timeout_s=timeout_s
     )
@@ -73,18 +73,14 @@ class HeldHouse:
 
 @asynccontextmanager
 async def held_house(
-    folder: Path,
-    battery: BatterySpec | None = None,
-    write_s: tuple[float, float] = (0.0, 0.0),
-    pv_w: float = 0.0,
-    behind: PlantKind = "single",
+    folder: Path, pv_w: float = 0.0, behind: PlantKind = "single"
 ) -> AsyncIterator[HeldHouse]:
     """A house that draws 1 kW at any time."""
     day = Day("flat", (pv_w,) * 1440, (1000.0,) * 1440)
-    plant = Plant(day, HouseSpec(battery=battery or BatterySpec(max_power_w=MAX_W)), start_s=0)
+    plant = Plant(day, HouseSpec(battery=BatterySpec(max_power_w=MAX_W)), start_s=0)
     plant.car.unplug()
     faults = Faults()
-    spec = InverterSpec(settle_s=SETTLE_S, latency_s=0.0, write_s=write_s, plant=behind)
+    spec = InverterSpec(settle_s=SETTLE_S, latency_s=0.0, write_s=(0.0, 0.0), plant=behind)
     server = InverterServer(plant, spec, faults)
     address = address_of(await server.start("127.0.0.1", 0))
     house = HeldHouse(plant, faults, server, address, folder)

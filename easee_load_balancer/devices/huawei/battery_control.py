@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from easee_load_balancer.devices.huawei.client import Inverter
@@ -18,6 +18,7 @@ from easee_load_balancer.devices.huawei.hold_record import HoldRecord
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY_MAX_DISCHARGE,
     DISCHARGE_LIMIT,
+    FORCED,
     FORCED_COMMAND,
     FORCED_DISCHARGE_POWER,
     FORCED_ENDS_BY,
@@ -44,7 +45,7 @@ MOST_WRITES_AN_HOUR = 12
 _KEPT_FOR_LIFTING = 2
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 _BUDGET_S, _LONGEST_S = 9.0, 14.5
-"""After the first no further write is begun; after the second the one under way is given up."""
+"""After the first no second write is begun; after the second the one under way is given up."""
 _STOP, _CHARGE, _DISCHARGE = 0, 1, 2
 _BY_TIME = 0
 
@@ -67,8 +68,9 @@ class BatteryControl:
         """When the limit was last seen at 0 W."""
         self._refusals = 0
         self._refused: BatteryHold | None = None
-        self._refusal, self._paused_until = "", datetime.min.replace(tzinfo=UTC)
-        self._deadline_s = math.inf
+        self._refused_at: datetime | None = None
+        self._refusal, self._pause = "", timedelta()
+        self._deadline_s, self._has_written = math.inf, False
 
     def is_due(self, wanted: BatteryHold, now: datetime) -> bool:
         """Whether anything has to be asked or written now.
@@ -79,12 +81,13 @@ class BatteryControl:
         if wanted is BatteryHold.FREE:
             due = limited or commanded_at is not None
         elif wanted is BatteryHold.COMMAND:
-            due = limited or commanded_at is None or now - commanded_at >= RENEW_AFTER
+            due = limited or not _is_within(RENEW_AFTER, commanded_at, now)
         else:
-            seen_at = self._verified_at
-            due = commanded_at is not None or seen_at is None or now - seen_at >= VERIFY_AFTER
-        if due and wanted is self._refused and now < self._paused_until:
-            raise HoldFailed(f"{self._refusal} Next attempt {self._paused_until:%H:%M} UTC.")
+            seen = _is_within(VERIFY_AFTER, self._verified_at, now)
+            due = commanded_at is not None or not seen
+        if due and wanted is self._refused and _is_within(self._pause, self._refused_at, now):
+            again = (self._refused_at or now) + self._pause
+            raise HoldFailed(f"{self._refusal} Next attempt {again:%H:%M} UTC.")
         return due
 
     async def apply(self, wanted: BatteryHold, now: datetime) -> None:
@@ -95,6 +98,7 @@ class BatteryControl:
         async with self._lock:
             if not self.is_due(wanted, now):
                 return
+            self._has_written = False
             self._deadline_s = asyncio.get_running_loop().time() + _BUDGET_S
             try:
                 async with asyncio.timeout(_LONGEST_S):
@@ -125,8 +129,9 @@ class BatteryControl:
         Raises HoldImpossible, else as `Inverter.read_blocks` does.
         """
         await self._check_model()
-        for register in (DISCHARGE_LIMIT, FORCED_COMMAND, FORCED_DISCHARGE_POWER):
+        for register in (DISCHARGE_LIMIT, FORCED_COMMAND, FORCED_MINUTES):
             await self._read(register)
+        await self._read_all(FORCED, FORCED_ENDS_BY, FORCED_DISCHARGE_POWER)
 
     async def _check_model(self) -> None:
         if self._is_sun2000:
@@ -161,26 +166,24 @@ class BatteryControl:
         begins = self._commanded_at is None
         self._commanded_at = None
         present = await self._read(FORCED_COMMAND)
-        power_w = await self._read(FORCED_DISCHARGE_POWER) if begins else 0
+        power_w, ends_by = await self._read_all(FORCED, FORCED_DISCHARGE_POWER, FORCED_ENDS_BY)
         if present == _CHARGE or (present == _DISCHARGE and power_w):
             raise HoldFailed("Another program charges or discharges it on command.")
         if begins:
-            await self._prepare_command(now)
+            minutes = await self._read(FORCED_MINUTES)
+            await self._set(FORCED_DISCHARGE_POWER, power_w, 0, now)
+            await self._set(FORCED_ENDS_BY, ends_by, _BY_TIME, now)
+            await self._set(FORCED_MINUTES, minutes, COMMAND_LASTS // timedelta(minutes=1), now)
         await self._write(FORCED_COMMAND, _DISCHARGE)
         self._commanded_at = now
 
-    async def _prepare_command(self, now: datetime) -> None:
-        for register, value in (
-            (FORCED_DISCHARGE_POWER, 0),
-            (FORCED_ENDS_BY, _BY_TIME),
-            (FORCED_MINUTES, int(COMMAND_LASTS / timedelta(minutes=1))),
-        ):
-            if await self._read(register) != value:
-                self._spend(now)
-                await self._write(register, value)
+    async def _set(self, register: Register, shown: int, value: int, now: datetime) -> None:
+        if shown != value:
+            self._spend(now)
+            await self._write(register, value)
 
     async def _stop_command(self, now: datetime) -> None:
-        if self._commanded_at is not None and now - self._commanded_at < COMMAND_LASTS:
+        if _is_within(COMMAND_LASTS, self._commanded_at, now):
             with suppress(WriteRefused):  # then it ends by itself
                 await self._write(FORCED_COMMAND, _STOP)
         self._commanded_at = None
@@ -246,20 +249,26 @@ class BatteryControl:
 
     async def _read(self, register: Register) -> int:
         """The register's value. Raises HoldImpossible where the inverter does not know it."""
-        block = Block(register.address, register.kind.value[0])
+        [value] = await self._read_all(Block(register.address, register.kind.value[0]), register)
+        return value
+
+    async def _read_all(self, block: Block, *registers: Register) -> list[int]:
+        """The values of registers of that block. Raises as `_read` does."""
         [words] = await self.inverter.read_blocks(block)
-        value = None if words is None else block.decode(words, register)
-        if value is None:
-            raise HoldImpossible(
-                "Holding the battery is not possible here: the inverter does not know register "
-                f"{register.address} ({register.name})."
-            )
-        return int(value)
+        values = [block.decode(words or (), register) for register in registers]
+        for register, value in zip(registers, values, strict=True):
+            if value is None:
+                raise HoldImpossible(
+                    "Holding the battery is not possible here: the inverter does not know "
+                    f"register {register.address} ({register.name})."
+                )
+        return [int(value or 0) for value in values]
 
     async def _write(self, register: Register, value: int) -> None:
         """Write and read back. Raises WriteRefused or HoldFailed, else as `Inverter.write`."""
-        if asyncio.get_running_loop().time() >= self._deadline_s:
+        if self._has_written and asyncio.get_running_loop().time() >= self._deadline_s:
             raise _OutOfTimeError
+        self._has_written = True
         width = register.kind.value[0]
         words = [value >> 16 * place & 0xFFFF for place in reversed(range(width))]
         await self.inverter.write(register.address, *words)
@@ -273,7 +282,12 @@ class BatteryControl:
     def _refuse(self, wanted: BatteryHold, message: str, now: datetime) -> HoldFailed:
         """Pause before the next attempt at that, longer after each refusal in a row."""
         again = self._refusals if wanted is self._refused else 0
-        pause = min(FIRST_PAUSE * (1 << min(again, 8)), LONGEST_PAUSE)
+        self._pause = min(FIRST_PAUSE * (1 << min(again, 8)), LONGEST_PAUSE)
         self._refusals, self._refused = again + 1, wanted
-        self._refusal, self._paused_until = message, now + pause
+        self._refusal, self._refused_at = message, now
         return HoldFailed(message)
+
+
+def _is_within(span: timedelta, since: datetime | None, now: datetime) -> bool:
+    """Whether that was less than `span` ago; a moment in the future was by another clock."""
+    return since is not None and timedelta(0) <= now - since < span

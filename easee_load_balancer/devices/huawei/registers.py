@@ -155,6 +155,7 @@ BATTERY_MAX_DISCHARGE = Register(37048, U32, 1, "W", "highest discharge power")
 DISCHARGE_LIMIT = Register(47077, U32, 1, "W", "discharge limit; lasts")
 FORCED_MINUTES = Register(47083, U16, 1, "min", "length of a forced command")
 FORCED_COMMAND = Register(47100, U16, 1, "", "forced command: 0 stop, 1 charge, 2 discharge")
+FORCED = Block(47246, 5)
 FORCED_ENDS_BY = Register(47246, U16, 1, "", "forced command ends by: 0 time, 1 state of charge")
 FORCED_DISCHARGE_POWER = Register(47249, U32, 1, "W", "power of a forced discharge")
 

@@ -13,11 +13,9 @@ from easee_load_balancer.errors import HoldFailed, HoldImpossible, InverterUnrea
 from easee_load_balancer.measurements import BatteryHold
 from easee_load_balancer.simulation.faults import BatteryWriteFault
 from easee_load_balancer.simulation.huawei.units import PlantKind
-from easee_load_balancer.simulation.plant.plant import BatterySpec
 from tests.support.battery import MAX_W, HeldHouse, held_house
 
 FREE, COMMAND, LIMIT = BatteryHold.FREE, BatteryHold.COMMAND, BatteryHold.LIMIT
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -139,8 +137,11 @@ async def test_a_refused_lifting_is_said_and_repeated_until_it_works(house: Held
     assert house.discharges()
 
 
-async def test_an_unanswered_write_counts_as_done_or_not(house: HeldHouse) -> None:
+async def test_an_unanswered_write_counts_as_done_or_not(
+    house: HeldHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next cycle reads what is true, and goes on from there."""
+    monkeypatch.setattr("easee_load_balancer.devices.huawei.battery_control._LONGEST_S", 2.0)
     house.faults.battery_writes = "unanswered"
     with pytest.raises(InverterUnreachable):
         await house.control.apply(LIMIT, house.now)
@@ -156,7 +157,7 @@ async def test_an_inverter_lost_while_holding_is_released_when_it_is_back(
     house: HeldHouse,
 ) -> None:
     await house.control.apply(LIMIT, house.now)
-    house.faults.modbus = "silent"
+    house.faults.modbus = "reset"
     with pytest.raises(InverterUnreachable):
         await house.control.apply(FREE, house.now)
     assert HoldRecord.load(house.record).restore_w == MAX_W
@@ -224,12 +225,17 @@ async def test_behind_an_emma_nothing_is_written(known_as: PlantKind, tmp_path: 
 async def test_slow_writes_go_on_in_the_next_cycle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("easee_load_balancer.devices.huawei.battery_control._BUDGET_S", 0.05)
-    battery = BatterySpec(max_power_w=MAX_W)
-    async with held_house(tmp_path, battery, write_s=(0.05, 0.05)) as house:
-        cycles = 0
-        while house.battery.forced != 2:
+    monkeypatch.setattr("easee_load_balancer.devices.huawei.battery_control._BUDGET_S", 0.0)
+    async with held_house(tmp_path) as house:
+        for writes in (1, 2, 3):
+            assert house.battery.forced == 0
             await house.control.apply(COMMAND, house.now)
-            cycles += 1
-        assert cycles == 3
-        assert len(house.server.battery_writes.done) == 3
+            assert len(house.server.battery_writes.done) == writes
+        assert house.battery.forced == 2
+
+
+async def test_a_clock_that_is_set_back_delays_nothing(house: HeldHouse) -> None:
+    await house.control.apply(COMMAND, house.now)
+    house.battery.force(0)
+    await house.control.apply(COMMAND, house.now - timedelta(hours=1))
+    assert house.battery.forced == 2

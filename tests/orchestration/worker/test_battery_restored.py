@@ -23,7 +23,7 @@ async def test_a_starting_worker_lifts_the_limit_although_no_cycle_runs(
     )
     await deployed(client, "battery", "good")
     async with held_house(tmp_path) as house:
-        house.battery.discharge_limit_w, house.faults.modbus = 0, "silent"
+        house.battery.discharge_limit_w, house.faults.modbus = 0, "reset"
         record = Path(stack.data_folder) / "battery-left.json"
         HoldRecord(restore_w=MAX_W, address=house.address).save(record)
         async with working("battery"):
