@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from operator import attrgetter
 from zoneinfo import ZoneInfo
@@ -48,6 +48,9 @@ _PHASE_S = 7
 _COUNTERS = [field.name for field in fields(Counters)]
 _read_counters = attrgetter(*_COUNTERS)
 
+
+ReadInverter = Callable[[bool], InverterReading]
+"""Reads the inverter; at night (True), one that does not answer is asleep."""
 
 TRUE_NAMES = {
     "pv_kwh": "pv_kwh",
@@ -130,14 +133,19 @@ def watch_day(
     interval_s: int = 30,
     site: str = "home",
     policy: Policy | None = None,
+    reader: Callable[[Plant], ReadInverter] | None = None,
 ) -> Watched:
-    """Run the house and the control law over one local day, with faults."""
+    """Run the house and the control law over one local day, with faults.
+
+    A `reader` reads the inverter instead of the register blocks' decoders.
+    """
     troubles = troubles or Troubles()
     start, end = bounds(day, STOCKHOLM)
     length_s = int((end - start).total_seconds())
     sky = load_day(weather) if isinstance(weather, str) else weather
     plant = Plant(sky, HouseSpec(battery=battery), start_s=86_400 - AROUND_S - 1)
-    control = _Control(plant, _Devices(plant, start), troubles, policy or Policy(), site)
+    devices = _Devices(plant, start, reader(plant) if reader else None)
+    control = _Control(plant, devices, troubles, policy or Policy(), site)
     counters = [_read_counters(plant.counters)]
     starts = changes = 0
     drawn_before_a = plant.charger.car_phase_current_a()
@@ -175,7 +183,8 @@ class _Control:
         troubles = self._troubles
         if self._rng.random() < troubles.lost_share:
             return
-        inverter, charger = self.devices.inverter(at), self.devices.charger(at)
+        inverter = self.devices.inverter(at, night=self._state.is_night(at))
+        charger = self.devices.charger(at)
         if _within(troubles.inverter_unknown, second):
             inverter = InverterReading.unknown(at)
         lost = self._rng.random() < troubles.lost_share
@@ -206,13 +215,15 @@ class _Control:
 class _Devices:
     """Inverter and charger as the clients see them: through registers and observations."""
 
-    def __init__(self, plant: Plant, start: datetime) -> None:
-        self._plant = plant
+    def __init__(self, plant: Plant, start: datetime, read: ReadInverter | None) -> None:
+        self._plant, self._read = plant, read
         self._today = registers.Today.begin(plant, 0)
         self._copy = cloud_copy(plant, _CLOUD_DELAY_S, start)
 
-    def inverter(self, at: datetime) -> InverterReading:
+    def inverter(self, at: datetime, *, night: bool) -> InverterReading:
         plant = self._plant
+        if self._read is not None:
+            return replace(self._read(night), taken_at=at, unchanged_since=None)
         if plant.asleep:
             return InverterReading.sleeping(at)
         self._today = self._today.at(plant)

@@ -27,8 +27,10 @@ class OtherInverter:
         """Attempts in a row without any answer."""
         self._rests_until_s = 0.0
 
-    async def read(self, *, dark: bool) -> InverterValues:
+    async def read(self, *, dark: bool, with_power: bool) -> InverterValues:
         """Its values now. One that does not answer is asleep in the `dark`, else unknown.
+
+        Without `with_power` only its battery's, where the powers are known from elsewhere.
 
         Raises InverterUnsupported, InverterBusy or InverterImplausible.
         """
@@ -36,7 +38,7 @@ class OtherInverter:
         if not self._connection.connected or now_s < self._rests_until_s:
             return self._without_answer(dark=dark)
         try:
-            values = await self._inverter.values(with_capacity=True)
+            values = await self._inverter.values(with_power=with_power, with_capacity=True)
         except TooSlow:
             return self._without_answer(dark=False)
         except BehindGateway:

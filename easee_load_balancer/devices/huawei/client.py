@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from easee_load_balancer.devices.huawei.address import InverterAddress
@@ -64,18 +65,32 @@ class Inverter:
 
         Raises as `read` does.
         """
+        async with self._attempt():
+            answers: list[Sequence[int] | None] = []
+            for block in blocks:
+                try:
+                    answers.append(await self._connection.read(block, unit_id))
+                except InverterUnsupported:
+                    answers.append(None)
+            return answers
+
+    async def device_list(self, unit_id: int) -> list[bytes]:
+        """The entries of that unit's device list. Raises as `read` does."""
+        async with self._attempt():
+            return await self._connection.device_list(unit_id)
+
+    @asynccontextmanager
+    async def _attempt(self) -> AsyncIterator[None]:
+        """Connected, alone; after any failure but a refusal, disconnected."""
         async with self._lock:
             good = False
             try:
                 await self._connection.connect()
-                answers: list[Sequence[int] | None] = []
-                for block in blocks:
-                    try:
-                        answers.append(await self._connection.read(block, unit_id))
-                    except InverterUnsupported:
-                        answers.append(None)
+                yield
                 good = True
-                return answers
+            except InverterUnsupported:
+                good = True
+                raise
             finally:
                 if not good:
                     self._connection.disconnect()

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu.mei_message import ReadDeviceInformationResponse
 
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.registers import Block
@@ -30,11 +31,13 @@ logging.getLogger("asyncio").addFilter(
 )
 
 _READ_HOLDING_REGISTERS, _WRITE_REGISTER, _WRITE_REGISTERS = 3, 6, 16
+_READ_DEVICE_IDENTIFICATION, _EXTENDED, _DEVICE_COUNT = 0x2B, 0x03, 0x87
+"""The device list: the number of devices is object 0x87, the devices follow."""
 _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE, _DEVICE_BUSY = 2, 3, 4, 6
 _NO_PATH, _TARGET_SILENT = 0x0A, 0x0B
+"""A gateway's exceptions: the device behind it cannot be reached, or does not answer."""
 _NO_PERMISSION = 0x80
 """The vendor's own code: writing needs a login."""
-"""A gateway's exceptions: the device behind it cannot be reached, or does not answer."""
 
 
 class TooSlow(InverterUnreachable):
@@ -153,6 +156,34 @@ class ModbusConnection:
         reply = await self._exchange(send, function, where, f"a write of register {register}")
         if reply.isError():
             raise _write_refusal(where, reply.exception_code, register)
+
+    async def device_list(self, unit_id: int) -> list[bytes]:
+        """What a device lists as connected to it, by "read device identification".
+
+        Raises as `read` does; InverterUnsupported where it has no list.
+        """
+        objects: dict[int, bytes] = {}
+        more, at = True, _DEVICE_COUNT
+        while more:
+            reply = await self._devices_from(at, unit_id)
+            found = {key: one for key, one in reply.information.items() if isinstance(one, bytes)}
+            objects |= found
+            more, at = bool(reply.more_follows) and reply.next_object_id > at, reply.next_object_id
+        return [one for key, one in sorted(objects.items()) if key > _DEVICE_COUNT]
+
+    async def _devices_from(self, first: int, unit_id: int) -> ReadDeviceInformationResponse:
+        where = self._where(unit_id)
+        reply = await self._exchange(
+            lambda client: client.read_device_information(
+                read_code=_EXTENDED, object_id=first, device_id=unit_id
+            ),
+            _READ_DEVICE_IDENTIFICATION,
+            where,
+            "the request for its device list",
+        )
+        if reply.isError() or not isinstance(reply, ReadDeviceInformationResponse):
+            raise InverterUnsupported(f"{where} has no list of devices.")
+        return reply
 
     async def _exchange(
         self,

@@ -42,6 +42,7 @@ from easee_load_balancer.devices.huawei.sun2000 import (
     total_battery,
     total_power,
 )
+from easee_load_balancer.errors import InverterUnsupported
 from easee_load_balancer.measurements import InverterReading
 
 _DARK_SHARE = 0.1
@@ -121,20 +122,31 @@ class Inverters:
         """As `HuaweiPlant` says. The meter comes before the others, which may not answer."""
         first = await self._first.values(with_capacity=bool(self._others))
         words = await self._connection.read(SUN2000_METER.block)
-        power = first.power
-        if self._dongle_totals:
-            sums = decode_totals(await self._connection.read(DONGLE_TOTALS, DONGLE_UNIT))
-            power = replace(power, pv_w=sums.pv_w, inverter_ac_w=sums.inverter_ac_w)
-        dark = _is_dark(power.pv_w, first.rated_w)
-        inverters = [first] + [await other.read(dark=dark) for other in self._others]
-        if not self._dongle_totals:
-            power = total_power(one.power for one in inverters)
+        totals = await self._totals()
+        dark = _is_dark(first.power.pv_w, first.rated_w)
+        inverters = [first]
+        for other in self._others:
+            inverters.append(await other.read(dark=dark, with_power=totals is None))
+        power = total_power(one.power for one in inverters)
+        if totals is not None:
+            power = replace(first.power, pv_w=totals.pv_w, inverter_ac_w=totals.inverter_ac_w)
         rated_w = total(one.rated_w for one in inverters)
         reading = self._grid.reading(words, power, total_battery(inverters), rated_w)
         self._first.battery_seen = first.battery is not None
         if rated_w is not None and self._connection.has_time_to_spare:
             await self._settings.read_if_due(reading, self._first.read_known, rated_w)
         return self._settings.added_to(reading)
+
+    async def _totals(self) -> PowerValues | None:
+        """The dongle's sums; None where it has none, which it is asked only once."""
+        if not self._dongle_totals:
+            return None
+        try:
+            words = await self._connection.read(DONGLE_TOTALS, DONGLE_UNIT)
+        except InverterUnsupported:
+            self._dongle_totals = False
+            return None
+        return decode_totals(words)
 
     def distrust(self) -> None:
         """As `HuaweiPlant` says."""
@@ -179,7 +191,8 @@ class SmartLogger:
         power = decode_logger_power(await connection.read(LOGGER_PLANT))
         parts = [await connection.read(part, address.meter_unit) for part in LOGGER_METER_PARTS]
         dark = _is_dark(power.pv_w, self._rated_w)
-        battery = total_battery([await one.read(dark=dark) for one in self._batteries])
+        inverters = [await one.read(dark=dark, with_power=False) for one in self._batteries]
+        battery = total_battery(inverters)
         check_inverter(f"The SmartLogger at {address}", self._rated_w, power, battery)
         return self._grid.reading(meter_words(parts), power, battery, self._rated_w)
 

@@ -61,13 +61,15 @@ class Sun2000:
         """Battery blocks that were answered (True) or refused."""
         self._no_battery_since: float | None = None
 
-    async def values(self, *, with_capacity: bool = False) -> InverterValues:
+    async def values(
+        self, *, with_power: bool = True, with_capacity: bool = False
+    ) -> InverterValues:
         """Everything but the meter, checked. The rating and the capacity are asked once.
 
         Raises InverterImplausible for values that cannot be.
         """
         rated_w = await self.rated_w()
-        power = await self.power()
+        power = await self.power() if with_power else PowerValues(None, None)
         battery = await self.battery()
         capacity_wh = await self.capacity_wh() if with_capacity and battery else None
         values = InverterValues(power, battery, rated_w, capacity_wh)

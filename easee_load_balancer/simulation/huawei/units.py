@@ -169,8 +169,7 @@ class Units:
                 logger = self._logger(len(inverters))
                 return {_GATEWAY_UNIT: logger, **inverters, spec.meter_unit: self._logger_meter()}
             case _:
-                totals = {dongle.UNIT: self._dongle()} if spec.dongle_totals else {}
-                return inverters | totals
+                return inverters | {dongle.UNIT: self._dongle()}
 
     def _inverter(self, unit_id: int, share: Share, *, meter: bool) -> _Unit:
         plant, kind = self._plant, self._spec.plant
@@ -234,7 +233,7 @@ class Units:
             {},
             lambda today: dongle.sums(self._plant, self._sample()),
             dict,
-            _within(dongle.BLOCKS),
+            _within(dongle.BLOCKS if self._spec.dongle_totals else ()),
         )
 
     @property

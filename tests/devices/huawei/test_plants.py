@@ -65,11 +65,11 @@ async def test_one_phase_house_is_read_as_one(kind: str) -> None:
         ("single", WITH_BATTERY, 3),
         ("single", WITHOUT, 2),
         ("cascade", WITH_BATTERY, 4),
-        ("cascade, dongle's sums", WITH_BATTERY, 5),
+        ("cascade, dongle's sums", WITH_BATTERY, 4),
         ("emma", WITH_BATTERY, 2),
         ("emma", WITHOUT, 2),
-        ("smartlogger", WITHOUT, 5),
-        ("smartlogger", WITH_BATTERY, 6),
+        ("smartlogger", WITHOUT, 3),
+        ("smartlogger", WITH_BATTERY, 4),
     ],
 )
 async def test_requests_of_a_reading(kind: str, house: HouseSpec, requests: int) -> None:
@@ -172,3 +172,20 @@ async def test_emma_is_asked_at_once_because_it_drops_silent_connections() -> No
             await running.inverter.read()
     async with a_plant("emma", settle_time_s=None) as running:
         assert (await running.inverter.read()).grid_export_w is not None
+
+
+async def test_dongle_without_sums_is_asked_for_them_once() -> None:
+    kind = "cascade, dongle's sums"
+    async with a_plant(kind, WITH_BATTERY, spec={"dongle_totals": False}) as running:
+        first = await running.inverter.read()
+        before = running.server.requests
+        assert_same(await running.inverter.read(), first)
+        assert running.server.requests - before == 4
+    assert first.pv_w == pytest.approx(running.plant.pv_w, abs=30)
+
+
+async def test_device_list_goes_on_where_it_does_not_fit_into_one_answer() -> None:
+    shares = {"pv_shares": (0.2,) * 5, "battery_shares": (1.0, *(0.0,) * 4)}
+    async with a_plant("cascade", spec=shares) as running:
+        listed = await running.inverter.device_list(1)
+    assert [b"5=%d;" % unit in one for unit, one in enumerate(listed, 1)] == [True] * 5
