@@ -37,10 +37,6 @@ class InverterUnsupported(InverterError):
     """The device does not know the registers: different model or wrong unit id."""
 
 
-class EmmaUnsupported(InverterUnsupported):
-    """The device is an EMMA (SmartHEMS), which has other registers."""
-
-
 class InverterImplausible(InverterError):
     """The answer has the wrong length or impossible values."""
 
@@ -58,7 +54,7 @@ class HoldFailed(InverterError):
 
 
 class InverterNotFound(InverterError):
-    """No SUN2000 answers at the address or in the network."""
+    """No Huawei plant answers at the address or in the network."""
 
 
 class ChargerError(BalancerError):

@@ -18,6 +18,15 @@ from rich.text import Text
 
 from easee_load_balancer.commands.output import print_error
 from easee_load_balancer.commands.prompts import Prompts
+from easee_load_balancer.commands.setup_answers import (
+    endpoint_fields,
+    host_and_port,
+    line_number,
+    not_empty,
+    one_of,
+    plant_fields,
+    saved_address,
+)
 from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.discovery import FoundCharger, find_chargers
@@ -155,7 +164,7 @@ class SetupWizard:
         user_name = self._prompts.ask(
             "Easee user name (phone number with +47... or e-mail)",
             USER_NAME,
-            _not_empty,
+            not_empty,
             given=answers.user_name,
             saved=saved.user_name if saved else None,
         )
@@ -185,7 +194,7 @@ class SetupWizard:
         return self._prompts.ask(
             "Which charger (number or id)",
             "--charger",
-            lambda text: _one_of(chargers, text),
+            lambda text: one_of(chargers, text),
             given=self._answers.charger,
             saved=saved.charger_id if saved else None,
         )
@@ -197,9 +206,9 @@ class SetupWizard:
             host, port = self._prompts.ask(
                 f"Inverter's address ('{SEARCH}' scans the local network)",
                 INVERTER,
-                _host_and_port,
+                host_and_port,
                 given=answers.inverter,
-                saved=_saved_address(saved) if saved else None,
+                saved=saved_address(saved) if saved else None,
                 suggested=SEARCH,
             )
             try:
@@ -208,13 +217,17 @@ class SetupWizard:
                 print_error(self._console, error)
                 address = self._untested(host, error)
                 if address is not None:
-                    return block_with(HuaweiInverter, saved, **_endpoint(address)), None
+                    return block_with(HuaweiInverter, saved, **endpoint_fields(address)), None
                 if answers.inverter is not None or not self._prompts.interactive:
                     raise ConfigurationError("Nothing was saved.") from None
                 continue
             one = self._choose(found)
             self._console.print(Text(f"Inverter at {one.address}: {one.identity}"))
-            return block_with(HuaweiInverter, saved, **_endpoint(one.address)), one.identity
+            if len(one.devices) > 1:
+                self._console.print("Devices behind this address:")
+                self._print_numbered(one.devices)
+            block = block_with(HuaweiInverter, saved, **plant_fields(one.address, saved))
+            return block, one.identity
 
     def ask_fuse(self, charger: FoundCharger) -> ChargingPolicy:
         """Ask for the main fuse; the rest of the policy stays as saved."""
@@ -269,7 +282,7 @@ class SetupWizard:
         return self._prompts.ask(
             "Which inverter has the grid meter (number)",
             "--inverter to its address",
-            lambda text: found[_number(text, len(found))],
+            lambda text: found[line_number(text, len(found))],
         )
 
     def _test(self, host: str, port: int | None) -> Found:
@@ -351,44 +364,3 @@ def _policy(saved: ChargingPolicy | None, text: str) -> ChargingPolicy:
         return block_with(ChargingPolicy, saved, main_fuse_a=int(text))
     except ConfigurationError as error:
         raise ValueError(str(error)) from None
-
-
-def _not_empty(text: str) -> str:
-    if not text:
-        raise ValueError("This cannot be empty.")
-    return text
-
-
-def _number(text: str, count: int) -> int:
-    """The index that belongs to the number of a line."""
-    if not (text.isdecimal() and 1 <= int(text) <= count):
-        raise ValueError(f"{text!r} is not a number from 1 to {count}.")
-    return int(text) - 1
-
-
-def _one_of(chargers: Sequence[FoundCharger], text: str) -> FoundCharger:
-    for number, one in enumerate(chargers, 1):
-        if text.lower() in (one.id.lower(), str(number)):
-            return one
-    known = ", ".join(one.id for one in chargers)
-    raise ValueError(f"{text!r} is not a charger of this account, which has: {known}.")
-
-
-def _host_and_port(text: str) -> tuple[str, int | None]:
-    """The host and port of `host` or `host:port`; the port is None if missing."""
-    host, colon, port = text.partition(":")
-    if colon and not (port.isdecimal() and 0 < int(port) < 65_536):
-        raise ValueError(f"{port!r} is not a port, for example 502.")
-    try:
-        InverterAddress(host=host)
-    except ValidationError:
-        raise ValueError(f"{text!r} is not an address, for example 192.168.1.40.") from None
-    return host, int(port) if colon else None
-
-
-def _saved_address(address: InverterAddress) -> str:
-    return address.host if address.port in PORTS else f"{address.host}:{address.port}"
-
-
-def _endpoint(address: InverterAddress) -> dict[str, Any]:
-    return {"host": address.host, "port": address.port, "unit_id": address.unit_id}

@@ -58,10 +58,6 @@ _OF_FINDING: dict[Finding, tuple[str, ...]] = {
         "The address belongs to another device, such as a meter, a heat pump or a wallbox.",
         _UNIT_ID,
     ),
-    Finding.EMMA: (
-        "The EMMA stands between inverter and network. This version reads a SUN2000 through its "
-        "own dongle or access point only.",
-    ),
 }
 
 _OF_ERROR: dict[type[BalancerError], tuple[str, ...]] = {

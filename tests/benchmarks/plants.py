@@ -20,6 +20,7 @@ from pathlib import Path
 
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.client import Inverter
+from easee_load_balancer.errors import InverterError
 from easee_load_balancer.history.store import History
 from easee_load_balancer.measurements import InverterReading
 from easee_load_balancer.periods import Period
@@ -48,9 +49,8 @@ class PlantDay:
     requests: float
 
     def error_pct(self, name: str) -> float:
-        """How far an energy is from the meters' value."""
-        real = self.truth[name]
-        return 100 * (self.here[name] - real) / real if real else 0.0
+        """How far an energy is from the meters' value; 10 Wh of less than 1 kWh are 1 %."""
+        return 100 * (self.here[name] - self.truth[name]) / max(self.truth[name], 1.0)
 
 
 class _Modbus:
@@ -71,9 +71,19 @@ class _Modbus:
         address = InverterAddress(host="127.0.0.1", port=port, timeout_s=0.2, **self._settings)
         self._inverter = inverter = Inverter(address)
 
+        asleep: InverterReading | None = None
+
         def read(night: bool) -> InverterReading:
+            nonlocal asleep
+            if asleep is not None and plant.asleep:
+                return asleep  # a sleeping plant is asked once a night: each attempt takes long
             self.readings += 1
-            return self._runner.run(inverter.read(night=night))
+            try:
+                reading = self._runner.run(inverter.read(night=night))
+            except InverterError:
+                reading = InverterReading.unknown(NOW)
+            asleep = reading if reading.asleep or plant.asleep else None
+            return reading
 
         return read
 

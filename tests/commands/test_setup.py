@@ -134,6 +134,24 @@ def test_setup_says_whether_the_login_may_control_the_charger(status: Any) -> No
         assert house.plant.charger.dynamic_circuit_current_a == before
 
 
+@pytest.mark.parametrize("kind", ["cascade", "emma", "smartlogger"])
+def test_setup_finds_the_whole_plant_and_check_reads_it(kind: str) -> None:
+    inverter = {"plant": kind, "settle_s": 0.0}
+    with a_house_beside(HouseSpec(), inverter=inverter) as house:
+        said = set_up(house)
+        assert "Devices behind this address:" in said
+        assert said.count("serial number HV2140012346, unit 2") == 1
+        assert "Battery │ 10 kWh" in said
+        assert "Grid meter │ three phases" in said
+        block = saved().inverter
+        assert (block.plant, block.timeout_s) == (kind, 0.4)
+        assert block.settle_time_s == (0.1 if kind == "single" else None)
+        good, said = check()
+        assert good, said
+        assert "Would send" in said
+        assert f"{house.plant.pv_w / 1000:.2f} kW" in said
+
+
 def test_a_second_setup_changes_only_the_new_answers() -> None:
     with a_house_beside() as house:
         set_up(house)

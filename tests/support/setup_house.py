@@ -21,7 +21,10 @@ TWO = CloudSpec(second_charger_id="EH123457", rate_limits=False)
 
 @contextmanager
 def a_house_beside(
-    house: HouseSpec | None = None, cloud: CloudSpec | None = None, **spec: Any
+    house: HouseSpec | None = None,
+    cloud: CloudSpec | None = None,
+    inverter: dict[str, Any] | None = None,
+    **spec: Any,
 ) -> Iterator[SimulatedHouse]:
     """A house whose clock stands still, without battery unless told otherwise."""
     wanted = RunSpec(
@@ -29,7 +32,7 @@ def a_house_beside(
         speed=0,
         house=house or HouseSpec(battery=None),
         cloud=cloud or CloudSpec(rate_limits=False),
-        inverter=InverterSpec(settle_s=0.02, latency_s=0.001),
+        inverter=InverterSpec(**({"settle_s": 0.02, "latency_s": 0.001} | (inverter or {}))),
         **spec,
     )
     started, ended = threading.Event(), asyncio.Event()

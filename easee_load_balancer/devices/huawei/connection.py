@@ -48,6 +48,10 @@ class BehindGateway(InverterUnreachable):
     """A dongle or logger answered that the device behind it does not, as at night."""
 
 
+class ConnectionLost(InverterUnreachable):
+    """The device closed the connection: another client came, or it waits for no one (EMMA)."""
+
+
 class ModbusConnection:
     """A connection that is opened when it is needed and kept until it fails; for one caller."""
 
@@ -198,12 +202,12 @@ class ModbusConnection:
         """
         client, lost = self._client, self._lost
         if client is None or lost is None or lost.done():
-            raise InverterUnreachable(f"The connection to the inverter at {self.address} was lost.")
+            raise ConnectionLost(f"The connection to the inverter at {self.address} was lost.")
         request = asyncio.ensure_future(send(client))
         try:
             await asyncio.wait((request, lost), return_when=asyncio.FIRST_COMPLETED)
             if not request.done():
-                raise InverterUnreachable(
+                raise ConnectionLost(
                     f"{where} closed the connection. It serves one client at a time: is another "
                     "program connected?"
                 )

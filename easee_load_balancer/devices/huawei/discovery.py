@@ -12,9 +12,10 @@ from ipaddress import IPv4Network, ip_address, ip_network
 
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.client import Inverter
+from easee_load_balancer.devices.huawei.connection import ConnectionLost
 from easee_load_balancer.devices.huawei.identity import Identity, identify
+from easee_load_balancer.devices.huawei.survey import Device, survey
 from easee_load_balancer.errors import (
-    EmmaUnsupported,
     InverterBusy,
     InverterImplausible,
     InverterNotFound,
@@ -40,7 +41,7 @@ Say = Callable[[str], None]
 
 
 class Finding(Enum):
-    """What is at an address other than a readable SUN2000; the most informative last."""
+    """What is at an address other than a readable plant; the most informative last."""
 
     NO_HOST = "Nothing answers at {where}."
     UNKNOWN_HOST = "There is no host called {where}."
@@ -49,8 +50,9 @@ class Finding(Enum):
     WEB_SERVER = "A web server listens at {where}, not Modbus."
     SILENT = "{where} accepts the connection and does not answer."
     BUSY = "{where} reports that it is busy."
-    OTHER_DEVICE = "A Modbus device answers at {where}, but it is not a SUN2000."
-    EMMA = "An EMMA (SmartHEMS) answers at {where}. It is not supported yet."
+    OTHER_DEVICE = (
+        "A Modbus device answers at {where}, but it is not a SUN2000, EMMA or SmartLogger."
+    )
 
     @property
     def informative(self) -> int:
@@ -68,17 +70,19 @@ class ProbeTimeouts:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An inverter that answers."""
+    """A plant that answers."""
 
     address: InverterAddress
     identity: Identity
+    devices: tuple[Device, ...]
+    """Every device behind the address."""
 
 
 PROBE_TIMEOUTS = ProbeTimeouts()
 
 
 class NotFound(InverterNotFound):
-    """No SUN2000 answers at the address."""
+    """No plant answers at the address."""
 
     def __init__(self, finding: Finding, where: str, port: int | None) -> None:
         super().__init__(finding.value.format(where=where))
@@ -125,30 +129,41 @@ async def _ask(
             timeout_s=timeouts.timeout_s,
         )
         try:
-            identity = await _identify(address)
+            return await _look_at(address, say)
         except InverterUnreachable:
             continue
         except InverterBusy:
             findings.append(Finding.BUSY)
-        except EmmaUnsupported:
-            findings.append(Finding.EMMA)
         except (InverterUnsupported, InverterImplausible):
             findings.append(Finding.OTHER_DEVICE)
-        else:
-            return Found(InverterAddress(host=host, port=port, unit_id=unit_id), identity)
     return max(findings, key=lambda finding: finding.informative)
 
 
-async def _identify(address: InverterAddress) -> Identity:
+async def _look_at(address: InverterAddress, say: Say) -> Found:
+    """The plant at an address. An EMMA closes a connection that settles, so it is asked at once."""
+    try:
+        return await _identify(address, say)
+    except ConnectionLost:
+        return await _identify(address.model_copy(update={"settle_time_s": 0.0}), say)
+    except InverterBusy:
+        await asyncio.sleep(_BUSY_PAUSE_S)
+        return await _identify(address, say)
+
+
+async def _identify(address: InverterAddress, say: Say) -> Found:
     inverter = Inverter(address)
     try:
-        try:
-            return await identify(inverter)
-        except InverterBusy:
-            await asyncio.sleep(_BUSY_PAUSE_S)
-            return await identify(inverter)
+        plant, devices = await survey(inverter, say)
     finally:
         await inverter.close()
+    inverter = Inverter(plant)
+    try:
+        await asyncio.sleep(_BETWEEN_S)
+        identity = await identify(inverter)
+    finally:
+        await inverter.close()
+    own = plant.model_dump(exclude={"settle_time_s", "timeout_s"})
+    return Found(InverterAddress(**own), identity, devices)
 
 
 async def reach(host: str, port: int, within_s: float = _CONNECT_S) -> Finding | None:
@@ -209,7 +224,7 @@ async def search(
     timeouts: ProbeTimeouts = PROBE_TIMEOUTS,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> list[Found]:
-    """All inverters that answer in a private network. Raises InverterNotFound if none does.
+    """All plants that answer in a private network. Raises InverterNotFound if none does.
 
     Only while it asks a device, `alone` is entered.
     """

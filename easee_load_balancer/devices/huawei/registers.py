@@ -17,6 +17,7 @@ from functools import partial
 from math import sqrt
 from typing import Literal
 
+from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.measurements import (
     UNKNOWN_PHASES,
     InverterReading,
@@ -72,7 +73,8 @@ class Block:
 
 U16, U32, I32, U64, I64 = Kind.U16, Kind.U32, Kind.I32, Kind.U64, Kind.I64
 
-NAMEPLATE = Block(30000, 25)  # text: model (15 words), serial number (10 words)
+NAMEPLATE = Block(30000, 25)  # text: model, serial number (10 words)
+MODEL_WORDS = 15
 RATING = Block(30071, 4)
 RATED_POWER = Register(30073, U32, 1, "W", "rated power")
 
@@ -158,6 +160,12 @@ FORCED_COMMAND = Register(47100, U16, 1, "", "forced command: 0 stop, 1 charge, 
 FORCED = Block(47246, 5)
 FORCED_ENDS_BY = Register(47246, U16, 1, "", "forced command ends by: 0 time, 1 state of charge")
 FORCED_DISCHARGE_POWER = Register(47249, U32, 1, "W", "power of a forced discharge")
+
+
+def text(registers: Sequence[int]) -> str:
+    """Text up to the first NUL: behind it is another field."""
+    raw = b"".join(word.to_bytes(2, "big") for word in registers).partition(b"\0")[0]
+    return plain(raw.decode("ascii", "replace"))
 
 
 @dataclass(frozen=True, slots=True)

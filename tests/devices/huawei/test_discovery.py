@@ -96,25 +96,12 @@ async def _zeros(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await _answering(bytes((3, 8, *(0,) * 8)), reader, writer)
 
 
-async def _emma(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Its name at unit 0; no answer from the devices behind it."""
-    name = b"SmartHEMS".ljust(30, b"\0") + b"NS0000000001".ljust(20, b"\0")
-    while True:
-        transaction, _, _, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-        _, address, count = struct.unpack(">BHH", await reader.readexactly(5))
-        pdu = bytes((0x83, 2 if unit == 0 else 0x0B))
-        if unit == 0 and address == 30000:
-            pdu = bytes((3, 2 * count)) + name[: 2 * count]
-        writer.write(struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu)
-
-
 STRANGERS: dict[str, tuple[Handler, Finding]] = {
     "web server": (_web, Finding.WEB_SERVER),
     "encrypted web server": (_encrypted_web, Finding.WEB_SERVER),
     "ssh": (_ssh, Finding.OTHER_SERVICE),
     "silence": (_silent, Finding.SILENT),
     "Modbus device that does not know the registers": (_meter, Finding.OTHER_DEVICE),
-    "EMMA": (_emma, Finding.EMMA),
     "Modbus device full of zeros": (_zeros, Finding.OTHER_DEVICE),
 }
 
@@ -124,9 +111,7 @@ async def test_other_services_are_named(name: str) -> None:
     handler, finding = STRANGERS[name]
     async with serving(handler) as port:
         with pytest.raises(NotFound) as caught:
-            await find_inverter(
-                HOST, {port: (1, 0, 16) if finding is Finding.EMMA else (1,)}, timeouts=QUICK
-            )
+            await find_inverter(HOST, {port: (1,)}, timeouts=QUICK)
     assert caught.value.finding is finding
     assert f"{HOST}:{port}" in str(caught.value)
     assert caught.value.port == (port if finding is Finding.SILENT else None)
