@@ -73,6 +73,19 @@ def setup(
     asleep: Annotated[
         bool, typer.Option("--asleep", help="Save without testing (inverter asleep).")
     ] = False,
+    meter_backwards: Annotated[
+        bool | None,
+        typer.Option(
+            "--meter-backwards/--no-meter-backwards",
+            help="The grid meter's sign is the other way round than documented.",
+        ),
+    ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Prove the meter's sign by changing the charging car's current."
+        ),
+    ] = False,
     fuse: Annotated[
         str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
     ] = None,
@@ -98,6 +111,8 @@ def setup(
         inverter=SEARCH if search else inverter,
         unit_id=unit_id,
         asleep=asleep,
+        meter_backwards=meter_backwards,
+        calibrate=calibrate,
         fuse=fuse,
     )
     interrupt_on_signals()
@@ -108,15 +123,27 @@ def setup(
 @app.command()
 def check(
     watch: Annotated[bool, typer.Option("--watch", help="Repeat every 30 s until Ctrl-C.")] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Instead, prove which way the grid meter counts. If the car charges, its current "
+            "is changed for a minute or two.",
+        ),
+    ] = False,
     port: ServerPort = 4200,
 ) -> None:
     """Read everything once and show what would be sent and why; nothing is sent.
 
     Exit code 0: everything could be read; 1: something could not; 2: not set up yet.
     """
+    from easee_load_balancer.commands.calibrate import run_calibration
     from easee_load_balancer.commands.check import run_check
 
     interrupt_on_signals()
+    if calibrate:
+        with _exit_on_error(2):
+            raise typer.Exit(0 if run_calibration(Path.cwd(), port, _console()) else 1)
     with _exit_on_error(2):
         raise typer.Exit(0 if run_check(Path.cwd(), port, watch, _console()) else 1)
 

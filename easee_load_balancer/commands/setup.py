@@ -47,6 +47,8 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     policy = wizard.ask_fuse(charger)
     inverter, identity = wizard.find_inverter()
     state, controls, permitted = wizard.read_charger(credentials, charger)
+    if identity is not None and identity.meter_online:
+        wizard.prove_sign(inverter, credentials, charger, state, policy)
     meter_phases = identity.meter_phases if identity and identity.meter_online else None
     print_table(console, "Your house", _rows(charger, inverter, identity, policy))
     console.print(Text(warnings.when_unattended(state, policy)))

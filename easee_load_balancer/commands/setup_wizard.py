@@ -16,6 +16,7 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.text import Text
 
+from easee_load_balancer.commands.calibrate import Calibrator
 from easee_load_balancer.commands.output import print_error
 from easee_load_balancer.commands.prompts import Prompts
 from easee_load_balancer.commands.setup_answers import (
@@ -45,6 +46,7 @@ from easee_load_balancer.devices.huawei.discovery import (
     search,
 )
 from easee_load_balancer.devices.huawei.identity import Identity
+from easee_load_balancer.energy.meter_sign import Sign
 from easee_load_balancer.errors import (
     BadCredentials,
     ChargerError,
@@ -54,7 +56,7 @@ from easee_load_balancer.errors import (
     RateLimited,
     problems,
 )
-from easee_load_balancer.measurements import ChargerState
+from easee_load_balancer.measurements import ChargerMode, ChargerState
 from easee_load_balancer.orchestration.blocks import (
     ChargingPolicy,
     EaseeCharger,
@@ -88,6 +90,8 @@ class Answers:
     inverter: str | None = None
     unit_id: int | None = None
     asleep: bool = False
+    meter_backwards: bool | None = None
+    calibrate: bool = False
     fuse: str | None = None
 
 
@@ -226,7 +230,10 @@ class SetupWizard:
             if len(one.devices) > 1:
                 self._console.print("Devices behind this address:")
                 self._print_numbered(one.devices)
-            block = block_with(HuaweiInverter, saved, **plant_fields(one.address, saved))
+            fields = plant_fields(one.address, saved)
+            if answers.meter_backwards is not None:
+                fields["meter_counts_backwards"] = answers.meter_backwards
+            block = block_with(HuaweiInverter, saved, **fields)
             return block, one.identity
 
     def ask_fuse(self, charger: FoundCharger) -> ChargingPolicy:
@@ -247,6 +254,31 @@ class SetupWizard:
             saved=str(saved.main_fuse_a) if saved else None,
             suggested=f"{rated_a:.0f}" if rated_a else None,
         )
+
+    def prove_sign(
+        self,
+        inverter: InverterAddress,
+        account: Account,
+        charger: FoundCharger,
+        state: ChargerState,
+        policy: ChargingPolicy,
+    ) -> None:
+        """Test which way the meter counts and say so; asks before it changes the car's current.
+
+        Raises ConfigurationError for a wrong sign, else an InverterError or a ChargerError.
+        """
+        calibrator = Calibrator(inverter, account, charger.address, policy, self._folder, self._say)
+        with self._no_cycle(), self._console.status("Testing the grid meter's sign ..."):
+            found = asyncio.run(calibrator.run(may_step=False))
+        if found.sign is not Sign.RIGHT and state.mode is ChargerMode.CHARGING:
+            self._console.print(Text(found.sentence))
+            prompt = "Change the car's current for two minutes to prove it"
+            if self._prompts.confirm(prompt, self._answers.calibrate):
+                with self._no_cycle():
+                    found = asyncio.run(calibrator.run(may_step=True))
+        if found.sign is Sign.WRONG:
+            raise ConfigurationError(f"{found.sentence} Nothing was saved.")
+        self._console.print(Text(found.sentence))
 
     def read_charger(
         self, account: Account, charger: FoundCharger

@@ -68,7 +68,7 @@ class _Modbus:
         spec = InverterSpec(settle_s=0.0, latency_s=0.0, plant=self._settings["plant"])
         self.server = server = InverterServer(plant, spec, Faults())
         port = self._runner.run(server.start("127.0.0.1", 0))
-        address = InverterAddress(host="127.0.0.1", port=port, timeout_s=0.2, **self._settings)
+        address = InverterAddress(host="127.0.0.1", port=port, timeout_s=3.0, **self._settings)
         self._inverter = inverter = Inverter(address)
 
         asleep: InverterReading | None = None

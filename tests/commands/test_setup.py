@@ -13,12 +13,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from easee_load_balancer.cli import app
+from easee_load_balancer.commands import calibrate
 from easee_load_balancer.commands.check import run_check
 from easee_load_balancer.commands.setup import ask_and_save
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.car_model import CarModel
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
@@ -33,6 +35,7 @@ from easee_load_balancer.orchestration.blocks import (
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
+from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.locks import PoolLock
@@ -49,6 +52,12 @@ PECULIAR = HouseSpec(
     meter_phases=1,
     charger=ChargerSpec(authorization_required=True, schedule=(0, 360)),
 )
+
+
+@pytest.fixture(autouse=True)
+def quick_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of the meter's sign that take no time in a house whose clock stands still."""
+    monkeypatch.setattr(calibrate, "SAMPLE_EVERY_S", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +99,13 @@ def check() -> tuple[bool, str]:
 def saved() -> Site:
     """The blocks."""
     return asyncio.run(Site.load(SITE))
+
+
+def saved_inverter() -> HuaweiInverter:
+    """Its block."""
+    block = asyncio.run(load_if_saved(HuaweiInverter, SITE))
+    assert block is not None
+    return block
 
 
 def saved_names() -> set[str]:
@@ -150,6 +166,22 @@ def test_setup_finds_the_whole_plant_and_check_reads_it(kind: str) -> None:
         assert good, said
         assert "Would send" in said
         assert f"{house.plant.pv_w / 1000:.2f} kW" in said
+
+
+@pytest.mark.parametrize("kind", ["single", "emma"])
+def test_setup_refuses_a_meter_that_counts_backwards(kind: str) -> None:
+    evening = Day("evening", pv_w=(300.0,) * 1440, load_w=(1500.0,) * 1440)
+    inverter = {"plant": kind, "settle_s": 0.0, "meter_reversed": True}
+    with a_house_beside(HouseSpec(battery=None), inverter=inverter, day=evening) as house:
+        house.plant.car.unplug()
+        house.advance(10)
+        with pytest.raises(ConfigurationError, match=r"counts the wrong way round.*Nothing was"):
+            set_up(house)
+        assert saved_names() == {"HuaweiInverter"}
+        assert saved_inverter().port != house.modbus_port
+        said = set_up(house, meter_backwards=True)
+        assert "sign is right" in said
+        assert saved_inverter().meter_counts_backwards
 
 
 def test_a_second_setup_changes_only_the_new_answers() -> None:
