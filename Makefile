@@ -7,13 +7,14 @@
 # make soak [HOURS=24] [INTERVAL=30] [SEED=1]  a simulated day under random faults
 # make audit            known vulnerabilities of the pinned packages
 # make faults           what each fault does at each moment of a cycle, as a table (25 min)
+# make benchmark-plants [DAY=variable]  a day of each kind of plant over Modbus
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 # make screenshots      pictures of the UI for the README
 # make benchmark-footprint  what stays in Prefect's database after 20,000 cycles
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test fuzz lint audit soak benchmark benchmark-adversarial benchmark-cycle benchmark-footprint faults screenshots clean
+.PHONY: install demo test fuzz lint audit soak benchmark benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint faults screenshots clean
 
 install: .venv/installed
 
@@ -42,6 +43,9 @@ benchmark: .venv/installed
 
 benchmark-adversarial: .venv/installed
 	$(BIN)/python -m tests.benchmarks.adversarial $(if $(ONLY),--only "$(ONLY)")
+
+benchmark-plants: .venv/installed-dev
+	PYTHONPATH=.:flows $(BIN)/python -m tests.benchmarks.plants $(DAY)
 
 benchmark-cycle: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \

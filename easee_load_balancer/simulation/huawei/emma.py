@@ -27,7 +27,7 @@ from easee_load_balancer.simulation.huawei.registers import (
 from easee_load_balancer.simulation.plant.plant import MeterSample, Plant
 
 BLOCKS = (
-    range(30000, 30051),
+    range(30000, 30118),
     range(30222, 30242),
     range(30300, 30410),
     range(30500, 30560),

@@ -50,7 +50,7 @@ _METER = MeterAddresses(
 
 def fixed(inverters: int) -> Words:
     """Identity and what is connected."""
-    words = encode_text((40713, 10, SERIAL), (65524, 10, "Logger"))
+    words = encode_text((40713, 10, SERIAL), (65524, 10, MODEL))
     return words | encode(
         (40206, U16, 1, "", "running inverters", inverters),
         (65534, U16, 1, "", "connection (1 = on line)", 1),
