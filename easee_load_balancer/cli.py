@@ -23,6 +23,19 @@ ServerPort = Annotated[
 ]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+MeterBackwards = Annotated[
+    bool | None,
+    typer.Option(
+        "--meter-backwards/--no-meter-backwards",
+        help="The grid meter's sign is the other way round than documented.",
+    ),
+]
+Calibrate = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate", help="Prove the meter's sign by changing the charging car's current."
+    ),
+]
 
 
 @app.callback()
@@ -73,19 +86,8 @@ def setup(
     asleep: Annotated[
         bool, typer.Option("--asleep", help="Save without testing (inverter asleep).")
     ] = False,
-    meter_backwards: Annotated[
-        bool | None,
-        typer.Option(
-            "--meter-backwards/--no-meter-backwards",
-            help="The grid meter's sign is the other way round than documented.",
-        ),
-    ] = None,
-    calibrate: Annotated[
-        bool,
-        typer.Option(
-            "--calibrate", help="Prove the meter's sign by changing the charging car's current."
-        ),
-    ] = False,
+    meter_backwards: MeterBackwards = None,
+    calibrate: Calibrate = False,
     fuse: Annotated[
         str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
     ] = None,

@@ -14,7 +14,8 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
-from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, MeterFault
+from easee_load_balancer.simulation.plant.meter import MeterFault
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, run_house
 
 _TN_THREE_PHASE, _TN_ONE_PHASE = 1, 3
@@ -190,17 +191,9 @@ def simulate(
         modbus_port=modbus_port,
         api_port=api_port,
         house=HouseSpec(
-            battery=None
-            if no_battery
-            else BatterySpec(start_soc_pct=battery_soc, offline=battery_offline),
+            battery=_battery(no_battery, battery_offline, battery_soc),
             car=CarSpec(phases=int(car_phases.value), max_current_a=car_max_current),
-            charger=ChargerSpec(
-                grid_type=_TN_THREE_PHASE if phases is Phases.THREE else _TN_ONE_PHASE,
-                waits_at_minimum=waits_at_minimum,
-                authorization_required=authorization,
-                schedule=_schedule(schedule) if schedule else None,
-                offline_max_current_a=(offline_current,) * 3,
-            ),
+            charger=_charger(phases, waits_at_minimum, authorization, schedule, offline_current),
             phases=int(phases.value),
             meter_phases=_METER_PHASES[meter],
             main_fuse_a=main_fuse,
@@ -221,6 +214,28 @@ def simulate(
         ),
     )
     _run(spec)
+
+
+def _battery(
+    no_battery: _NoBattery, offline: _BatteryOffline, soc_pct: float
+) -> BatterySpec | None:
+    return None if no_battery else BatterySpec(start_soc_pct=soc_pct, offline=offline)
+
+
+def _charger(
+    phases: Phases,
+    waits_at_minimum: _WaitsAtMinimum,
+    authorization: _Authorization,
+    schedule: str | None,
+    offline_current_a: float,
+) -> ChargerSpec:
+    return ChargerSpec(
+        grid_type=_TN_THREE_PHASE if phases is Phases.THREE else _TN_ONE_PHASE,
+        waits_at_minimum=waits_at_minimum,
+        authorization_required=authorization,
+        schedule=_schedule(schedule) if schedule else None,
+        offline_max_current_a=(offline_current_a,) * 3,
+    )
 
 
 def _run(spec: RunSpec) -> None:

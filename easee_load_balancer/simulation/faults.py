@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from easee_load_balancer.simulation.plant.plant import MeterFaultKind
+from easee_load_balancer.simulation.plant.meter import MeterFaultKind
 
 ModbusFault = Literal[
     "refuse",  # nothing listens on the port (the inverter is off)

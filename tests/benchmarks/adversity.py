@@ -17,7 +17,8 @@ from easee_load_balancer.measurements import Setpoint
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import PAUSED, QUICK, SLOW, Link
-from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, MeterFault, Visit
+from easee_load_balancer.simulation.plant.meter import MeterFault
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Visit
 
 HOURS = 3.0
 BASE_LOAD_W = 500.0

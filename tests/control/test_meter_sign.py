@@ -17,7 +17,8 @@ from easee_load_balancer.measurements import ChargerState, InverterReading, Setp
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, SLOW, Link, run_day
 from easee_load_balancer.simulation.plant.day import Day
-from easee_load_balancer.simulation.plant.plant import HouseSpec, MeterFault
+from easee_load_balancer.simulation.plant.meter import MeterFault
+from easee_load_balancer.simulation.plant.plant import HouseSpec
 from tests.benchmarks.laws import Ours
 from tests.support.control_readings import NOW, VOLTS, inverter, told
 from tests.support.small_house import Cycle, House, car, drawn_a, meter, play

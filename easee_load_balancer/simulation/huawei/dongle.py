@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from easee_load_balancer.simulation.huawei.encoding import I32, U16, U32, Words, encode
 from easee_load_balancer.simulation.huawei.registers import WHOLE
-from easee_load_balancer.simulation.plant.plant import MeterSample, Plant
+from easee_load_balancer.simulation.plant.meter import MeterSample
+from easee_load_balancer.simulation.plant.plant import Plant
 
 UNIT = 100
 BLOCKS = (range(37410, 37412), range(37429, 37430), range(37498, 37518))

@@ -24,7 +24,8 @@ from easee_load_balancer.simulation.huawei.registers import (
     YIELD_BEFORE_KWH,
     Today,
 )
-from easee_load_balancer.simulation.plant.plant import MeterSample, Plant
+from easee_load_balancer.simulation.plant.meter import MeterSample
+from easee_load_balancer.simulation.plant.plant import Plant
 
 BLOCKS = (
     range(30000, 30118),

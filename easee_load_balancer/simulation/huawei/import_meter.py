@@ -13,7 +13,7 @@ from easee_load_balancer.simulation.huawei.registers import (
     line_voltages,
     per_phase,
 )
-from easee_load_balancer.simulation.plant.plant import MeterSample
+from easee_load_balancer.simulation.plant.meter import MeterSample
 
 
 @dataclass(frozen=True, slots=True)

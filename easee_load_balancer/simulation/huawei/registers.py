@@ -16,13 +16,8 @@ from easee_load_balancer.simulation.huawei.encoding import (
     encode,
     encode_text,
 )
-from easee_load_balancer.simulation.plant.plant import (
-    BatterySpec,
-    Counters,
-    HouseSpec,
-    MeterSample,
-    Plant,
-)
+from easee_load_balancer.simulation.plant.meter import MeterSample
+from easee_load_balancer.simulation.plant.plant import BatterySpec, Counters, HouseSpec, Plant
 
 DARK_W = 10.0
 """Below this the strings yield nothing and the status is "no irradiation"."""

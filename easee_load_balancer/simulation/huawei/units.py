@@ -13,7 +13,8 @@ from easee_load_balancer.simulation.huawei.battery_writes import BatteryWrites
 from easee_load_balancer.simulation.huawei.encoding import Words
 from easee_load_balancer.simulation.huawei.frames import exception
 from easee_load_balancer.simulation.huawei.registers import WHOLE, Share, Today
-from easee_load_balancer.simulation.plant.plant import MeterSample, Plant, faulty
+from easee_load_balancer.simulation.plant.meter import MeterSample, faulty
+from easee_load_balancer.simulation.plant.plant import Plant
 
 PlantKind = Literal["single", "cascade", "emma", "smartlogger"]
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
 
 from easee_load_balancer.simulation.plant.battery_controls import BatteryControls
 from easee_load_balancer.simulation.plant.car import Car, CarSpec
@@ -24,13 +23,18 @@ from easee_load_balancer.simulation.plant.grid import (
     power_between_w,
     tn_lines,
 )
+from easee_load_balancer.simulation.plant.meter import (
+    MeterFault,
+    MeterFaultKind,
+    MeterSample,
+    faulty,
+)
 
 _ASLEEP_AFTER_DARK_S = 600
 _DARK_W = 10.0
 _THROTTLED_W = 50.0
 _UNTHROTTLES = 0.2
 """Share of the way to what may be produced that a throttled inverter comes up in a second."""
-_ALTERNATES_S = 30
 _NOTHING: PerPhase = (0.0, 0.0, 0.0)
 
 
@@ -53,25 +57,6 @@ class Visit:
     since_s: int
     until_s: int
     car: CarSpec = field(default_factory=CarSpec)
-
-
-MeterFaultKind = Literal[
-    "offline",  # nothing
-    "zeros",  # 0 in every value, no counters
-    "alternating",  # that for half a minute, and values for the next
-    "dead_phase",  # 0 V and 0 W on L2, its current goes on
-    "frozen",  # the same values again and again
-    "reversed",  # powers and currents with the wrong sign
-]
-
-
-@dataclass(frozen=True, slots=True)
-class MeterFault:
-    """What the meter shows wrongly between two seconds of the plant's clock."""
-
-    kind: MeterFaultKind
-    since_s: int
-    until_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +90,6 @@ class HouseSpec:
     visits: tuple[Visit, ...] = ()
     """Cars that come and go, in order; empty: `car` is there from the start."""
     seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class MeterSample:
-    """Values of the grid meter; per phase, export positive."""
-
-    grid_export_w: PerPhase
-    voltage_v: PerPhase
-    exported_kwh: float | None
-    imported_kwh: float | None
-    current_a: PerPhase
-    taken_at_s: int = field(compare=False, default=0)
-    """By the plant's clock."""
 
 
 @dataclass(slots=True)
@@ -389,17 +361,3 @@ class Plant:
         if self.meter_fault == "frozen" and self._samples:
             sample = self._samples[-1]
         self._samples.append(faulty(sample, self.meter_fault, self.clock_s))
-
-
-def faulty(sample: MeterSample, fault: MeterFaultKind | None, clock_s: int) -> MeterSample:
-    """What the meter shows of a sample; one that is frozen shows an earlier sample."""
-    alternately = fault == "alternating" and clock_s // _ALTERNATES_S % 2
-    if fault == "zeros" or alternately:
-        return MeterSample(_NOTHING, _NOTHING, None, None, _NOTHING, clock_s)
-    if fault == "dead_phase":
-        (p1, _, p3), (u1, _, u3) = sample.grid_export_w, sample.voltage_v
-        return replace(sample, grid_export_w=(p1, 0.0, p3), voltage_v=(u1, 0.0, u3))
-    if fault == "reversed":
-        (p1, p2, p3), (a1, a2, a3) = sample.grid_export_w, sample.current_a
-        return replace(sample, grid_export_w=(-p1, -p2, -p3), current_a=(-a1, -a2, -a3))
-    return sample

@@ -16,7 +16,8 @@ from easee_load_balancer.simulation.huawei.registers import (
     Today,
 )
 from easee_load_balancer.simulation.plant.day import Day
-from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, MeterSample, Plant
+from easee_load_balancer.simulation.plant.meter import MeterSample
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 
 
 def flat_day(pv_w: float, load_w: float = 400.0) -> Day:

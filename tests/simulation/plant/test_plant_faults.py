@@ -22,13 +22,8 @@ from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import ReportedCharger, read_inverter
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.grid import PerPhase
-from easee_load_balancer.simulation.plant.plant import (
-    BatterySpec,
-    HouseSpec,
-    MeterFault,
-    Plant,
-    Visit,
-)
+from easee_load_balancer.simulation.plant.meter import MeterFault
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant, Visit
 
 START = datetime(2026, 6, 21, tzinfo=UTC)
 DULL = Day("dull", (200.0,) * 1440, (300.0,) * 1440)

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easee_load_balancer.energy.meter_sign import PowerSample, Sign, by_balance, by_step, typical
+from easee_load_balancer.energy.sign_calibration import (
+    PowerSample,
+    Sign,
+    by_balance,
+    by_step,
+    typical,
+)
 
 pytestmark = pytest.mark.hypothesis
 
