@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -137,4 +138,6 @@ def test_prefect_knows_the_setting(name: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(PROJECT)
     monkeypatch.delenv("PREFECT_SERVER_ANALYTICS_ENABLED")
     in_force, wanted = attrgetter(name)(Settings()), SETTINGS[name]
+    if isinstance(in_force, timedelta):
+        in_force = in_force.total_seconds()
     assert in_force == (set(wanted) if isinstance(wanted, list) else wanted)

@@ -12,7 +12,10 @@ import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
+from easee_load_balancer.orchestration.server.durable import Durable
 from easee_load_balancer.orchestration.server.guard import Guard
+from easee_load_balancer.orchestration.server.light_services import look_once_a_second
+from easee_load_balancer.orchestration.server.light_sqlite import WithLightSqlite
 from easee_load_balancer.orchestration.server.overdue import WithoutOverdueCycles
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.processes import HOST
@@ -26,8 +29,10 @@ def serve(
     """Run the Prefect server with its services until SIGINT or SIGTERM."""
     harden_process()
     server = get_current_settings().server
+    look_once_a_second()
+    app = WithLightSqlite(WithoutOverdueCycles(Durable(create_app(final=True))))
     uvicorn.run(
-        Guard(WithoutOverdueCycles(create_app(final=True)), port, Settings().names),
+        Guard(app, port, Settings().names),
         host=host,
         port=port,
         timeout_keep_alive=server.api.keepalive_timeout,

@@ -1,0 +1,62 @@
+"""The database that the server sets up writes little, and one that exists is left as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from prefect.server.database import provide_database_interface
+from prefect.server.database.dependencies import temporary_database_config
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, temporary_settings
+
+from easee_load_balancer.orchestration.server.light_sqlite import create, set_up
+
+
+def _pragma(path: Path, name: str) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_a_new_database_has_small_pages_and_a_log(tmp_path: Path) -> None:
+    create(tmp_path / "new" / "prefect.db")
+    assert _pragma(tmp_path / "new" / "prefect.db", "page_size") == 1024
+    assert _pragma(tmp_path / "new" / "prefect.db", "journal_mode") == "wal"
+
+
+def test_a_database_that_exists_keeps_its_pages_and_rows(tmp_path: Path) -> None:
+    path = tmp_path / "prefect.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE kept (value INTEGER)")
+        connection.execute("INSERT INTO kept VALUES (7)")
+    create(path)
+    assert _pragma(path, "page_size") == 4096
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT value FROM kept").fetchall() == [(7,)]
+
+
+def test_every_connection_of_the_server_is_set_up(tmp_path: Path) -> None:
+    async def settings_of_a_connection() -> list[int]:
+        await set_up()
+        engine = await provide_database_interface().engine()
+        async with engine.connect() as connection:
+            names = ("page_size", "cache_size", "wal_autocheckpoint", "foreign_keys")
+            found = [await connection.scalar(sa.text(f"PRAGMA {name}")) for name in names]
+        await engine.dispose()
+        return [int(one) for one in found]
+
+    url = f"sqlite+aiosqlite:///{tmp_path}/prefect.db"
+    database = {PREFECT_API_DATABASE_CONNECTION_URL: url}
+    with temporary_settings(database), temporary_database_config(None):
+        assert asyncio.run(settings_of_a_connection()) == [1024, -2000, 12_000, 1]
+
+
+@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///:memory:"])
+def test_a_database_in_memory_is_left_alone(url: str) -> None:
+    database = {PREFECT_API_DATABASE_CONNECTION_URL: url}
+    with temporary_settings(database), temporary_database_config(None):
+        asyncio.run(set_up())
+    assert not Path(":memory:").exists()
