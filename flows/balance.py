@@ -41,7 +41,7 @@ from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
 
 
-@flow(name="balance", flow_run_name="balance {site}", timeout_seconds=28, persist_result=False)
+@flow(name="balance", timeout_seconds=28, persist_result=False)
 async def balance(
     site: SiteName = Site.DEFAULT,
     latest_start_s: Annotated[int, Field(ge=1)] = 30,

@@ -9,11 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self, TypeVar
+from uuid import UUID
 
 import httpx
 from prefect import get_client
 from prefect.blocks.core import Block
 from prefect.client.schemas.actions import BlockDocumentUpdate
+from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectNotFound
 from pydantic import (
     BaseModel,
@@ -223,7 +225,13 @@ class Site:
 
     @classmethod
     async def load(cls, name: str) -> Site:
-        """Load the blocks. Raises ConfigurationError if one is missing or has wrong values."""
+        """Load the blocks, unless none was saved since they were last loaded in this process.
+
+        Raises ConfigurationError if one is missing or has wrong values.
+        """
+        saved = await _when_saved(name)
+        if _SAVED.get(name) == saved:
+            return _LOADED[name]
         inverter, charger, policy = await gather(
             load_block(HuaweiInverter, name),
             load_block(EaseeCharger, name),
@@ -232,7 +240,7 @@ class Site:
         # now an old charger has saved its login, and an old policy its prices
         credentials, tariff = await gather(load_block(EaseeCredentials, name), Tariff.of_site(name))
         site = cls(name, inverter, charger, credentials, policy, tariff or Tariff())
-        _LOADED[name] = site
+        _LOADED[name], _SAVED[name] = site, saved
         return site
 
     @classmethod
@@ -260,7 +268,20 @@ class Site:
             await block.asave(self.name, overwrite=True)
 
 
+_Saved = frozenset[tuple[UUID, datetime | None]]
+
 _LOADED: dict[str, Site] = {}
+_SAVED: dict[str, _Saved] = {}
+"""When the blocks in `_LOADED` had been saved."""
+
+
+async def _when_saved(name: str) -> _Saved:
+    """The blocks called `name` and when each was last saved, in one request instead of five."""
+    wanted = {"block_documents": {"name": {"any_": [name]}}}
+    async with get_client() as client:
+        answer = await client.request("POST", "/block_documents/filter", json=wanted)
+    documents = BlockDocument.model_validate_list(answer.raise_for_status().json())
+    return frozenset((one.id, one.updated) for one in documents)
 
 
 async def load_if_saved(block: type[_AnyBlock], name: str) -> _AnyBlock | None:

@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
 from datetime import datetime
-from functools import partial, wraps
+from functools import wraps
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.context import AsyncClientContext
-from prefect.flow_engine import run_flow
+from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.flows import load_flow_from_flow_run
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
@@ -31,13 +29,17 @@ from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.huawei.hold_record import RECORDS
 from easee_load_balancer.errors import InverterError
 from easee_load_balancer.integrations.links import LINKS
+from easee_load_balancer.orchestration.worker.engine import (
+    AnyFlow,
+    run_by_engine,
+    run_cycle_by_engine,
+)
 from easee_load_balancer.orchestration.worker.offline import offline
-from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of
+from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of, is_cycle
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 
 _RESTORE_AGAIN_S, _LONGEST_PAUSE_S = 30.0, 900.0
 _Any = TypeVar("_Any")
-AnyFlow = Flow[..., Any]
 
 
 class FlowRunner:
@@ -101,7 +103,11 @@ class FlowRunner:
         return context.run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
 
     async def _serve(self) -> None:
-        with temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}):
+        # Clients are held open: each new one loads all certificates, and a flow makes several.
+        with (
+            temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}),
+            SyncClientContext(),
+        ):
             async with CONNECTIONS.held(), AsyncClientContext(), LINKS.held():
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()
@@ -115,7 +121,8 @@ class FlowRunner:
         flow = await self._load(flow_run)
         request = self._cancellable[flow_run.id] = _CancelRequest()
         try:
-            return await _engine(_cancelled_on(request, flow), flow_run)
+            run = run_cycle_by_engine if is_cycle(flow_run) and flow.isasync else run_by_engine
+            return await run(_cancelled_on(request, flow), flow_run)
         finally:
             del self._cancellable[flow_run.id]
 
@@ -152,13 +159,6 @@ async def _restore_battery(record: Path) -> None:
             get_logger("battery").warning("The battery may still be limited. %s", error)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
-
-async def _engine(flow: AnyFlow, flow_run: FlowRun) -> State[Any]:
-    """The only call of Prefect's engine, which is not a public interface."""
-    run: Callable[[], Any] = partial(run_flow, flow, flow_run=flow_run, return_type="state")
-    state: State[Any] = await (run() if flow.isasync else asyncio.to_thread(run))
-    return state
 
 
 class _CancelRequest:

@@ -39,6 +39,7 @@ from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
 from easee_load_balancer.orchestration.pairing import Pairing
+from easee_load_balancer.orchestration.worker.due_runs import DueRuns
 from easee_load_balancer.orchestration.worker.flow_runner import FlowRunner
 from easee_load_balancer.orchestration.worker.progress import Progress, in_future
 from easee_load_balancer.orchestration.worker.run_states import (
@@ -65,15 +66,14 @@ _OFFLINE_AFTER_S = 4.0
 _OFFLINE_AFTER_OUTAGE_S = 0.5
 """The same while the server does not answer."""
 _POLL_TIMEOUT_S = 10.0
-_REFRESH_S = 30.0
+_REFRESH_S = 60.0
 """How often the schedules are read from the server."""
 _LONGEST_SLEEP_S = 2.0
 _FINISHED_KEPT = 2000
 _CLOCK_DELAY = timedelta(seconds=1)
 """The clock leaves the server this much time to deliver a cycle's run."""
 _DONE_OFFLINE = "done without the Prefect server"
-_BATCH = 200
-"""The server returns at most this many scheduled runs."""
+_MOST_ORPHANS = 200
 
 
 class InProcessResult(BaseWorkerResult):
@@ -107,7 +107,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._pending = PendingStates()
         self._began_at = datetime.now(UTC)
         self._polled_s = self._refreshed_s = float("-inf")
-        self._reachable, self._backlog = True, False
+        self._reachable = True
+        self._due = DueRuns(self._work_pool_name, self._work_queues, self._prefetch_seconds)
         self._pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         self._lock = PoolLock(Settings().folder, self._work_pool_name)
         self._orphans_possible = self._lock.alone
@@ -164,8 +165,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             if not await self._pairing.holds():
                 return []
             async with asyncio.timeout(_POLL_TIMEOUT_S):
-                runs = await self._due_soon()
-            self._backlog = len(runs) >= _BATCH
+                runs = await self._due.read(self.client, self._accepted)
+            self._polled_s, self._last_polled_time = time.monotonic(), datetime.now(UTC)
             self._accept(runs)
             await self._pending.flush(self.client)
             await self._stop_cancelled_runs()
@@ -177,20 +178,6 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         else:
             self._set_reachable(True)
         return runs
-
-    async def _due_soon(self) -> list[FlowRun]:
-        asked_at = datetime.now(UTC)
-        try:
-            responses = await self.client.get_scheduled_flow_runs_for_work_pool(
-                work_pool_name=self._work_pool_name,
-                work_queue_names=list(self._work_queues),
-                scheduled_before=asked_at + timedelta(seconds=self._prefetch_seconds),
-            )
-        except ObjectNotFound:
-            responses = []
-        self._polled_s = time.monotonic()
-        self._last_polled_time = asked_at
-        return [one.flow_run for one in responses]
 
     def _accept(self, runs: Sequence[FlowRun]) -> None:
         """Carry out each run when it is due; cycles older than the newest due are superseded."""
@@ -325,7 +312,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def _server_handles(self, schedule: CycleSchedule, due: datetime) -> bool:
         """Whether the server has a run for that time, or no longer schedules one."""
         silent_s = time.monotonic() - self._polled_s
-        if self._backlog or not self._reachable or silent_s > 2 * self._prefetch_seconds:
+        if self._due.backlog or not self._reachable or silent_s > 2 * self._prefetch_seconds:
             return False
         margin = timedelta(seconds=0.5)
         runs = await self.client.read_flow_runs(
@@ -363,7 +350,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         runs = await self.client.read_flow_runs(
             work_pool_filter=self._pool,
             flow_run_filter=in_states(StateType.RUNNING, StateType.PENDING, StateType.CANCELLING),
-            limit=_BATCH,
+            limit=_MOST_ORPHANS,
         )
         for run in runs:
             if run.id not in self._started and (run.start_time or due_at(run)) < self._began_at:
