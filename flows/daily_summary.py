@@ -7,7 +7,7 @@ from datetime import date
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.orchestration.blocks import Site, SiteName, Tariff
 from easee_load_balancer.periods import Period, PeriodKind

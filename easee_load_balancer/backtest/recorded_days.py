@@ -18,8 +18,9 @@ from easee_load_balancer.backtest.replay import STEP_S, PlugInInterval, ReplayDa
 from easee_load_balancer.control.power_estimate import DRAWING_W
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy import power_flows as flows
-from easee_load_balancer.energy.accounting import Energy, account
+from easee_load_balancer.energy.accounting import account
 from easee_load_balancer.energy.resampling import overlap_s, seconds
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.periods import bounds

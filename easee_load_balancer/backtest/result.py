@@ -9,8 +9,8 @@ from functools import cached_property
 
 from easee_load_balancer.backtest.recorded_days import RecordedDay
 from easee_load_balancer.backtest.replay import HouseModel
-from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.periods import Period
 from easee_load_balancer.simulation.plant.closed_loop import Outcome
 

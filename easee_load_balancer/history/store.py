@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-from sqlalchemy import ColumnElement, String, func, select
+from sqlalchemy import func, select
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.orm import Session
 
@@ -21,8 +19,10 @@ from easee_load_balancer.history.tables import (
     Cycle,
     DailyEnergy,
     LastCycle,
-    UtcDateTime,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class History:
@@ -94,13 +94,10 @@ class History:
             # raw values of the driver: converting millions of rows one by one takes minutes
             cursor: DBAPICursor = connection.execute(query.order_by(Cycle.at)).cursor
             rows = cursor.fetchall()
-        values = list(zip(*rows, strict=True)) or [()] * len(wanted)
-        return pd.DataFrame(
-            {
-                column.key: _series(column, value)
-                for column, value in zip(wanted, values, strict=True)
-            }
-        )
+        # pandas takes 45 MB, which a worker that only runs cycles can do without
+        from easee_load_balancer.history.frames import frame
+
+        return frame(wanted, rows)
 
     def record_days(self, rows: Iterable[DailyEnergy]) -> None:
         """Store the totals of days; storing a day again replaces it."""
@@ -144,13 +141,3 @@ def _quarter(moment: datetime) -> datetime:
     """The start of the quarter of an hour, in UTC."""
     moment = moment.astimezone(UTC)
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
-
-
-def _series(column: ColumnElement[Any], values: Sequence[Any]) -> pd.Series:
-    if isinstance(column.type, UtcDateTime):
-        if values and not isinstance(values[0], str):  # only SQLite stores times as text
-            return pd.Series(pd.to_datetime(values, utc=True)).dt.as_unit("us")
-        return pd.Series(np.array(values, dtype="datetime64[us]")).dt.tz_localize(UTC)
-    if isinstance(column.type, String):
-        return pd.Series(values, dtype="str")
-    return pd.Series(np.array(values, dtype="float64"))

@@ -13,7 +13,7 @@ from sqlalchemy.types import JSON, TypeDecorator
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.decision import Decision
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.measurements import ChargerState, InverterReading
 
 _FROM_INVERTER = (

@@ -11,7 +11,7 @@ from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
 from easee_load_balancer.backtest.result import Backtest, Replayed
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.reports.chart_style import (
     BATTERY,
     CAR,

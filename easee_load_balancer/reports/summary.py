@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from easee_load_balancer.energy.accounting import Energy, account
+from easee_load_balancer.energy.accounting import account
 from easee_load_balancer.energy.power_flows import (
     COLUMNS,
     MARGIN,
@@ -18,6 +18,7 @@ from easee_load_balancer.energy.power_flows import (
     usual_interval,
 )
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.history.store import History
 from easee_load_balancer.history.tables import DailyEnergy
 from easee_load_balancer.periods import Period, bounds

@@ -14,7 +14,7 @@ from matplotlib.dates import AutoDateLocator, DateFormatter, date2num
 from matplotlib.figure import Figure
 
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.chart_style import (
     BATTERY,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.energy.power_flows import MAX_STEP_INTERVALS
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.reports.markdown import UNKNOWN, as_duration, as_kwh, as_table, embedded
 from easee_load_balancer.reports.summary import DayDetail, Summary
 from easee_load_balancer.reports.summary_charts import by_bar

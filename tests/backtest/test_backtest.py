@@ -25,9 +25,9 @@ from easee_load_balancer.backtest.replay import (
 from easee_load_balancer.backtest.result import Backtest, Replayed, total
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.energy.power_flows import MARGIN
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.backtest_charts import backtest_picture

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easee_load_balancer.energy.accounting import Energy, account, per_interval
+from easee_load_balancer.energy.accounting import account, per_interval
 from easee_load_balancer.energy.power_flows import gaps, power_flows, usual_interval
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.energy.totals import Energy
 from tests.support.energy_samples import INTERVAL, START, at, samples, steady, totals
 
 LONGEST = 3 * INTERVAL

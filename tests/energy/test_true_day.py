@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.history.store import History
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.summary import day_detail, sum_up

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.migrations import VERSION
 from easee_load_balancer.history.store import History

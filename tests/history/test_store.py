@@ -18,8 +18,8 @@ import pytest
 
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.energy.accounting import Energy
 from easee_load_balancer.energy.power_flows import COLUMNS
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.history.tables import Cycle, DailyEnergy

@@ -19,7 +19,7 @@ from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import Artifact as StoredArtifact
 from prefect.client.schemas.objects import State
 
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Tariff
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack

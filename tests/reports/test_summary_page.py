@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from matplotlib.image import imread
 
-from easee_load_balancer.energy.accounting import Energy
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.periods import Period, PeriodKind, bounds
 from easee_load_balancer.reports.markdown import UNKNOWN
 from easee_load_balancer.reports.summary import Summary

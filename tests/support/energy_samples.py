@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from easee_load_balancer.energy.accounting import Energy, account
+from easee_load_balancer.energy.accounting import account
 from easee_load_balancer.energy.power_flows import COLUMNS
+from easee_load_balancer.energy.totals import Energy
 
 START = datetime(2026, 6, 21, tzinfo=UTC)
 INTERVAL = timedelta(seconds=30)
