@@ -10,11 +10,15 @@
 # make benchmark-plants [DAY=variable]  a day of each kind of plant over Modbus
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 # make screenshots      pictures of the UI for the README
-# make benchmark-footprint  what stays in Prefect's database after 20,000 cycles
+# make benchmark-footprint [MINUTES=1]  CPU, memory, writing and requests per minute (10 min)
+# make benchmark-retention  what stays in Prefect's database after 20,000 cycles
+# make power-cuts [KILLS=50]  what is left after everything is killed at random moments
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test fuzz lint audit soak benchmark benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint faults screenshots clean
+.PHONY: install demo test fuzz lint audit soak faults screenshots clean benchmark \
+	benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint \
+	benchmark-retention power-cuts
 
 install: .venv/installed
 
@@ -65,8 +69,14 @@ audit:
 	$(PYTHON) -m tests.audit .audit/bin/pip-audit
 	rm -rf .audit
 
-benchmark-footprint: .venv/installed
-	$(BIN)/python -m tests.benchmarks.footprint
+benchmark-footprint: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.footprint $(if $(MINUTES),--minutes $(MINUTES))
+
+benchmark-retention: .venv/installed
+	$(BIN)/python -m tests.benchmarks.retention
+
+power-cuts: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.power_cuts $(if $(KILLS),--kills $(KILLS))
 
 # Needs Debian's chromium and chromium-driver.
 screenshots: .venv/installed-dev

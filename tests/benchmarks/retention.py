@@ -1,6 +1,6 @@
 """What stays in Prefect's database after 20,000 cycles and 400 daily summaries.
 
-`make benchmark-footprint`: some real cycles and a real summary leave their rows in the database of
+`make benchmark-retention`: some real cycles and a real summary leave their rows in the database of
 a real server. A day is then made by moving everything a day back and by copying those rows until
 the day is full; then the product's own housekeeping runs. Nothing is deleted by the benchmark.
 """
@@ -248,7 +248,7 @@ def main() -> None:
     """Measure, print the table and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--picture", type=Path, default=PROJECT / "build" / "footprint.png")
+    parser.add_argument("--picture", type=Path, default=PROJECT / "build" / "retention.png")
     given: Any = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as name,
