@@ -117,10 +117,13 @@ def kill(stack: PrefectStack) -> None:
 
 
 def cut(stack: PrefectStack, nth: int, number: int) -> tuple[list[str], int]:
-    """One kill: the row of the table, and the number that was saved last."""
+    """One kill, once cycles run: the row of the table, and the number that was saved last."""
+    own = Databases(stack.folder)
+    before = own.runs()
+    while not own.runs() - before:
+        time.sleep(0.5)
     after_s = random.uniform(_SHORTEST_S, _LONGEST_S)
     number = asyncio.run(save_until(time.monotonic() + after_s, number))
-    own = Databases(stack.folder)
     runs, cycles = own.runs(), own.cycles()
     kill(stack)
     with tempfile.TemporaryDirectory() as folder:
@@ -154,8 +157,6 @@ def main() -> None:
         stack.start_worker()
         print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
         number = 0
-        while not (stack.data_folder / "history.db").exists():
-            time.sleep(0.5)
         for nth in range(1, given.kills + 1):
             cells, number = cut(stack, nth, number)
             print(row(cells), flush=True)

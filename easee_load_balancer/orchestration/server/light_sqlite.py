@@ -8,7 +8,7 @@ from there to the database; the later, the more changes of one page are written 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class WithLightSqlite:
 
 
 async def set_up() -> None:
-    """Create a new database with small pages, and set up each connection that is opened later.
+    """Give the database small pages, and set up each connection that is opened later.
 
     Uses the database of Prefect's settings; does nothing if that is not a file of SQLite.
     """
@@ -45,16 +45,25 @@ async def set_up() -> None:
     path = engine.url.database
     if engine.dialect.name != "sqlite" or not path or engine.url.query or path == ":memory:":
         return
-    create(Path(path))
+    give_small_pages(Path(path))
     sa.event.listen(engine.sync_engine, "connect", _set_up_connection)
 
 
-def create(path: Path) -> None:
-    """An empty database with small pages, unless there is one: its pages keep their size."""
+def give_small_pages(path: Path) -> None:
+    """Create the database with small pages, or rewrite one of an earlier version once.
+
+    SQLite rewrites it as a whole or not at all. One that is in use, or for which the disk has no
+    room, stays as it is until the next start.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        if connection.execute("PRAGMA page_size").fetchone() != (_PAGE_BYTES,):
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode = DELETE")  # a log fixes the page size
+                connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+                connection.execute("VACUUM")
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:
