@@ -127,7 +127,7 @@ def _sqlite(url: URL) -> Engine:
     def survive_power_cuts(connection: Any, record: Any) -> None:
         with suppress(sqlite3.OperationalError):  # locked: another process is setting it
             connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA synchronous=FULL")  # a recorded cycle is on the disk
 
     return engine
 

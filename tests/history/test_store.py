@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.power_flows import COLUMNS
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import HistoryError
+from easee_load_balancer.history.database import Database
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.history.tables import Cycle, DailyEnergy
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
@@ -51,6 +53,13 @@ for line in sys.stdin:
             history.record(cycle(minute, site))
     print("done", flush=True)
 """
+
+
+def test_a_recorded_cycle_is_on_the_disk(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/history.db")
+    with database.used("read") as engine, engine.connect() as connection:
+        names = ("journal_mode", "synchronous")
+        assert [connection.scalar(text(f"PRAGMA {name}")) for name in names] == ["wal", 2]
 
 
 def test_an_empty_history_has_no_cycle_and_frames_of_the_same_types(history: History) -> None:

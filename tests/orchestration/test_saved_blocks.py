@@ -93,6 +93,18 @@ async def test_a_site_without_a_tariff_has_the_default_prices() -> None:
     assert await Tariff.of_site(SITE) is None
 
 
+async def test_blocks_are_loaded_again_only_when_one_of_them_was_saved_or_deleted() -> None:
+    first = await Site.load(SITE)
+    assert await Site.load(SITE) is first
+    policy = ChargingPolicy(min_current_a=first.policy.min_current_a + 1)
+    await policy.asave(SITE, overwrite=True)
+    assert (await Site.load(SITE)).policy.min_current_a == policy.min_current_a
+    await Tariff(currency="SEK").asave(SITE, overwrite=True)
+    assert (await Site.load(SITE)).tariff.currency == "SEK"
+    await Tariff.adelete(SITE)
+    assert (await Site.load(SITE)).tariff == Tariff()
+
+
 async def test_an_old_policy_loads_and_is_saved_under_the_new_names_once() -> None:
     await store(ChargingPolicy, OLD_POLICY)
     policy = (await Site.load(SITE)).policy
