@@ -20,6 +20,7 @@ def _with_optional(fields_of: type[BaseModel]) -> Callable[[type[_AnyModel]], ty
     """A decorator that gives a model all fields of another one, each of them optional."""
 
     def decorate(model: type[_AnyModel]) -> type[_AnyModel]:
+        """The model with these fields; without a value they are None."""
         fields: dict[str, Any] = {}
         for name, info in fields_of.model_fields.items():
             optional: Any = copy(info)

@@ -146,6 +146,7 @@ class SimulatedCloud:
         """The handler behind what all calls share: counts, faults, token, rate limit."""
 
         async def answer(request: Request) -> Response:
+            """The handler's answer, or that of a fault, a missing token or a limit."""
             self.calls[endpoint] += 1
             if endpoint == _READ:
                 self._triggers.fire("asked")
