@@ -20,6 +20,8 @@ CLOUD = timedelta(seconds=60)
 """In solar+minimum a lack that lasts no longer is a cloud, which the battery may cover."""
 COVERED = timedelta(minutes=5)
 """A surplus that lasts this long ends the hold: the battery has nothing to give then."""
+OBEYS_WITHIN = timedelta(minutes=2)
+"""A battery that discharges later than this does not do what it is told, or is a second one."""
 UNKNOWN = timedelta(minutes=5)
 """Without readings a hold goes on for this long."""
 IN_VAIN = timedelta(minutes=5)
@@ -34,9 +36,17 @@ def hold_battery(inputs: CycleInputs, decision: Decision) -> Decision:
     if not inputs.policy.hold_battery and state.hold is BatteryHold.FREE:
         return decision
     hold, update = _decided(inputs, decision)
-    state = state.model_copy(update=update | {"hold": hold})
-    said = "" if hold is BatteryHold.FREE else "; battery held"
-    return replace(decision, state=state, reason=decision.reason + said)
+    held = hold is not BatteryHold.FREE
+    update |= {"hold": hold, "hold_since": (state.hold_since or inputs.now) if held else None}
+    decision = replace(decision, state=state.model_copy(update=update))
+    if not held:
+        return decision
+    given_w = -(inputs.inverter.battery_charge_w or 0.0)
+    if state.hold_since is None or inputs.now - state.hold_since < OBEYS_WITHIN or given_w < LACK_W:
+        return replace(decision, reason=f"{decision.reason}; battery held")
+    disobeys = f"the battery should be held and gives {given_w / 1000:.1f} kW"
+    reason, attention = f"{decision.reason}; {disobeys}", decision.attention or disobeys
+    return replace(decision, reason=reason, attention=attention)
 
 
 def _decided(inputs: CycleInputs, decision: Decision) -> tuple[BatteryHold, dict[str, object]]:

@@ -117,6 +117,7 @@ class ControllerState(BaseModel):
     """Since when the house has imported while its battery charges."""
     hold: BatteryHold = BatteryHold.FREE
     """How the battery should be kept out of the car."""
+    hold_since: AwareDatetime | None = None
     hold_known_at: AwareDatetime | None = None
     """When the values that decide about that were last known."""
     lack_since: AwareDatetime | None = None

@@ -131,6 +131,23 @@ def test_hold(
     assert ("battery held" in decision.reason) == (hold is not FREE)
 
 
+@pytest.mark.parametrize(
+    ("charge_w", "held_for_min", "disobeys"),
+    [(-3000, 6, True), (-3000, 1, False), (-100, 6, False), (2000, 6, False)],
+    ids=["discharges", "has just been told", "supplies itself", "charges"],
+)
+def test_a_battery_that_does_not_obey_gets_attention(
+    charge_w: float, held_for_min: int, disobeys: bool
+) -> None:
+    since = NOW - timedelta(minutes=held_for_min)
+    state = told(10, hold=LIMIT, hold_since=since)
+    decision = decide(CycleInputs(NOW, by_day(-4000, charge_w), CHARGING, FAST), state)
+    assert decision.state.hold_since == since
+    said = "the battery should be held and gives 3.0 kW"
+    assert (decision.attention == said) == (said in decision.reason) == disobeys
+    assert decision.reason.endswith("; battery held") != disobeys
+
+
 def test_the_car_leaves_room_at_the_main_fuse_for_what_the_battery_gives() -> None:
     """25 A - 2 A - 16 A imported - 8.7 A from the battery: the car gives 1.7 of its 10 A back."""
     reading = at_night(-16 * 3 * 230.0, -6000)
