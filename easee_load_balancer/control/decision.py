@@ -26,10 +26,13 @@ class Decision:
 
     @property
     def lowers(self) -> bool:
-        """Whether it takes current from a conductor, as a command that protects the fuse does."""
+        """Whether it takes current from a conductor, as a command that protects the fuse does.
+
+        Not before the first command has been accepted: this login may never be allowed any.
+        """
         before, after = self.state.setpoint, self.setpoint
         if before is None or after is None:
-            return after is not None
+            return False
         pairs = zip(before.circuit_current_a, after.circuit_current_a, strict=True)
         return any(then_a > now_a for then_a, now_a in pairs)
 

@@ -226,7 +226,7 @@ def test_a_command_is_pending_counts_for_the_fuse_whether_taken_or_not() -> None
         (told(10, phases=1), Setpoint(8, 3), True),
         (told(10), Setpoint(16), False),
         (told(10), Setpoint(10), False),
-        (ControllerState(), Setpoint(6), True),
+        (ControllerState(), Setpoint(6), False),
         (told(16), None, False),
     ],
 )
