@@ -17,7 +17,7 @@ from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.client import Inverter
-from easee_load_balancer.energy.sign_calibration import (
+from easee_load_balancer.energy.sign_proof import (
     PowerSample,
     Sign,
     by_balance,

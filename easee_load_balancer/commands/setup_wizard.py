@@ -46,7 +46,7 @@ from easee_load_balancer.devices.huawei.discovery import (
     search,
 )
 from easee_load_balancer.devices.huawei.identity import Identity
-from easee_load_balancer.energy.sign_calibration import Sign
+from easee_load_balancer.energy.sign_proof import Sign
 from easee_load_balancer.errors import (
     BadCredentials,
     ChargerError,

@@ -15,7 +15,7 @@ from easee_load_balancer.commands.calibrate import Calibration, Calibrator
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.devices.huawei.address import InverterAddress
-from easee_load_balancer.energy.sign_calibration import Sign
+from easee_load_balancer.energy.sign_proof import Sign
 from easee_load_balancer.measurements import MIN_CURRENT_A, ChargerMode
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.units import InverterSpec

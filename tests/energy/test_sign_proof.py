@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easee_load_balancer.energy.sign_calibration import (
+from easee_load_balancer.energy.sign_proof import (
     PowerSample,
     Sign,
     by_balance,
