@@ -108,9 +108,8 @@ class Link:
                     settings, delay_s = None, 0.0
             except BalancerError as error:
                 self._say(str(error))
-                delay_s = RECONNECT_S
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise asyncio.CancelledError  # a broken farewell has taken its place
+                delay_s = RECONNECT_S if settings else _LOOK_WHILE_FAILING_S
+            _stop_if_cancelled()
             await asyncio.sleep(delay_s)
 
     async def _serve(self, settings: LinkSettings) -> None:
@@ -127,16 +126,16 @@ class Link:
             try:
                 while not listening.done():
                     await self._publish(client, settings)
-                    if await self._settings_changed(settings):
+                    if self._charger_changed(topics) or await self._settings_changed(settings):
                         break
                     await self._wait_for_news(listening)
                 else:
                     listening.result()
             finally:
                 listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
                 with suppress(BrokerError, TimeoutError):
                     async with asyncio.timeout(_FAREWELL_S):
+                        await asyncio.gather(listening, return_exceptions=True)
                         await client.publish([offline])
 
     async def _newest(self) -> Snapshot:
@@ -160,6 +159,9 @@ class Link:
             logger.info("The MQTT broker at %s can be used again.", settings.address)
             self._failing = False
 
+    def _charger_changed(self, topics: Topics) -> bool:
+        return self._snapshot is not None and self._snapshot.charger_id != topics.charger_id
+
     async def _sum_up(self) -> None:
         """Sum up the day; the last known totals stay where that fails."""
         with suppress(BalancerError):
@@ -176,6 +178,7 @@ class Link:
         return False
 
     async def _wait_for_news(self, listening: asyncio.Task[None]) -> None:
+        _stop_if_cancelled()
         news = asyncio.create_task(self._fresh.wait())
         try:
             await asyncio.wait({news, listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -222,3 +225,10 @@ class Link:
         if not self._failing:
             logger.warning("%s Cycles go on without it.", message)
         self._failing = True
+
+
+def _stop_if_cancelled() -> None:
+    """Before a long wait: `asyncio.wait_for`, in Python 3.11, may swallow a cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -37,6 +37,13 @@ SITE_CONFIG = "homeassistant/device/easee_balancer_home/config"
 INTERVAL = timedelta(seconds=30)
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that is less patient than in a home."""
+    monkeypatch.setattr(link, "RECONNECT_S", 0.3)
+    monkeypatch.setattr(link, "_BIRTH_DELAY_S", (0.1, 0.2))
+
+
 @dataclass
 class FakeHome:
     """The rest of the program: one policy in memory."""
@@ -131,6 +138,17 @@ async def test_a_command_changes_the_policy_and_is_answered(broker: Mosquitto) -
         await scene.charger("mode", "off")
 
 
+async def test_another_charger_gets_a_device_and_controls_of_its_own(broker: Mosquitto) -> None:
+    async with a_scene(broker) as scene:
+        scene.cycle()
+        await scene.charger("mode", "solar")
+        new = Topics("home", "EH654321")
+        scene.cycle(charger_id=new.charger_id)
+        await scene.watcher.published(TOPICS.status, 3)  # online, offline, online
+        await scene.watcher.command(new.command("mode"), "fast")
+        await scene.watcher.value(new.charger_state, "mode", "fast")
+
+
 async def test_an_illegal_command_is_refused_and_the_old_state_published_again(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -218,6 +236,25 @@ async def test_a_broker_that_hangs_is_left_and_found_again(
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 10
     broker.hang(on=False)
+
+
+async def test_a_link_ends_even_where_a_call_swallows_the_cancellation(broker: Mosquitto) -> None:
+    """As `asyncio.wait_for` does in Python 3.11 when its result comes at the same moment."""
+    begun = asyncio.Event()
+
+    class Deaf(FakeHome):
+        async def today(self) -> Today:
+            begun.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return today()
+
+    links, home = Links(), Deaf(broker.address)
+    async with asyncio.timeout(20), watching(broker) as watcher:
+        async with links.held():
+            links.hand_over(cycle(), lambda: home)
+            await begun.wait()
+        await until(lambda: watcher.last(TOPICS.status) == "offline")
 
 
 async def test_a_wrong_password_is_named_without_it(
