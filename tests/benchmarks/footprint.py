@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import DEMO_DAY, start_house
@@ -75,26 +75,23 @@ KINDS = {
 }
 
 
-def written_mb(pid: int) -> float:
+def written_mb(process: psutil.Process) -> float:
     """What a process has given to the disks, in MB; pages that Linux merged count once."""
-    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
-        if line.startswith("write_bytes:"):
-            return int(line.split()[1]) / 1e6
-    raise ValueError(f"no write_bytes of {pid}")
+    return int(process.io_counters().write_bytes) / 1e6
 
 
 def used(stack: PrefectStack, house_url: str, database_bytes: Callable[[], int]) -> Used:
     """What the product has used until now."""
     assert stack.server is not None
     assert stack.worker is not None
-    server, worker = stack.server.pid, stack.worker.pid
+    server, worker = psutil.Process(stack.server.pid), psutil.Process(stack.worker.pid)
     house = httpx.get(f"{house_url}/admin/house", timeout=10).raise_for_status().json()
     return Used(
         at_s=time.monotonic(),
         server_cpu_s=cpu_s(server),
         worker_cpu_s=cpu_s(worker),
-        server_mb=memory_kb(server, "VmRSS") / 1024,
-        worker_mb=memory_kb(worker, "VmRSS") / 1024,
+        server_mb=memory_kb(server) / 1024,
+        worker_mb=memory_kb(worker) / 1024,
         server_written_mb=written_mb(server),
         worker_written_mb=written_mb(worker),
         database_kb=database_bytes() / 1024,
@@ -129,7 +126,8 @@ def measure(folder: Path, name: str, minutes: float) -> list[str]:
     """One row: everything is started, at work for a minute, and then measured."""
     kind, stack = KINDS[name], PrefectStack(folder, PROJECT)
     with ExitStack() as exit_stack:
-        database_bytes: Callable[[], int] = partial(sqlite_bytes, folder)
+        file = folder / "prefect" / "prefect.db"
+        database_bytes: Callable[[], int] = lambda: sqlite_bytes(file)[1]  # noqa: E731
         if kind.postgres:
             postgres: Postgres = exit_stack.enter_context(running_postgres())
             database_bytes = postgres.database_bytes
