@@ -56,6 +56,8 @@ class InverterReading:
     """Rated AC power of the inverter."""
     off_grid: bool = False
     """The grid is gone: a backup box supplies the house from PV and battery."""
+    meter_counts_backwards: bool = False
+    """The owner has said so, and the values have been turned round."""
     export_limit_w: float | None = None
     """The most that the inverter is set to export; None where it has no limit, or is not known."""
     throttled: bool = False

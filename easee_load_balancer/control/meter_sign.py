@@ -58,6 +58,8 @@ class MeterSign(Sparse):
     paused_until: AwareDatetime | None = None
     mode: str = ""
     """The owner's mode then; another mode starts anew."""
+    counts_backwards: bool = False
+    """Whether the meter counted backwards by the owner's word then; its change starts anew."""
 
     def is_doubted(self, changed_at: datetime | None) -> bool:
         """Whether one reading after the last change had the wrong sign, and none since."""
@@ -68,7 +70,8 @@ class MeterSign(Sparse):
 def check_sign(sign: MeterSign, case: Assessment) -> MeterSign:
     """The state after this cycle's readings."""
     inputs, state = case.inputs, case.state
-    if sign.wrong_since is not None and inputs.policy.mode != sign.mode:
+    setting = (inputs.policy.mode, inputs.inverter.meter_counts_backwards)
+    if sign.wrong_since is not None and setting != (sign.mode, sign.counts_backwards):
         sign = MeterSign()
     balance = _balance(inputs.inverter, case)
     sign = sign.model_copy(update={"now": balance})
@@ -92,7 +95,10 @@ def check_sign(sign: MeterSign, case: Assessment) -> MeterSign:
     update: dict[str, object] = {"checked_at": state.changed_at, "against_w": against_w}
     if against_w >= _PROOF_W:
         update |= {"wrong_since": sign.wrong_since or inputs.now, "mode": inputs.policy.mode}
-        update["paused_until"] = inputs.now + PAUSE
+        update |= {
+            "paused_until": inputs.now + PAUSE,
+            "counts_backwards": inputs.inverter.meter_counts_backwards,
+        }
     return sign.model_copy(update=update)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 
@@ -98,14 +99,21 @@ def test_it_is_tried_again_every_hour_and_all_is_well_once_the_sign_is_right() -
     assert cycles[-1].charger.car_w
 
 
-def test_another_mode_starts_anew() -> None:
+@pytest.mark.parametrize(
+    ("mode", "counts_backwards", "attention"),
+    [("solar", False, WRONG_SIGN), ("solar+minimum", False, None), ("solar", True, None)],
+    ids=["nothing changed", "another mode", "the meter's setting"],
+)
+def test_a_change_of_the_settings_starts_anew(
+    mode: Literal["solar", "solar+minimum"], counts_backwards: bool, attention: str | None
+) -> None:
     cycles = play(house(lambda _: 100.0, load_w=lambda _: 2600.0), 5, told(0), step_s=10)
     state = cycles[-1].decision.state
     assert state.sign.wrong_since is not None
     at = cycles[-1].at + timedelta(seconds=10)
-    reading, shown = meter(at, 5, 5, 5), car(at, Setpoint(0), 0.0)
-    decision = decide(CycleInputs(at, reading, shown, Policy(mode="solar+minimum")), state)
-    assert decision.attention is None
+    reading = meter(at, 5, 5, 5, meter_counts_backwards=counts_backwards)
+    inputs = CycleInputs(at, reading, car(at, Setpoint(0), 0.0), Policy(mode=mode))
+    assert decide(inputs, state).attention == attention
 
 
 def test_with_a_wrong_sign_half_of_the_fuse_is_left_to_the_house() -> None:

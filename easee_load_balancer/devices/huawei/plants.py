@@ -90,7 +90,7 @@ class _Grid:
         meter = decode_meter(words, self._map, counts_backwards=backwards)
         check_meter(f"The inverter at {self._address}", rated_w, meter)
         now = datetime.now(UTC)
-        return inverter_reading(
+        reading = inverter_reading(
             now,
             power,
             battery,
@@ -98,6 +98,7 @@ class _Grid:
             rated_w,
             self._monitor.unchanged_since(now, words),
         )
+        return replace(reading, meter_counts_backwards=backwards)
 
 
 class Inverters:

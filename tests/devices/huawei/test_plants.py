@@ -157,7 +157,9 @@ async def test_meter_that_counts_backwards_is_turned_round(kind: str) -> None:
     async with a_plant(kind, **wrong) as running:
         assert (await running.inverter.read()).grid_export_w == -(right.grid_export_w or 0)
     async with a_plant(kind, **wrong, meter_counts_backwards=True) as running:
-        assert_same(await running.inverter.read(), right)
+        turned = await running.inverter.read()
+    assert turned.meter_counts_backwards
+    assert_same(replace(turned, meter_counts_backwards=False), right)
 
 
 async def test_battery_without_communication_is_unknown_behind_an_emma() -> None:
