@@ -54,6 +54,9 @@ class InverterReading:
     meter_phases: Literal[1, 3] | None = None
     rated_w: float | None = None
     """Rated AC power of the inverter."""
+    battery_ac_headroom_w: float | None = None
+    """With several inverters: the AC power that those with a battery could add. None where it is
+    rated less present AC power."""
     off_grid: bool = False
     """The grid is gone: a backup box supplies the house from PV and battery."""
     meter_counts_backwards: bool = False

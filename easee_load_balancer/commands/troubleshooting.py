@@ -21,6 +21,10 @@ _ENABLE = (
     "Modbus TCP is disabled: in the FusionSolar app, logged in to the inverter as installer, "
     "under Settings > Communication configuration, set Modbus TCP to 'Enable (unrestricted)'."
 )
+_ON_EMMA = (
+    "An EMMA answers only with TLS switched off in its Modbus TCP settings, and with this machine "
+    "on their white list."
+)
 _FIRMWARE = (
     "The dongle's firmware is too old for Modbus TCP (the setting is missing): update it in the "
     "FusionSolar app."
@@ -29,7 +33,7 @@ _OTHER_CLIENT = (
     "Another program is connected, and the inverter serves one at a time: Home Assistant, evcc, a "
     "wallbox, or a balancer on another machine. Stop it, or use a Modbus proxy for both."
 )
-_UNIT_ID = "The unit ID is wrong: usually 1 on a dongle, 0 on the inverter's access point."
+_UNIT_ID = "The unit ID is wrong: usually 1 on a dongle, 0 on an access point, EMMA or SmartLogger."
 _PORT = "The port is wrong: 502 on a dongle, 6607 on the inverter's own access point."
 _ADDRESS = (
     "The router has assigned a new address to the inverter: look it up there, and make it fixed."
@@ -45,14 +49,14 @@ _OF_FINDING: dict[Finding, tuple[str, ...]] = {
         "The inverter or its dongle is off, or on another network (guest Wi-Fi).",
         _ENABLE,
     ),
-    Finding.REFUSED: (_ENABLE, _PORT, _FIRMWARE, _ADDRESS),
+    Finding.REFUSED: (_ENABLE, _PORT, _FIRMWARE, _ADDRESS, _ON_EMMA),
     Finding.OTHER_SERVICE: (_PORT, _ADDRESS),
     Finding.WEB_SERVER: (
         _PORT,
         "The address belongs to another device with a web page, such as the router.",
         _ADDRESS,
     ),
-    Finding.SILENT: (_ASLEEP, _OTHER_CLIENT, _UNIT_ID, _ENABLE, _FIRMWARE),
+    Finding.SILENT: (_ASLEEP, _OTHER_CLIENT, _UNIT_ID, _ENABLE, _FIRMWARE, _ON_EMMA),
     Finding.BUSY: (_OTHER_CLIENT, "It is starting or updating: try again in a few minutes."),
     Finding.OTHER_DEVICE: (
         "The address belongs to another device, such as a meter, a heat pump or a wallbox.",

@@ -46,9 +46,10 @@ def available_charge_w(inverter: InverterReading, state: ControllerState) -> flo
         return charge_w
     if state.battery_claim_w is not None:
         charge_w = max(0.0, charge_w - state.battery_claim_w)
-    if inverter.rated_w is not None and inverter.inverter_ac_w is not None:
-        charge_w = min(charge_w, max(0.0, inverter.rated_w - inverter.inverter_ac_w))
-    return charge_w
+    headroom_w = inverter.battery_ac_headroom_w
+    if headroom_w is None and inverter.rated_w is not None and inverter.inverter_ac_w is not None:
+        headroom_w = max(0.0, inverter.rated_w - inverter.inverter_ac_w)
+    return charge_w if headroom_w is None else min(charge_w, headroom_w)
 
 
 def may_be_held(policy: Policy, state: ControllerState) -> bool:

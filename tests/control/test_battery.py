@@ -40,6 +40,14 @@ def test_charging_power_counts_as_far_as_it_could_reach_the_car(
     assert available_charge_w(reading, state) == available_w
 
 
+def test_battery_of_a_cascade_reaches_the_car_through_its_own_inverter_only() -> None:
+    """10 kW together; the inverter with the battery is full, the other one is not."""
+    reading = replace(with_battery(0, 3000.0, 50), inverter_ac_w=6000.0, rated_w=10_000.0)
+    assert available_charge_w(reading, ControllerState()) == 3000
+    reading = replace(reading, battery_ac_headroom_w=500.0)
+    assert available_charge_w(reading, ControllerState()) == 500
+
+
 @pytest.mark.parametrize("pv_w", [15_000.0, 18_000.0])
 def test_a_hybrid_gives_the_car_what_its_ac_side_leaves_and_imports_nothing(pv_w: float) -> None:
     """10 kW of AC, the rest of the PV charges the battery; the car could take 15 kW."""

@@ -38,6 +38,7 @@ from easee_load_balancer.devices.huawei.smartlogger import (
 )
 from easee_load_balancer.devices.huawei.sun2000 import (
     Sun2000,
+    battery_ac_headroom_w,
     total,
     total_battery,
     total_power,
@@ -133,6 +134,8 @@ class Inverters:
             power = replace(first.power, pv_w=totals.pv_w, inverter_ac_w=totals.inverter_ac_w)
         rated_w = total(one.rated_w for one in inverters)
         reading = self._grid.reading(words, power, total_battery(inverters), rated_w)
+        if self._others:
+            reading = replace(reading, battery_ac_headroom_w=battery_ac_headroom_w(inverters))
         self._first.battery_seen = first.battery is not None
         if rated_w is not None and self._connection.has_time_to_spare:
             await self._settings.read_if_due(reading, self._first.read_known, rated_w)

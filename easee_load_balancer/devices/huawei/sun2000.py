@@ -176,6 +176,20 @@ def total_battery(values: Iterable[InverterValues]) -> BatteryValues | None:
     )
 
 
+def battery_ac_headroom_w(values: Iterable[InverterValues]) -> float | None:
+    """What the inverters with a battery could add on their AC side: the others have no use of it.
+
+    None where one of them is unknown.
+    """
+    return total(
+        None
+        if one.rated_w is None or one.power.inverter_ac_w is None
+        else max(0.0, one.rated_w - one.power.inverter_ac_w)
+        for one in values
+        if one.battery is not None
+    )
+
+
 def total(values: Iterable[float | None]) -> float | None:
     """The sum; unknown where one value is."""
     added = 0.0

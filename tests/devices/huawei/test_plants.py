@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from easee_load_balancer.devices.huawei import behind_gateway
+from easee_load_balancer.devices.huawei.registers import BatteryValues, PowerValues
+from easee_load_balancer.devices.huawei.sun2000 import InverterValues, battery_ac_headroom_w
 from easee_load_balancer.measurements import InverterReading
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from tests.support.huawei_plant import ADDRESSES, RunningPlant, a_plant
@@ -21,11 +23,31 @@ EXACT = {"grid_export_w": 0.5, "battery_soc_pct": 0.06, "grid_current_phase_a": 
 NIGHT_S = 2 * 3600
 
 
+def test_battery_reaches_the_house_through_its_own_inverter_only() -> None:
+    battery = BatteryValues(charge_w=3000.0, soc_pct=60.0)
+    full = InverterValues(PowerValues(8000.0, 5000.0), battery, rated_w=5000.0)
+    spare = InverterValues(PowerValues(1000.0, 1000.0), None, rated_w=5000.0)
+    second = InverterValues(PowerValues(4000.0, 3500.0), battery, rated_w=5000.0)
+    unknown = InverterValues(PowerValues(None, None), battery, rated_w=5000.0)
+    assert battery_ac_headroom_w([full, spare]) == 0
+    assert battery_ac_headroom_w([full, spare, second]) == 1500
+    assert battery_ac_headroom_w([spare]) == 0
+    assert battery_ac_headroom_w([full, unknown]) is None
+
+
+async def test_headroom_of_a_cascade_is_the_masters() -> None:
+    async with a_plant("cascade", WITH_BATTERY) as running:
+        master_w = 0.6 * (running.plant.inverter_ac_w + running.plant.battery_charge_w)
+        master_w -= running.plant.battery_charge_w
+        reading = await running.inverter.read()
+    assert reading.battery_ac_headroom_w == pytest.approx(max(0.0, 6000 - master_w), abs=30)
+
+
 def assert_same(reading: InverterReading, other: InverterReading) -> None:
     """Both show the same, but for the steps of the registers."""
-    times = {"taken_at", "unchanged_since"}
+    different = {"taken_at", "unchanged_since", "battery_ac_headroom_w"}
     ours, theirs = asdict(reading), asdict(other)
-    for name in ours.keys() - times:
+    for name in ours.keys() - different:
         if isinstance(theirs[name], (tuple, float)):
             assert ours[name] == pytest.approx(theirs[name], abs=EXACT.get(name, 1.0)), name
         else:
