@@ -42,12 +42,19 @@ class Entity:
     needs_charger: bool = False
     """Whether it is unavailable while the charger is."""
     exists: Callable[[Snapshot], bool] = lambda _: True
+    of_today: bool = False
+    """Whether its value is summed up over the day."""
+
+    @property
+    def needs_link(self) -> bool:
+        """Whether it is there only where a link outlives the cycle."""
+        return self.of_today or self.command is not None
 
 
 def _sensor(key: str, name: str, value: Value, **fields: Any) -> Entity:
-    charger = fields.pop("needs_charger", False)
-    exists = fields.pop("exists", lambda _: True)
-    return Entity(key, name, "sensor", fields, value, needs_charger=charger, exists=exists)
+    names = ("needs_charger", "exists", "of_today")
+    own = {one: fields.pop(one) for one in names if one in fields}
+    return Entity(key, name, "sensor", fields, value, **own)
 
 
 def _measured(kind: str, unit: str, digits: int) -> dict[str, Any]:
@@ -171,10 +178,14 @@ SITE_ENTITIES: tuple[Entity, ...] = (
         exists=_has_battery,
         **_ENERGY,
     ),
-    *(_sensor(f"today_{key}", name, _today(key), **_ENERGY) for key, name in TODAY.items()),
+    *(
+        _sensor(f"today_{key}", name, _today(key), of_today=True, **_ENERGY)
+        for key, name in TODAY.items()
+    ),
     _sensor(
         *("today_saved", "Saved today", lambda s: s.today and s.today.saved),
         exists=_has_prices,
+        of_today=True,
         device_class="monetary",
         state_class="total",
         suggested_display_precision=2,
@@ -182,6 +193,7 @@ SITE_ENTITIES: tuple[Entity, ...] = (
     ),
     _sensor(
         *("cloud_calls", "Easee cloud calls today", lambda s: s.today and s.today.cloud_calls),
+        of_today=True,
         state_class="total_increasing",
         **_DIAGNOSTIC,
     ),

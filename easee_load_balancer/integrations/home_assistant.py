@@ -80,8 +80,8 @@ def status_topic(site: str) -> str:
     return f"easee-balancer/{site}/status"
 
 
-def discovery(snapshot: Snapshot, interval: timedelta, *, steerable: bool) -> list[Message]:
-    """The devices of the site; only where somebody listens (`steerable`) with their controls."""
+def discovery(snapshot: Snapshot, interval: timedelta, *, linked: bool) -> list[Message]:
+    """The devices of the site; with controls and the day's totals only where there is a link."""
     topics = Topics(snapshot.site, snapshot.charger_id)
     devices = (
         (topics.site_id, _site_device(topics), topics.site_state, SITE_ENTITIES),
@@ -101,7 +101,7 @@ def discovery(snapshot: Snapshot, interval: timedelta, *, steerable: bool) -> li
                     "components": {
                         entity.key: _component(entity, device_id, topics, snapshot, interval)
                         for entity in entities
-                        if entity.exists(snapshot) and (steerable or entity.command is None)
+                        if entity.exists(snapshot) and (linked or not entity.needs_link)
                     },
                 }
             ),

@@ -150,7 +150,7 @@ class Link:
         if self._today is None:
             await self._sum_up()
         snapshot = replace(snapshot, today=self._today)
-        devices = discovery(snapshot, settings.interval, steerable=True)
+        devices = discovery(snapshot, settings.interval, linked=True)
         if devices != self._announced:
             await client.publish(devices)
             self._announced = devices

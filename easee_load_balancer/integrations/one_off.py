@@ -15,7 +15,7 @@ from easee_load_balancer.integrations.snapshot import Snapshot
 
 
 async def publish_once(settings: LinkSettings, snapshot: Snapshot) -> None:
-    """Publish the sensors without controls, for nobody would listen. Raises BrokerError."""
+    """Publish what this cycle knows, without controls: nobody would listen. Raises BrokerError."""
     async with connected(settings.address, snapshot.site) as client:
-        await client.publish(discovery(snapshot, settings.interval, steerable=False))
+        await client.publish(discovery(snapshot, settings.interval, linked=False))
         await client.publish([*states(snapshot), Message(status_topic(snapshot.site), ONLINE)])

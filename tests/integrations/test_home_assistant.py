@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.integrations.entities import CHARGER_ENTITIES, SITE_ENTITIES
+from easee_load_balancer.integrations.entities import CHARGER_ENTITIES, SITE_ENTITIES, TODAY
 from easee_load_balancer.integrations.home_assistant import discovery, states
 from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.measurements import ChargerState
@@ -53,15 +53,15 @@ NEEDS = {
 """What each platform cannot do without here."""
 
 
-def payloads(of: Snapshot = FULL, *, steerable: bool = True) -> dict[str, dict[str, Any]]:
+def payloads(of: Snapshot = FULL, *, linked: bool = True) -> dict[str, dict[str, Any]]:
     """The discovery payloads by topic."""
-    found = discovery(of, INTERVAL, steerable=steerable)
+    found = discovery(of, INTERVAL, linked=linked)
     return {one.topic: json.loads(one.payload) for one in found}
 
 
-def components(of: Snapshot = FULL, *, steerable: bool = True) -> dict[str, dict[str, Any]]:
+def components(of: Snapshot = FULL, *, linked: bool = True) -> dict[str, dict[str, Any]]:
     """All entities by their key."""
-    devices = payloads(of, steerable=steerable).values()
+    devices = payloads(of, linked=linked).values()
     return dict(chain.from_iterable(one["components"].items() for one in devices))
 
 
@@ -165,11 +165,13 @@ def test_controls_have_the_bounds_of_the_policy() -> None:
 
 
 def test_what_a_home_does_not_have_is_not_there() -> None:
-    """Without battery, without prices, and without anybody who listens to commands."""
-    gone = components().keys() - components(snapshot(), steerable=False).keys()
+    """Without battery, without prices, and without a link that listens and sums up."""
+    gone = components().keys() - components(snapshot(), linked=False).keys()
     battery = {"battery_charge_w", "battery_soc_pct", "charged_kwh", "discharged_kwh"}
     controls = {"mode", "phases", "min_current_a", "max_current_a"}
-    assert gone == {*battery, *controls, "boost", "boost_until", "cancel_boost", "today_saved"}
+    summed_up = {*(f"today_{key}" for key in TODAY), "today_saved", "cloud_calls"}
+    boosts = {"boost", "boost_until", "cancel_boost"}
+    assert gone == battery | controls | boosts | summed_up
     assert values(snapshot()).keys() & (battery | {"today_saved"}) == set()
 
 
