@@ -38,6 +38,14 @@ BodyFault = Literal[
 ]
 
 
+StreamFault = Literal[
+    "silent",  # the connection stays open, nothing arrives any more, not even pings
+    "mute",  # pings arrive, values and answers to commands do not
+    "disorder",  # values arrive twice, late and out of order
+    "garbage",  # frames that cannot be read
+]
+
+
 class Faults(BaseModel):
     """The active faults; all off by default."""
 
@@ -55,6 +63,9 @@ class Faults(BaseModel):
     api_delay_s: float = Field(default=0.0, ge=0, le=120)
     api_body: BodyFault | None = None
     """Responses have a corrupt body."""
+    stream: StreamFault | None = None
+    stream_status: Literal[401, 403, 404, 429, 503] | None = None
+    """Negotiations for the push stream get this status; open connections stay."""
     api_clock_ahead_s: int = 0
     """How far the clock of cloud and charger is ahead of this machine's."""
     charger_clock_ahead_s: int = 0

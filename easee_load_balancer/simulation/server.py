@@ -156,7 +156,7 @@ class _ApiServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 lifespan="off",
-                ws="none",
+                ws="websockets-sansio",
                 log_config=None,
                 log_level="critical",
                 date_header=False,  # the simulated cloud has its own clock

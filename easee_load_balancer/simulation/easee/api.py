@@ -30,10 +30,12 @@ from easee_load_balancer.simulation.easee.auth import (
     TokenPair,
 )
 from easee_load_balancer.simulation.easee.commands import (
+    CIRCUIT_SETTINGS,
     ChargerCurrent,
     CircuitCurrent,
     commanded_current_a,
-    ticket,
+    now_ticks,
+    ticket_of,
 )
 from easee_load_balancer.simulation.easee.corrupt_responses import corrupted, interposed_page
 from easee_load_balancer.simulation.easee.documents import CloudSpec
@@ -46,8 +48,10 @@ from easee_load_balancer.simulation.easee.observations import (
     without_car,
 )
 from easee_load_balancer.simulation.easee.problems import Problem, invalid
+from easee_load_balancer.simulation.easee.push_hub import PushHub
 from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults
+from easee_load_balancer.simulation.plant.cloud_lag import Reported
 from easee_load_balancer.simulation.plant.plant import Plant
 
 logger = logging.getLogger(__name__)
@@ -98,6 +102,7 @@ class SimulatedCloud:
         self._speed = speed or 1
         self._copy = cloud_copy(plant, spec.cloud_delay_s, self._now(), spec.equalizer_id)
         self._limiter = RateLimiter()
+        self.hub = PushHub(self.tokens.check, self._pushed, faults)
         self.observe()
 
     def observe(self) -> None:
@@ -107,6 +112,7 @@ class SimulatedCloud:
         now, plant = self._now(), self._plant
         seen = observe(plant, self.spec.equalizer_id)
         self._copy.update(seen, plant.clock_s, now)
+        self.hub.notify()
 
     def counts(self) -> dict[str, Any]:
         """Calls, logins, refreshes and writes so far."""
@@ -117,8 +123,8 @@ class SimulatedCloud:
             "writes": self.writes,
         }
 
-    def routes(self) -> list[Route]:
-        """The API's routes; charger state and site state were switched off and answer 404."""
+    def routes(self) -> list[BaseRoute]:
+        """API and push stream; charger state and site state were switched off and answer 404."""
         gone = self._gone
         table: list[tuple[str, str, Handler]] = [
             ("POST", "/api/accounts/login", self._login),
@@ -137,10 +143,11 @@ class SimulatedCloud:
             ("POST", f"{_CIRCUIT}/dynamicCurrent", self._set_circuit_current),
             ("GET", _OBSERVATIONS, self._observations),
         ]
-        return [
+        api = [
             Route(path, self._guarded(f"{method} {path}", handler), methods=[method])
             for method, path, handler in table
         ]
+        return [*api, *self.hub.routes()]
 
     def _guarded(self, endpoint: str, handler: Handler) -> Handler:
         """The handler behind what all calls share: counts, faults, token, rate limit."""
@@ -252,35 +259,48 @@ class SimulatedCloud:
             amps = (wanted.phase1, wanted.phase2, wanted.phase3)
             ttl_s = self._plant_seconds(wanted.time_to_live)
             self._plant.charger.command_circuit(self._plant.clock_s, amps, ttl_s)
+            await self.hub.answer_command(self.spec.charger_id, CIRCUIT_SETTINGS, now_ticks())
         return Response()
 
     async def _charger_current(self, request: Request) -> Response:
         wanted = await _body(request, ChargerCurrent)
-        return self._command_charger(wanted.amps, self._plant_seconds(wanted.minutes))
+        return await self._command_charger(wanted.amps, self._plant_seconds(wanted.minutes))
 
     async def _command(self, request: Request) -> Response:
         amps = commanded_current_a(self._plant, request.path_params["command"])
-        return self._command_charger(amps, None)
+        return await self._command_charger(amps, None)
 
-    def _command_charger(self, amps: float, ttl_s: int | None) -> Response:
+    async def _command_charger(self, amps: float, ttl_s: int | None) -> Response:
         self.writes += 1
+        ticket = ticket_of(self.spec.charger_id)
         if not self._faults.commands_ignored:
             self._plant.charger.command_charger(self._plant.clock_s, amps, ttl_s)
-        return JSONResponse(ticket(self.spec.charger_id), 202)
+            await self.hub.answer_command(
+                self.spec.charger_id, ticket["commandId"], ticket["ticks"]
+            )
+        return JSONResponse(ticket, 202)
 
     async def _observations(self, request: Request) -> Response:
-        known = self._copy.shown(self._now())
+        known = self._reported(request.path_params["charger"])
         asked = _observation_ids(request.query_params.get("ids", ""))
-        if request.path_params["charger"] != self.spec.charger_id:
-            known = without_car(known)
-        ahead = timedelta(seconds=self._faults.charger_clock_ahead_s)
-        chosen = [
-            as_json(id_, replace(seen, observed_at=seen.observed_at + ahead))
-            for id_, seen in known.items()
-            if not asked or id_ in asked
-        ]
+        chosen = [as_json(id_, seen) for id_, seen in known.items() if not asked or id_ in asked]
         random.Random(len(chosen)).shuffle(chosen)
         return JSONResponse({"observations": chosen})
+
+    def _reported(self, charger_id: str) -> dict[int, Reported]:
+        """What that charger has reported, with times by its own clock."""
+        known = self._copy.shown(self._now())
+        if charger_id != self.spec.charger_id:
+            known = without_car(known)
+        ahead = timedelta(seconds=self._faults.charger_clock_ahead_s)
+        return {
+            id_: replace(seen, observed_at=seen.observed_at + ahead) for id_, seen in known.items()
+        }
+
+    def _pushed(self, charger_id: str) -> dict[int, Reported]:
+        """The same for subscribers; nothing for a charger of another account."""
+        ours = (self.spec.charger_id, self.spec.second_charger_id)
+        return self._reported(charger_id) if charger_id in ours else {}
 
     async def _gone(self, request: Request) -> Response:
         raise Problem(404, "This endpoint was switched off.")

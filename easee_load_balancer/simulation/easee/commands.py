@@ -12,6 +12,8 @@ from easee_load_balancer.simulation.plant.plant import Plant
 
 Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
+CIRCUIT_SETTINGS = 22
+"""The id with which a charger answers to a current of its circuit."""
 _SET_DYNAMIC_CHARGER_CURRENT = 48
 _TICKS_AT_1970 = 621_355_968_000_000_000
 _TICKS_PER_S = 10_000_000
@@ -37,10 +39,14 @@ class ChargerCurrent(BaseModel):
     minutes: int = Field(default=0, ge=0)
 
 
-def ticket(charger_id: str) -> dict[str, Any]:
+def now_ticks() -> int:
+    """The present time as .NET counts it."""
+    return _TICKS_AT_1970 + int(datetime.now(UTC).timestamp() * _TICKS_PER_S)
+
+
+def ticket_of(charger_id: str) -> dict[str, Any]:
     """The answer to an accepted command; every command here sets the dynamic charger current."""
-    ticks = _TICKS_AT_1970 + int(datetime.now(UTC).timestamp() * _TICKS_PER_S)
-    return {"device": charger_id, "commandId": _SET_DYNAMIC_CHARGER_CURRENT, "ticks": ticks}
+    return {"device": charger_id, "commandId": _SET_DYNAMIC_CHARGER_CURRENT, "ticks": now_ticks()}
 
 
 def commanded_current_a(plant: Plant, name: str) -> float:
