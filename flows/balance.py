@@ -86,7 +86,12 @@ async def _cycle(
         ),
         failures.or_else(
             ChargerState.unknown(run.started_at),
-            read_charger(setup.charger, setup.credentials, closely=state.watch_closely),
+            read_charger(
+                setup.charger,
+                setup.credentials,
+                closely=state.watch_closely,
+                near_fuse=state.near_fuse,
+            ),
         ),
     )
     now = datetime.now(UTC)

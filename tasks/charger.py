@@ -12,11 +12,11 @@ from tasks.step import step
 
 @step(name="read charger", timeout_seconds=15)
 async def read_charger(
-    charger: ChargerAddress, account: Account, *, closely: bool = False
+    charger: ChargerAddress, account: Account, *, closely: bool = False, near_fuse: bool = False
 ) -> ChargerState:
     """The charger's state, from at most one call to the Easee cloud."""
     cloud = await CONNECTIONS.easee(account, Settings().folder)
-    return await cloud.recent_state(charger, closely=closely)
+    return await cloud.recent_state(charger, closely=closely, near_fuse=near_fuse)
 
 
 @step(name="push setpoint", task_run_name="push {setpoint}", timeout_seconds=15)

@@ -183,6 +183,8 @@ class ControllerState(BaseModel):
     """How often the active setpoint was sent again because the charger did not follow it."""
     watch_closely: bool = False
     """Whether a car that is plugged in now would matter at once: near the fuse, or with surplus."""
+    near_fuse: bool = False
+    """Whether the main fuse leaves a car less than it may take: old values could trip it."""
 
     @model_validator(mode="before")
     @classmethod

@@ -265,7 +265,15 @@ def _accumulate_benefit(case: Assessment) -> ControllerState:
             gain_here_w = present_w - case.worth_w(power_w, surplus.middle_w, case.active.phases)
             step_wh = state.accumulated_step_benefit_wh + gain_here_w * hours
             update["accumulated_step_benefit_wh"] = max(0.0, step_wh)
-    return state.model_copy(update=update | {"available_a": _available_a(case)})
+    update |= {"available_a": _available_a(case), "near_fuse": _is_near_fuse(case)}
+    return state.model_copy(update=update)
+
+
+def _is_near_fuse(case: Assessment) -> bool:
+    """Whether the main fuse leaves a car less than the fixed limits do."""
+    phases = case.active.phases
+    headroom_a, _ = case.fuse_headroom(phases, raising=False)
+    return case.imports_a is not None and headroom_a < case.limit(phases)[0]
 
 
 def _available_a(case: Assessment) -> float | None:

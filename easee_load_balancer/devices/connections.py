@@ -24,9 +24,23 @@ class Connections:
 
     def __init__(self) -> None:
         self._holders = 0
+        self._new_client: type[EaseeClient] = EaseeClient
         self._inverters: dict[tuple[str, int], Inverter] = {}
         self._batteries: dict[Path, BatteryControl] = {}
         self._easee: dict[tuple[str, str], EaseeClient] = {}
+
+    @asynccontextmanager
+    async def streaming(self) -> AsyncIterator[None]:
+        """Keep connections open, and let the Easee cloud push values to this process."""
+        # Only here: what the stream needs takes 6 MB and most of a second to load.
+        from easee_load_balancer.devices.easee.stream import StreamingClient
+
+        self._new_client = StreamingClient
+        try:
+            async with self.held():
+                yield
+        finally:
+            self._new_client = EaseeClient
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -73,7 +87,7 @@ class Connections:
         known = self._easee.get(key)
         if known is not None and known.account == account:
             return known
-        new = self._easee[key] = EaseeClient(account, folder)
+        new = self._easee[key] = self._new_client(account, folder)
         if known is not None:
             await known.close()
         return new

@@ -123,10 +123,12 @@ class EaseeClient:
         observed = await self._observe(charger, (*OBSERVATION_IDS.values(), *CONTROL_IDS.values()))
         return charger_state(observed, datetime.now(UTC)), controls(observed)
 
-    async def recent_state(self, charger: ChargerAddress, *, closely: bool = False) -> ChargerState:
+    async def recent_state(
+        self, charger: ChargerAddress, *, closely: bool = False, near_fuse: bool = False
+    ) -> ChargerState:
         """The charger's state; the last one again while it is too soon for another call.
 
-        `closely`: call as often without a car as with one.
+        `closely`: call as often without a car as with one. `near_fuse`: pushed values do not do.
         """
         last = self._last.get(charger.charger_id)
         if last is None or not too_soon(last, datetime.now(UTC), closely=closely):

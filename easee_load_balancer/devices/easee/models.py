@@ -172,6 +172,29 @@ def _shifted(observation: Observation, by: timedelta) -> Observation:
     return observation.model_copy(update={"timestamp": at})
 
 
+class PushedObservation(Observation):
+    """A value as the push stream sends it: as text, with the id of its charger."""
+
+    mid: str
+
+
+class CommandResponse(_ApiModel):
+    """A charger's answer to a command, as the push stream sends it."""
+
+    serial_number: str
+    id: int
+    """The observation that the command sets; 22 for the current of the circuit."""
+    was_accepted: bool | None = None
+
+
+class Negotiation(_ApiModel):
+    """Permission for one connection to the push stream."""
+
+    connection_token: SecretStr | None = None
+    connection_id: SecretStr | None = None
+    """In the place of the token at protocol version 0."""
+
+
 class ProblemDetails(_ApiModel):
     """An error answer (problem+json)."""
 

@@ -21,7 +21,9 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.measurements import ChargerMode, ChargerState
 
-Endpoint = Literal["login", "refresh", "chargers", "site", "observations", "dynamicCurrent"]
+Endpoint = Literal[
+    "login", "refresh", "chargers", "site", "observations", "dynamicCurrent", "stream"
+]
 
 _SLACK = timedelta(seconds=1)
 """A scheduled cycle may be this early."""
@@ -64,17 +66,19 @@ def record_refusal(
     """Record until when a refused endpoint, or the whole cloud, must not be called.
 
     A 403 while another reading works (`worked_at`: its last success) is about the login's role:
-    only that endpoint waits. Otherwise it is a block, as is a redirect.
+    only that endpoint waits. Otherwise it is a block, as is a redirect. Whatever the push stream
+    answers, polling goes on.
     """
     now = datetime.now(UTC)
     of_role = status == httpx.codes.FORBIDDEN and any(
         name in _READINGS and name != endpoint and now - at < _WORKED_RECENTLY
         for name, at in worked_at.items()
     )
+    blocks = status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(status)
     key: str = endpoint
-    if of_role:
+    if of_role or (blocks and endpoint == "stream"):
         wait_s, longest_s = _FORBIDDEN_S, _HOUR_S
-    elif status == httpx.codes.FORBIDDEN or httpx.codes.is_redirect(status):
+    elif blocks:
         key, wait_s, longest_s = CLOUD, _BLOCKED_S, _DAY_S
     elif status == httpx.codes.UNAUTHORIZED:
         wait_s, longest_s = _UNAUTHORIZED_S, _HOUR_S

@@ -39,7 +39,7 @@ class Transport:
             headers={"Accept-Encoding": "identity"},
             timeout=httpx.Timeout(0.8 * budget_s, connect=0.4 * budget_s),
             follow_redirects=False,
-            verify=_tls(),
+            verify=tls(),
         )
 
     async def close(self) -> None:
@@ -89,6 +89,6 @@ class Transport:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """The trusted certificates, loaded once per process."""
     return httpx.create_ssl_context()

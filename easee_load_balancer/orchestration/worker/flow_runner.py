@@ -108,7 +108,7 @@ class FlowRunner:
             temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}),
             SyncClientContext(),
         ):
-            async with CONNECTIONS.held(), AsyncClientContext(), LINKS.held():
+            async with CONNECTIONS.streaming(), AsyncClientContext(), LINKS.held():
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()
                 await self._ended.wait()
