@@ -9,6 +9,7 @@
 # make faults           what each fault does at each moment of a cycle, as a table (25 min)
 # make benchmark-plants [DAY=variable]  a day of each kind of plant over Modbus
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
+# make benchmark-stream [HOURS=24]  calls and delays with and without push, a day of stream faults
 # make screenshots      pictures of the UI for the README
 # make benchmark-footprint [MINUTES=1]  CPU, memory, writing and requests per minute (10 min)
 # make benchmark-retention  what stays in Prefect's database after 20,000 cycles
@@ -18,7 +19,7 @@ BIN := .venv/bin
 
 .PHONY: install demo test fuzz lint audit soak faults screenshots clean benchmark \
 	benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint \
-	benchmark-retention power-cuts
+	benchmark-retention benchmark-stream power-cuts
 
 install: .venv/installed
 
@@ -77,6 +78,9 @@ benchmark-retention: .venv/installed
 
 power-cuts: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.power_cuts $(if $(KILLS),--kills $(KILLS))
+
+benchmark-stream: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.stream $(if $(HOURS),--hours $(HOURS))
 
 # Needs Debian's chromium and chromium-driver.
 screenshots: .venv/installed-dev

@@ -185,6 +185,8 @@ class CommandResponse(_ApiModel):
     id: int
     """The observation that the command sets; 22 for the current of the circuit."""
     was_accepted: bool | None = None
+    ticks: int | None = None
+    """When it was commanded; each command has its own."""
 
 
 class Negotiation(_ApiModel):

@@ -6,6 +6,7 @@ compared with a call from time to time: 30 s after the stream has begun, later e
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ _DELIVERED = timedelta(seconds=10)
 _SAME_TIME = timedelta(seconds=2)
 _OURS_FOR_S = 600.0
 """A charger that was offline may take a command this late."""
+_ANSWERS_KEPT = 32
 _CIRCUIT_SETTINGS = 22
 """`id` of the answer to a current of the circuit."""
 _CIRCUIT_IDS = frozenset(OBSERVATION_IDS[name] for name in CIRCUIT_CURRENTS_OBSERVED)
@@ -39,7 +41,7 @@ _COMPARED: Mapping[str, tuple[str, ...]] = {
 }
 """What decisions depend on most, and the observations behind it."""
 
-Answer = Literal["confirmed", "refused", "foreign"]
+Answer = Literal["confirmed", "refused", "foreign", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ class PushedValues:
         self._check_every_s = CHECK_FIRST_S
         self._unconfirmed: Moment | None = None
         """The last command, until the charger has confirmed it."""
-        self._unanswered: Moment | None = None
-        """The last command, until its answer; the next one is another controller's."""
+        self._unanswered: deque[Moment] = deque(maxlen=_ANSWERS_KEPT)
+        """Commands without an answer yet; any further answer is to another controller."""
+        self._answers: deque[tuple[int, int | None]] = deque(maxlen=_ANSWERS_KEPT)
 
     def newest(self) -> tuple[Observation, ...]:
         """The newest of each value."""
@@ -125,14 +128,20 @@ class PushedValues:
 
     def command_sent(self, now: Moment) -> None:
         """Expect the charger's answer to a current of its circuit, and the new value."""
-        self._unconfirmed = self._unanswered = now
+        self._unconfirmed = now
+        self._unanswered.append(now)
 
     def answer(self, response: CommandResponse, now: Moment) -> Answer:
         """What a charger's answer to a command means: to ours or to another controller's."""
-        sent = self._unanswered
-        if response.id != _CIRCUIT_SETTINGS or not sent or now.since_s(sent) > _OURS_FOR_S:
+        key = (response.id, response.ticks)
+        if response.ticks is not None and key in self._answers:
+            return "repeated"
+        self._answers.append(key)
+        while self._unanswered and now.since_s(self._unanswered[0]) > _OURS_FOR_S:
+            self._unanswered.popleft()
+        if response.id != _CIRCUIT_SETTINGS or not self._unanswered:
             return "foreign"
-        self._unanswered = None
+        self._unanswered.popleft()
         if response.was_accepted is False:
             return "refused"
         self._unconfirmed = None

@@ -134,6 +134,14 @@ def test_answers_are_ours_once_for_each_command_of_ours() -> None:
     assert not values.usable(at(10)), "calls show what the charger does instead"
 
 
+def test_answers_that_come_late_and_twice_are_no_other_controller() -> None:
+    values = connected()
+    values.command_sent(at(2))
+    values.command_sent(at(12))
+    ours = [answer_to(22, ticks=1), answer_to(22, ticks=2), answer_to(22, ticks=1)]
+    assert [values.answer(one, at(15)) for one in ours] == ["confirmed", "confirmed", "repeated"]
+
+
 def test_time_of_day_that_was_set_makes_all_times_wrong_until_two_calls() -> None:
     values = connected()
     hour_s = 3600.0
