@@ -82,7 +82,7 @@ class _Modbus:
                 reading = self._runner.run(inverter.read(night=night))
             except InverterError:
                 reading = InverterReading.unknown(NOW)
-            asleep = reading if reading.asleep or plant.asleep else None
+            asleep = reading if reading.asleep or reading.pv_w is None else None
             return reading
 
         return read
@@ -130,7 +130,7 @@ def main() -> None:
         print(f"\n{weather} day, {'10 kWh battery' if battery else 'no battery'}")
         print(
             f"{'plant':24}{'cycles':>7}{'differ':>7}{'requests':>9}"
-            f"{'car kWh':>9}{'solar':>7}{'worst account':>28}{'s':>6}"
+            f"{'car kWh':>9}{'solar':>7}{'worst account':>30}{'s':>6}"
         )
         single: PlantDay | None = None
         for kind in ADDRESSES:
@@ -143,7 +143,7 @@ def main() -> None:
             print(
                 f"{kind:24}{len(day.decisions):7}{differ:7}{day.requests:9.2f}"
                 f"{day.here['car_kwh']:9.2f}{day.here['car_from_solar_kwh']:7.2f}"
-                f"{worst:>20} {day.error_pct(worst):+6.2f}%{time.monotonic() - began_s:6.0f}"
+                f"{worst:>22} {day.error_pct(worst):+6.2f}%{time.monotonic() - began_s:6.0f}"
             )
 
 
