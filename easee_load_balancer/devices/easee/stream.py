@@ -96,11 +96,16 @@ class StreamingClient(EaseeClient):
         return pushed
 
     async def set_circuit_current(
-        self, charger: ChargerAddress, setpoint: Setpoint, time_to_live: timedelta
+        self,
+        charger: ChargerAddress,
+        setpoint: Setpoint,
+        time_to_live: timedelta,
+        *,
+        urgent: bool = False,
     ) -> None:
         """Set the circuit's dynamic current; the stream confirms it."""
         (await self.stream.values_of(charger.charger_id)).command_sent(_now())
-        await super().set_circuit_current(charger, setpoint, time_to_live)
+        await super().set_circuit_current(charger, setpoint, time_to_live, urgent=urgent)
 
     async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
         observed = await super()._observe(address, ids)
