@@ -150,7 +150,7 @@ async def plug_in(pushed: bool, start_h: float) -> list[int]:
 async def load_step(pushed: bool) -> list[int]:
     """Seconds from 20 A more on L1 until the charger has a lower current."""
     delays = []
-    async with a_world(pushed, 12, "fast") as world:
+    async with a_world(pushed, 1, "fast") as world:
         plant = world.house.plant
         for trial in range(TRIALS):
             before_a = plant.charger.dynamic_circuit_current_a[0]
