@@ -23,7 +23,7 @@ PAUSE = timedelta(hours=1)
 """After this long the car may charge again, which tests the sign once more."""
 _LEAST_W = 600.0
 """A smaller change of the car's power is lost among the house's own loads."""
-_PROOF_W = 1200.0
+_PROOF_W = 2000.0
 """The sign is wrong once changes of this much in a row have shown it."""
 _TOLERANCE, _TOLERANCE_W = 0.3, 100.0
 _SHOWN_AFTER = timedelta(seconds=12)
