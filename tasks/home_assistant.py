@@ -22,7 +22,6 @@ from easee_load_balancer.integrations.snapshot import Snapshot, Today
 from easee_load_balancer.orchestration.blocks import Site, Tariff
 from easee_load_balancer.orchestration.remote_control import RemoteControl
 from easee_load_balancer.periods import Period, bounds, time_zone_called
-from easee_load_balancer.reports.summary import sum_up
 from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 from tasks.run import Run
@@ -106,6 +105,8 @@ class _Home:
 
 def _today(site: str, time_zone: str, prices: Prices | None, now: datetime) -> Today:
     """The energy of the local day so far. Raises HistoryError."""
+    from easee_load_balancer.reports.summary import sum_up  # pandas, which a cycle does not need
+
     zone = time_zone_called(time_zone)
     day = now.astimezone(zone).date()
     history = open_history(Settings().database_url)

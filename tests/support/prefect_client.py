@@ -9,6 +9,9 @@ from typing import Any
 from prefect.events.worker import EventsWorker
 from prefect.settings import temporary_settings
 
+_GONE_S, _THERE_S = 3.0, 30.0
+"""How long events wait for the server of an earlier test, and for this one."""
+
 
 @contextmanager
 def talking_to(settings: dict[Any, Any]) -> Iterator[None]:
@@ -17,8 +20,9 @@ def talking_to(settings: dict[Any, Any]) -> Iterator[None]:
     Prefect keeps one sender of events per process, whatever the server's address is then: left
     alone, it would go on calling the stopped server in all later tests.
     """
+    EventsWorker.drain_all(timeout=_GONE_S)
     with temporary_settings(settings):
         try:
             yield
         finally:
-            EventsWorker.drain_all(timeout=30)
+            EventsWorker.drain_all(timeout=_THERE_S)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.server.database import provide_database_interface
+from prefect.server.database.dependencies import temporary_database_interface
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
 
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
@@ -90,7 +91,9 @@ async def test_overdue_cycles_are_deleted_before_the_services_start(stack: Prefe
 async def test_overdue_cycles_are_deleted_on_postgresql_too(postgres: Postgres) -> None:
     url = postgres.empty_database().replace("postgresql", "postgresql+asyncpg", 1)
     now, minute = datetime.now(UTC), timedelta(minutes=1)
-    with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: url}):
+    settings = {PREFECT_SERVER_DATABASE_CONNECTION_URL: url}
+    # other tests of this process have used SQLite
+    with temporary_settings(settings), temporary_database_interface():
         database = provide_database_interface()
         await delete_overdue_cycles(now)  # nothing is there yet
         await database.create_db()
