@@ -26,9 +26,10 @@ install: .venv/installed
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
 
-# Two at a time: most tests wait for processes. A file stays together, its server is shared.
+# Three at a time, also on two cores: most tests wait for processes. A file stays together, its
+# server is shared.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Each round is a new random search; a failure stops it and prints the example.
 SECONDS ?= 600
