@@ -88,6 +88,7 @@ class _Home:
         return await in_time(lambda: _today(self.site, zone, prices, datetime.now(UTC)))
 
     async def obey(self, command: Command) -> Policy | None:
+        """Carry out the command; returns the policy if it has changed. Raises BalancerError."""
         remote = RemoteControl(self.site)
         if isinstance(command, SettingChange):
             return await remote.change_policy(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import InverterReading
 
@@ -19,7 +20,6 @@ _CHARGING_W = 500.0
 GRID_MODES = ("fast", "solar+minimum")
 """Modes in which the car charges without surplus; a boost is "fast"."""
 _LARGEST_ONE_PHASE_W = 6000.0
-_VOLTS = 230.0
 _CLAIM_CHANGES = 0.2
 """A battery whose charging power changes by this share follows the surplus again."""
 
@@ -66,7 +66,7 @@ def imports_when_held_a(
     """
     discharge_w = max(0.0, -(inverter.battery_charge_w or 0.0))
     phases = 3 if (inverter.rated_w or 0.0) > _LARGEST_ONE_PHASE_W else 1
-    more_a = discharge_w / min(phases, len(imports_a or ()) or 1) / _VOLTS
+    more_a = discharge_w / min(phases, len(imports_a or ()) or 1) / NOMINAL_VOLTAGE_V
     return None if imports_a is None else [amps + more_a for amps in imports_a]
 
 

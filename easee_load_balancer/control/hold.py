@@ -21,7 +21,7 @@ CLOUD = timedelta(seconds=60)
 COVERED = timedelta(minutes=5)
 """A surplus that lasts this long ends the hold: the battery has nothing to give then."""
 OBEYS_WITHIN = timedelta(minutes=2)
-"""A battery that discharges later than this does not do what it is told, or is a second one."""
+"""A battery that still discharges after this ignores the hold, or is another battery."""
 UNKNOWN = timedelta(minutes=5)
 """Without readings a hold goes on for this long."""
 IN_VAIN = timedelta(minutes=5)

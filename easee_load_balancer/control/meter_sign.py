@@ -57,9 +57,9 @@ class MeterSign(Sparse):
     wrong_since: AwareDatetime | None = None
     paused_until: AwareDatetime | None = None
     mode: str = ""
-    """The owner's mode then; another mode starts anew."""
+    """The owner's mode then; a change of mode starts the check again."""
     counts_backwards: bool = False
-    """Whether the meter counted backwards by the owner's word then; its change starts anew."""
+    """The owner's setting then; a change of it starts the check again."""
 
     def is_doubted(self, changed_at: datetime | None) -> bool:
         """Whether one reading after the last change had the wrong sign, and none since."""

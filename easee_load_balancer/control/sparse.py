@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 
 class Sparse(BaseModel):
-    """A model of which only what differs from the defaults is stored."""
+    """A model that stores only what differs from the defaults."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

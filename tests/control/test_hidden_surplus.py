@@ -25,7 +25,7 @@ ZERO_EXPORT = Policy(export_limit_w=0)
 
 
 def limited(pv_w: Callable[[float], float], limit_w: float = 0.0, **shown: Any) -> House:
-    """A house without battery: PV in W by minute, of which no more is exported than `limit_w`."""
+    """A house without battery: PV in W by minute; it exports no more than `limit_w`."""
 
     def house(at: datetime, setpoint: Setpoint) -> tuple[InverterReading, ChargerState]:
         amps = drawn_a(setpoint)

@@ -104,7 +104,7 @@ def test_it_is_tried_again_every_hour_and_all_is_well_once_the_sign_is_right() -
     [("solar", False, WRONG_SIGN), ("solar+minimum", False, None), ("solar", True, None)],
     ids=["nothing changed", "another mode", "the meter's setting"],
 )
-def test_a_change_of_the_settings_starts_anew(
+def test_a_change_of_the_settings_starts_the_check_again(
     mode: Literal["solar", "solar+minimum"], counts_backwards: bool, attention: str | None
 ) -> None:
     cycles = play(house(lambda _: 100.0, load_w=lambda _: 2600.0), 5, told(0), step_s=10)

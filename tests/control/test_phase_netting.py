@@ -27,7 +27,7 @@ def by_phase(reading: InverterReading, *exports_w: float) -> InverterReading:
 UNEVEN = by_phase(inverter(), -500.0, 2500.0, 2500.0)
 """A load on L1; 4.5 kW in all."""
 CHARGING = by_phase(with_battery(0, 3000, 50), -500.0, 250.0, 250.0)
-"""The battery takes 3 kW, of which the inverter could feed 1 kW into each phase."""
+"""The battery takes 3 kW; the inverter could feed 1 kW of that into each phase."""
 
 
 @pytest.mark.parametrize(

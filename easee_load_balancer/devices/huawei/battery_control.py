@@ -1,8 +1,8 @@
 """Keeps a SUN2000's battery from discharging, and lets it discharge again.
 
 Two ways (see `BatteryHold`): a forced discharge of 0 W, which ends by itself, and a discharge limit
-of 0 W, which lasts. The limit's value before is on disk before it is changed, and is restored by
-whoever finds it there. Every write is read back; nothing is repeated without a pause.
+of 0 W, which lasts. The previous limit is on disk before it is changed, and any process that finds
+it there restores it. Every write is read back; nothing is repeated without a pause.
 """
 
 from __future__ import annotations

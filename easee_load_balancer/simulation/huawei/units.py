@@ -63,7 +63,7 @@ class InverterSpec:
 
     @property
     def idle_s(self) -> float | None:
-        """A new connection is closed when it is silent for so long; None = never."""
+        """A new connection that sends nothing is closed after this time; None = never."""
         return 1.0 if self.plant == "emma" else None
 
 

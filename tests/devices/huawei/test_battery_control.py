@@ -1,4 +1,4 @@
-"""Holding the battery, over Modbus, at an inverter that does not always do what it is told."""
+"""Holding the battery, over Modbus, at an inverter that does not always obey."""
 
 from __future__ import annotations
 
