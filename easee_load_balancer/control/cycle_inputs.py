@@ -252,14 +252,20 @@ class Assessment:
         return f"surplus {surplus} kW = {parts}"
 
 
+def imports_a(inputs: CycleInputs, state: ControllerState) -> list[float] | None:
+    """What each line imports; None where unknown, or where the meter has the wrong sign."""
+    if state.sign.wrong_since is not None:  # import would look like room below the fuse
+        return None
+    volts = voltage_v(inputs.inverter, inputs.charger)
+    return phase_imports_a(inputs.inverter, volts, inputs.charger.grid_type)
+
+
 def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
     """What this cycle's inputs mean in this state."""
     inverter, charger, policy = inputs.inverter, inputs.charger, inputs.policy
     volts = voltage_v(inverter, charger)
-    imports_a = phase_imports_a(inverter, volts, charger.grid_type)
-    if state.sign.wrong_since is not None:  # import would look like room below the fuse
-        imports_a = None
-    estimator = CarPowerEstimator(inputs.now, charger, state, volts, imports_a)
+    lines_a = imports_a(inputs, state)
+    estimator = CarPowerEstimator(inputs.now, charger, state, volts, lines_a)
     reserve_w = battery.reserve_w(inverter, policy, state)
     charge_w = battery.available_charge_w(inverter, state)
     car = CarEstimate(PowerRange(0.0, 0.0), 0.0, (0.0, 0.0, 0.0))
@@ -282,7 +288,7 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
         state,
         active,
         estimator,
-        imports_a,
+        lines_a,
         possible,
         car,
         surplus,

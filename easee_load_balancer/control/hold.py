@@ -7,9 +7,8 @@ from datetime import timedelta
 
 from easee_load_balancer.control.battery import imports_when_held_a, may_be_held
 from easee_load_balancer.control.behaviour import car_is_absent, is_drawing
-from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.cycle_inputs import CycleInputs, imports_a
 from easee_load_balancer.control.decision import Decision
-from easee_load_balancer.control.limits import phase_imports_a
 from easee_load_balancer.control.power_estimate import voltage_v
 from easee_load_balancer.control.state import CAR_STARTS, ControllerState
 from easee_load_balancer.measurements import BatteryHold
@@ -103,17 +102,15 @@ def _lack_w(inputs: CycleInputs, decision: Decision) -> float | None:
 def _is_needed(inputs: CycleInputs, state: ControllerState) -> bool:
     if state.hold is not BatteryHold.FREE:
         return state.covered_since is None or inputs.now - state.covered_since < COVERED
-    if state.lack_since is None or not _fits_main_fuse(inputs):
+    if state.lack_since is None or not _fits_main_fuse(inputs, state):
         return False
     return inputs.policy.mode == "fast" or inputs.now - state.lack_since >= CLOUD
 
 
-def _fits_main_fuse(inputs: CycleInputs) -> bool:
+def _fits_main_fuse(inputs: CycleInputs, state: ControllerState) -> bool:
     """Whether the grid can give what the battery gives now; if not, the car is lowered first."""
-    inverter, policy = inputs.inverter, inputs.policy
-    volts = voltage_v(inverter, inputs.charger)
-    imports_a = phase_imports_a(inverter, volts, inputs.charger.grid_type)
-    held_a = imports_when_held_a(imports_a, inverter)
+    policy = inputs.policy
+    held_a = imports_when_held_a(imports_a(inputs, state), inputs.inverter)
     return held_a is not None and max(held_a) <= policy.main_fuse_a - policy.fuse_margin_a + 0.5
 
 

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from easee_load_balancer.control.cycle_inputs import Assessment, Proposal
 
 WRONG_SIGN = "wrong meter sign: export rises when the car takes more"
+CHECKING = "checking the meter's sign"
 PAUSE = timedelta(hours=1)
 """After this long the car may charge again, which tests the sign once more."""
 _LEAST_W = 600.0
 """A smaller change of the car's power is lost among the house's own loads."""
 _PROOF_W = 2000.0
 """The sign is wrong once changes of this much in a row have shown it."""
+_SUSPECT_W = 1200.0
+"""From here on the car is lowered at once, which is the next change."""
 _TOLERANCE, _TOLERANCE_W = 0.3, 100.0
 _SHOWN_AFTER = timedelta(seconds=12)
 _SHOWN_UNTIL = timedelta(seconds=75)
@@ -66,6 +69,12 @@ class MeterSign(Sparse):
         doubted = self.doubted_at is not None and self.doubted_at == changed_at
         return doubted and self.checked_at != changed_at
 
+    def is_suspect(self, changed_at: datetime | None, now: datetime) -> bool:
+        """Whether the last change spoke against the sign, and the next one has not been shown."""
+        if self.against_w < _SUSPECT_W or self.wrong_since is not None or changed_at is None:
+            return False
+        return self.checked_at == changed_at or now - changed_at <= _SHOWN_UNTIL
+
 
 def check_sign(sign: MeterSign, case: Assessment) -> MeterSign:
     """The state after this cycle's readings."""
@@ -105,16 +114,18 @@ def check_sign(sign: MeterSign, case: Assessment) -> MeterSign:
 def pause_on_wrong_sign(case: Assessment, proposal: Proposal) -> Proposal:
     """With a wrong sign the surplus is nonsense: no more than the minimum, in `solar` nothing."""
     sign, policy, active = case.state.sign, case.inputs.policy, case.active
+    lowest_a = 0 if policy.mode == "solar" else policy.min_current_a
+    if policy.mode != "fast" and sign.is_suspect(case.state.changed_at, case.inputs.now):
+        return replace(proposal, current_a=min(proposal.current_a, lowest_a), why=CHECKING)
     if sign.is_doubted(case.state.changed_at):  # one more reading before the next raise
         more = proposal.current_a * proposal.phases > active.current_a * active.phases
         keep = replace(proposal, phases=active.phases, current_a=active.current_a)
-        return replace(keep, why="checking the meter's sign") if more else proposal
+        return replace(keep, why=CHECKING) if more else proposal
     if sign.wrong_since is None or sign.paused_until is None or policy.mode == "fast":
         return proposal
     if case.inputs.now >= sign.paused_until:
         return replace(proposal, why=f"{WRONG_SIGN}; trying again")
-    current_a = min(proposal.current_a, 0 if policy.mode == "solar" else policy.min_current_a)
-    return replace(proposal, current_a=current_a, why=WRONG_SIGN)
+    return replace(proposal, current_a=min(proposal.current_a, lowest_a), why=WRONG_SIGN)
 
 
 def attention(sign: MeterSign) -> str | None:

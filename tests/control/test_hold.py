@@ -10,6 +10,7 @@ import pytest
 
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.meter_sign import MeterSign
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.measurements import (
     BatteryHold,
@@ -23,6 +24,7 @@ from tests.support.control_readings import NOW, charger, inverter, told, with_ba
 FREE, COMMAND, LIMIT = BatteryHold.FREE, BatteryHold.COMMAND, BatteryHold.LIMIT
 FAST = Policy(mode="fast", hold_battery=True)
 SLOWLY = Policy(mode="solar+minimum", hold_battery=True)
+WRONG = MeterSign(wrong_since=NOW, mode="fast")
 CHARGING = charger(10)
 """6.9 kW."""
 MINUTES_AGO = NOW - timedelta(minutes=6)
@@ -45,6 +47,10 @@ def by_day(export_w: float, charge_w: float, **other: Any) -> InverterReading:
         ),
         pytest.param(at_night(-2400, -5000), CHARGING, FAST, told(10), COMMAND, id="at night"),
         pytest.param(by_day(-400, -5000), CHARGING, FAST, told(10), LIMIT, id="by day"),
+        pytest.param(
+            at_night(-2400, -5000), CHARGING, FAST, told(10, sign=WRONG), FREE,
+            id="room below the fuse unknown",
+        ),
         pytest.param(by_day(100, 200), CHARGING, FAST, told(10), FREE, id="surplus covers the car"),
         pytest.param(
             at_night(-7400, 0), CHARGING, FAST, told(10, hold=COMMAND), COMMAND, id="goes on"

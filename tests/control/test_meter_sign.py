@@ -11,7 +11,7 @@ import pytest
 
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
-from easee_load_balancer.control.meter_sign import PAUSE, WRONG_SIGN
+from easee_load_balancer.control.meter_sign import CHECKING, PAUSE, WRONG_SIGN
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
@@ -70,6 +70,43 @@ def test_a_wrong_sign_is_noticed_within_three_cycles_of_the_cars_first_rise(step
     assert alarm.current_a == 0
     assert WRONG_SIGN in alarm.decision.reason
     assert {one.current_a for one in cycles if one.at >= alarm.at} == {0}
+
+
+@pytest.mark.parametrize("step_s", [10, 30])
+def test_a_small_first_rise_stops_the_car_within_three_cycles_and_the_stop_proves_it(
+    step_s: int,
+) -> None:
+    """1.4 kW on one phase, while 1.6 kW of import look like export."""
+    policy = Policy(phases="1")
+    cycles = play(
+        house(lambda _: 100.0, load_w=lambda _: 1700.0), 15, told(0, 1), policy, step_s=step_s
+    )
+    rise = rises(cycles)[0]
+    stop = next(one for one in cycles if one.at > rise and not one.current_a)
+    assert stop.at - rise <= timedelta(seconds=3 * step_s)
+    assert CHECKING in stop.decision.reason
+    alarm = first_alarm(cycles)
+    assert alarm is not None
+    assert alarm.at - stop.at <= timedelta(seconds=3 * step_s)
+    assert {one.current_a for one in cycles if one.at >= stop.at} == {0}
+
+
+def test_a_load_that_falls_with_a_small_first_rise_is_a_short_stop_and_no_alarm() -> None:
+    """2.6 kW of load end as the car takes 1.3 kW: the export rises; the stop clears the meter."""
+    started: list[datetime] = []
+
+    def shown(at: datetime, setpoint: Setpoint) -> tuple[InverterReading, ChargerState]:
+        if setpoint.current_a and not started:
+            started.append(at)
+        amps = drawn_a(setpoint)
+        export_w = 5000.0 - (800.0 if started else 3400.0) - amps * VOLTS
+        reading = inverter(export_w, taken_at=at, pv_w=5000.0, inverter_ac_w=5000.0)
+        return reading, car(at, setpoint, amps, 1)
+
+    cycles = play(shown, 20, told(0, 1), Policy(phases="1"), step_s=10)
+    assert any(CHECKING in one.decision.reason for one in cycles)
+    assert first_alarm(cycles) is None
+    assert cycles[-1].current_a == 16
 
 
 def test_a_wrong_sign_that_begins_while_charging_is_noticed() -> None:
