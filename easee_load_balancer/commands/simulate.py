@@ -14,13 +14,10 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
-from easee_load_balancer.simulation.plant.meter import MeterFault
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, run_house
 
 _TN_THREE_PHASE, _TN_ONE_PHASE = 1, 3
-_FOREVER_S = 10**9
-
 Port = typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
 
 
@@ -198,7 +195,6 @@ def simulate(
             meter_phases=_METER_PHASES[meter],
             main_fuse_a=main_fuse,
             export_limit_w=export_limit,
-            meter_faults=(MeterFault("reversed", 0, _FOREVER_S),) if meter_reversed else (),
         ),
         cloud=CloudSpec(
             user_name=user_name,
@@ -211,6 +207,7 @@ def simulate(
             plant=plant.value,
             settle_s=_settle_s(plant) if settle_time is None else settle_time,
             latency_s=latency,
+            meter_reversed=meter_reversed,
         ),
     )
     _run(spec)

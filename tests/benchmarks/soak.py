@@ -83,11 +83,12 @@ class Trouble:
 
     def __init__(self, house: SimulatedHouse, tally: Tally, seed: int, interval_s: int) -> None:
         self._house, self.tally = house, tally
-        self._reaction_s = URGENT_S + interval_s + TAKES_EFFECT_S
+        self._next_cycle_s = interval_s + TAKES_EFFECT_S
         self._rng, self._fate, self._owner = (random.Random(seed) for _ in range(3))
         self._until: dict[str, int] = {}
         self._load_until = 0
         self._reachable_from: float = 0
+        self._blocked_until = 0
         self._history = HistoryFile()
 
     @property
@@ -107,11 +108,14 @@ class Trouble:
     def hindrance(self) -> str | None:
         """What keeps the controller from protecting the fuse.
 
-        After a fault it may take as long as urgent commands wait, and a cycle.
+        After a fault it may take as long as urgent commands wait, and a cycle; after a block a
+        cycle.
         """
+        if self._blocked():
+            self._blocked_until = self.now_s + self._next_cycle_s
         if self.now_s < self._reachable_from:
             return CUT_OFF
-        if self._blocked():
+        if self.now_s < self._blocked_until:
             return BLOCKED
         return BLIND if self.blind else None
 
@@ -136,7 +140,7 @@ class Trouble:
             del self._until[name]
             self._set(FAULTS[name], on=False)
             if name.startswith(CUTS_OFF):
-                self._reachable_from = self.now_s + self._reaction_s
+                self._reachable_from = self.now_s + URGENT_S + self._next_cycle_s
         if self._rng.random() < 0.07:
             self._break(self._rng.choice(list(FAULTS)))
         if self.now_s >= self._load_until:
