@@ -76,10 +76,13 @@ async def _outages(folder: Path, only: str, gone_s: Sequence[int]) -> list[Row]:
         "Prefect server gone": [partial(server_gone, seconds=seconds) for seconds in gone_s],
     }
     wanted = [(name, outage) for name, rows in outages.items() if only in name for outage in rows]
-    if not wanted:
-        return []
-    async with a_plant(folder) as plant:
-        return [_show(await _row_of(name, outage(plant))) for name, outage in wanted]
+    rows = []
+    for number, (name, outage) in enumerate(wanted):  # each with a law that has seen nothing yet
+        own = folder / f"outage-{number}"
+        own.mkdir()
+        async with a_plant(own) as plant:
+            rows.append(_show(await _row_of(name, outage(plant))))
+    return rows
 
 
 async def _row_of(name: str, outage: Awaitable[Row]) -> Row:
