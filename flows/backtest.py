@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from prefect import flow
@@ -14,23 +13,31 @@ from easee_load_balancer.backtest.result import Backtest
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.orchestration.blocks import Site, Tariff
+from easee_load_balancer.orchestration.parameters import (
+    MAY_STAY_EMPTY,
+    FirstDay,
+    LastDay,
+    SiteName,
+    TimeZone,
+    shown,
+)
 from easee_load_balancer.periods import Period
 from tasks.backtest import load_csv_days, load_recorded_days, publish_backtest, replay_days
 from tasks.run import completed, failed
 
-Kwh = Annotated[float | None, Field(gt=0, le=500)]
+_Kwh = Annotated[float, Field(gt=0, le=500)]
 
 
-@flow(name="backtest", flow_run_name="backtest {site}", persist_result=False)
+@flow(name="backtest", flow_run_name="Backtest of {site}", persist_result=False)
 async def backtest(
-    change: PolicyChange,
-    first_day: date | None = None,
-    last_day: date | None = None,
-    csv: str = "",
-    car_kwh: Kwh = None,
-    battery_kwh: Kwh = None,
-    site: str = Site.DEFAULT,
-    time_zone: str = "Europe/Stockholm",
+    change: Annotated[PolicyChange, shown("Changes of the policy")],
+    first_day: FirstDay = None,
+    last_day: LastDay = None,
+    csv: Annotated[str, shown("Days from CSV", "/home/me/july.csv")] = "",
+    car_kwh: Annotated[_Kwh | None, MAY_STAY_EMPTY, shown("Car's need (kWh)", 12)] = None,
+    battery_kwh: Annotated[_Kwh | None, MAY_STAY_EMPTY, shown("Battery (kWh)", 10)] = None,
+    site: SiteName = Site.DEFAULT,
+    time_zone: TimeZone = "Europe/Stockholm",
 ) -> State[None]:
     """Replay recorded days under another policy, and show what that would have changed.
 

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.cycle_inputs import CycleInputs
@@ -25,7 +24,8 @@ from easee_load_balancer.errors import (
 )
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading
-from easee_load_balancer.orchestration.blocks import Site, SiteName
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
 from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, only_writer
@@ -44,8 +44,8 @@ from tasks.setpoint import compute_setpoint
 @flow(name="balance", timeout_seconds=28, persist_result=False)
 async def balance(
     site: SiteName = Site.DEFAULT,
-    latest_start_s: Annotated[int, Field(ge=1)] = 30,
-    time_zone: str = "Europe/Stockholm",
+    latest_start_s: Annotated[int, shown("Latest start (s)", 30, ge=1, le=3600)] = 30,
+    time_zone: TimeZone = "Europe/Stockholm",
 ) -> State[Decision]:
     """One control cycle: read the house, decide, tell the charger, remember.
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.errors import BalancerError
@@ -15,16 +14,17 @@ from easee_load_balancer.history.boosts import CANCELLED, SUPERSEDED
 from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import MIN_CURRENT_A
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
 from tasks.boost import begin_boost, find_boost, follow_boost
 from tasks.run import Run, cancelled, completed, failed
 
 
-@flow(name="boost", flow_run_name="boost {current_a} A", persist_result=False)
+@flow(name="boost", flow_run_name="Boost with {current_a} A", persist_result=False)
 async def boost(
-    current_a: Annotated[int, Field(ge=MIN_CURRENT_A, le=32)] = 16,
-    until: str = "unplugged",
-    site: str = Site.DEFAULT,
-    time_zone: str = "Europe/Stockholm",
+    current_a: Annotated[int, shown("Current (A)", 16, ge=MIN_CURRENT_A, le=32)] = 16,
+    until: Annotated[str, shown("Until", "unplugged", "17:30", "10 kWh")] = "unplugged",
+    site: SiteName = Site.DEFAULT,
+    time_zone: TimeZone = "Europe/Stockholm",
 ) -> State[Boost]:
     """Charge now, with or without sun. To end it, cancel this run or start another boost.
 

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import date
+from typing import Annotated
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.orchestration.blocks import Site, SiteName, Tariff
+from easee_load_balancer.orchestration.blocks import Site, Tariff
+from easee_load_balancer.orchestration.parameters import (
+    FirstDay,
+    LastDay,
+    SiteName,
+    TimeZone,
+    shown,
+)
 from easee_load_balancer.periods import Period, PeriodKind
 from tasks.run import completed, failed
 from tasks.summary import draw_and_publish, export_csv, sum_up_energy
 
 
 @flow(
-    name="daily_summary", flow_run_name="summary {site}", timeout_seconds=300, persist_result=False
+    name="daily_summary",
+    flow_run_name="Daily summary of {site}",
+    timeout_seconds=300,
+    persist_result=False,
 )
 async def daily_summary(
     site: SiteName = Site.DEFAULT,
-    day: date | None = None,
-    last_day: date | None = None,
-    period: PeriodKind = "day",
-    time_zone: str = "Europe/Stockholm",
-    csv: bool = False,
+    day: FirstDay = None,
+    last_day: LastDay = None,
+    period: Annotated[PeriodKind, shown("Period")] = "day",
+    time_zone: TimeZone = "Europe/Stockholm",
+    csv: Annotated[bool, shown("CSV file")] = False,
 ) -> State[Energy]:
     """Sum up where the energy of one or more local days came from and where it went.
 

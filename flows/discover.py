@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.orchestration.blocks import EaseeCredentials, Site, SiteName, load_block
+from easee_load_balancer.orchestration.blocks import EaseeCredentials, Site, load_block
+from easee_load_balancer.orchestration.parameters import SiteName, shown
 from tasks.discovery import list_chargers, publish_chargers, save_charger
 from tasks.run import completed, failed
 
 
-@flow(name="discover", flow_run_name="discover {site}", timeout_seconds=120, persist_result=False)
-async def discover(site: SiteName = Site.DEFAULT, save: str | None = None) -> State[int]:
+@flow(
+    name="discover",
+    flow_run_name="Chargers of {site}",
+    timeout_seconds=120,
+    persist_result=False,
+)
+async def discover(
+    site: SiteName = Site.DEFAULT,
+    save: Annotated[str, shown("Save charger", "EH123456")] = "",
+) -> State[int]:
     """List the chargers of the Easee account with their sites and circuits.
 
     Args:
@@ -29,7 +40,7 @@ async def discover(site: SiteName = Site.DEFAULT, save: str | None = None) -> St
         return await failed(str(error))
     await publish_chargers(chargers)
     names = ", ".join(str(one) for one in chargers) or "no charger"
-    if save is None:
+    if not save:
         return await completed(names, len(chargers))
     chosen = [one for one in chargers if one.id == save]
     if not chosen:

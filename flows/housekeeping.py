@@ -7,8 +7,8 @@ from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import State, StateType
-from pydantic import Field
 
+from easee_load_balancer.orchestration.parameters import shown
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 from tasks.housekeeping import delete_runs
 from tasks.run import completed
@@ -17,9 +17,10 @@ DELETED_TAGS = (CYCLE_TAG, "housekeeping")
 """Tags of the deployments whose runs are deleted."""
 
 
-@flow(name="housekeeping", flow_run_name="housekeeping", timeout_seconds=1500, persist_result=False)
+@flow(name="housekeeping", flow_run_name="Housekeeping", timeout_seconds=1500, persist_result=False)
 async def housekeeping(
-    keep_hours: Annotated[int, Field(ge=1)] = 24, keep_failed_days: Annotated[int, Field(ge=1)] = 7
+    keep_hours: Annotated[int, shown("Keep cycles (h)", 24, ge=1, le=8760)] = 24,
+    keep_failed_days: Annotated[int, shown("Keep failed cycles (days)", 7, ge=1, le=365)] = 7,
 ) -> State[int]:
     """Delete old control cycles with their states, tasks and logs; everything else is kept.
 

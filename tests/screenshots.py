@@ -38,7 +38,7 @@ async def fill(day: str) -> str:
     while len(runs) < _CYCLES:
         await asyncio.sleep(2)
         runs = await ended_cycles(start)
-    await arun_deployment("daily_summary/home", parameters={"day": day}, timeout=120)
+    await arun_deployment("daily_summary/Daily summary", parameters={"day": day}, timeout=120)
     return str(runs[0].id)
 
 

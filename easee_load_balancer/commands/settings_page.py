@@ -48,10 +48,10 @@ def _lines() -> Iterator[str]:
         flow: Any = load_flow_from_entrypoint(deployment["entrypoint"])
         given: Mapping[str, Any] = deployment["parameters"]
         parameters = [
-            (f"`{name}`", given.get(name, one.get("default")), _described(one))
+            (f"{one['title']} (`{name}`)", given.get(name, one.get("default")), _described(one))
             for name, one in flow.parameters.properties.items()
         ]
-        yield from _table(flow.name, "parameter | default | what it does", parameters)
+        yield from _table(deployment["name"], "parameter | default | what it does", parameters)
     yield ""
     yield "## Environment variables"
     variables = [

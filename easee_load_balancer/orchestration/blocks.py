@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 import httpx
@@ -20,7 +20,6 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
     SecretStr,
@@ -201,9 +200,6 @@ BLOCKS: tuple[type[Block], ...] = (
     Tariff,
     MqttBroker,
 )
-
-SiteName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,60}$")]
-"""A valid block name that is also safe as a file name."""
 
 _AnyBlock = TypeVar("_AnyBlock", bound=Block)
 

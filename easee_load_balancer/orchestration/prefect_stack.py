@@ -101,7 +101,7 @@ def start_cycles(client: SyncPrefectClient) -> None:
     tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[CYCLE_TAG]))
     for one in client.read_deployments(deployment_filter=tagged):
         if not one.paused and any(schedule.active for schedule in one.schedules):
-            client.create_flow_run_from_deployment(one.id)
+            client.create_flow_run_from_deployment(one.id, name=f"{one.name} at the start")
 
 
 class PrefectStack:

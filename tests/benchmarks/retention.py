@@ -183,7 +183,7 @@ async def record_templates() -> tuple[list[UUID], UUID]:
         await asyncio.sleep(2)
         cycles = [run for run in await ended_cycles(start) if CYCLE_TAG in run.tags]
     await unschedule()
-    summary = await run_to_end("daily_summary/home", site="home", day=str(start.date()))
+    summary = await run_to_end("daily_summary/Daily summary", site="home", day=str(start.date()))
     return [run.id for run in cycles[:_TEMPLATES]], summary.id
 
 

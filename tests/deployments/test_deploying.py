@@ -20,7 +20,7 @@ DEPLOY_S = 240
 
 
 def cycles(client: SyncPrefectClient) -> DeploymentResponse:
-    return client.read_deployment_by_name("balance/home")
+    return client.read_deployment_by_name("balance/Balance")
 
 
 def test_deploying_in_a_terminal_asks_nothing(stack: PrefectStack) -> None:
@@ -61,7 +61,7 @@ def test_deploying_deletes_a_schedule_that_has_a_new_name(stack: PrefectStack) -
     old = DeploymentScheduleCreate(schedule=every, slug="every-30-s", active=True)
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow_from_name("balance")
-        client.create_deployment(flow_id, name="home", schedules=[old])
+        client.create_deployment(flow_id, name="Balance", schedules=[old])
         stack.deploy()
         assert [one.slug for one in cycles(client).schedules] == ["cycle"]
 

@@ -141,3 +141,20 @@ def test_prefect_knows_the_setting(name: str, monkeypatch: pytest.MonkeyPatch) -
     if isinstance(in_force, timedelta):
         in_force = in_force.total_seconds()
     assert in_force == (set(wanted) if isinstance(wanted, list) else wanted)
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_the_form_explains_every_parameter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(DEPLOYMENTS[name]["entrypoint"])
+    fields: dict[str, Any] = flow.parameters.properties
+    assert set(DEPLOYMENTS[name]["parameters"]) <= set(fields)
+    for parameter, field in fields.items():
+        assert field["title"][0].isupper(), parameter
+        assert field["description"], parameter
+        assert "anyOf" not in field, f"the form shows tabs for {parameter}"
+        if field.get("type") in ("string", "integer", "number") and "enum" not in field:
+            assert field["examples"], parameter
+        if field.get("type") in ("integer", "number"):
+            assert {"minimum", "exclusiveMinimum"} & set(field), parameter
+            assert "maximum" in field, parameter

@@ -17,6 +17,8 @@ from easee_load_balancer.orchestration.server.guard import Guard
 from easee_load_balancer.orchestration.server.light_services import look_once_a_second
 from easee_load_balancer.orchestration.server.light_sqlite import WithLightSqlite
 from easee_load_balancer.orchestration.server.overdue import WithoutOverdueCycles
+from easee_load_balancer.orchestration.server.renamed import WithRenamedDeployments
+from easee_load_balancer.orchestration.server.run_names import name_scheduled_runs
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.processes import HOST
 from easee_load_balancer.system.settings import Settings
@@ -30,9 +32,11 @@ def serve(
     harden_process()
     server = get_current_settings().server
     look_once_a_second()
-    app = WithLightSqlite(WithoutOverdueCycles(Durable(create_app(final=True))))
+    name_scheduled_runs()
+    app = WithRenamedDeployments(Durable(create_app(final=True)))
+    prepared = WithLightSqlite(WithoutOverdueCycles(app))
     uvicorn.run(
-        Guard(app, port, Settings().names),
+        Guard(prepared, port, Settings().names),
         host=host,
         port=port,
         timeout_keep_alive=server.api.keepalive_timeout,
