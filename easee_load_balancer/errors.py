@@ -112,6 +112,10 @@ class BrokerError(BalancerError):
     """The MQTT broker could not be used."""
 
 
+class ForecastError(BalancerError):
+    """Prices or a forecast could not be fetched; what is known goes on being used."""
+
+
 class HistoryError(BalancerError):
     """The history database could not be read or written."""
 

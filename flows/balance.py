@@ -37,6 +37,7 @@ from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_in_memory
 from tasks.home_assistant import tell_home_assistant
 from tasks.inverter import read_inverter
+from tasks.prices import law_prices
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
 
@@ -96,7 +97,7 @@ async def _cycle(
     )
     now = datetime.now(UTC)
     boost = await _boost(past, now, charger, failures)
-    prices = setup.tariff.at_hour(now.astimezone(zone).hour)
+    prices = await law_prices(setup, zone, now)
     inputs = CycleInputs(now, inverter, charger, setup.policy, prices, boost)
     decision = compute_setpoint(inputs, state)
     decision, _ = await gather(

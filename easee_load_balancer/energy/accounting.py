@@ -15,13 +15,11 @@ share.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from easee_load_balancer.energy import counters
 from easee_load_balancer.energy.power_flows import (
@@ -31,8 +29,8 @@ from easee_load_balancer.energy.power_flows import (
     gaps,
     power_flows,
 )
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.resampling import Bools, Floats, overlap_s, seconds
-from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.energy.totals import Energy
 
 _FLOWS = {
@@ -67,21 +65,17 @@ def account(
     start: datetime,
     end: datetime,
     interval: timedelta,
-    prices: Prices | None = None,
-    zone: ZoneInfo | None = None,
+    prices: PriceTable | None = None,
 ) -> Energy:
-    """The totals from `start` to `end`; cycles around it show how it began and ended.
-
-    Hourly prices are those of the local time in `zone`.
-    """
+    """The totals from `start` to `end`; cycles around it show how it began and ended."""
     rows = power_flows(cycles, interval)
     window = _Window(start, (end - start).total_seconds(), interval.total_seconds())
     at_s, until_s = seconds(rows["at"], start), seconds(rows["until"], start)
     held_s = window.held_s(at_s, until_s)
     kwh = rows[list(_FLOWS.values())].to_numpy() * (held_s / 3.6e6)[:, np.newaxis]
     energy: dict[str, Any] = dict(zip(_FLOWS, kwh.sum(axis=0).tolist(), strict=True))
-    if prices is not None and zone is not None:
-        energy |= _money(rows["at"].dt.tz_convert(zone).dt.hour.to_numpy(), kwh, prices)
+    if prices is not None:
+        energy |= _money(rows["at"], kwh, prices)
     for name in _SAMPLED:
         energy[name] = _sampled(rows[_SAMPLED[name]].to_numpy(), held_s)
     for name, (column, power) in _COUNTERS.items():
@@ -119,9 +113,12 @@ class _Window:
         return (at >= 0) & (at < self.length_s)
 
 
-def _money(hours: NDArray[np.int32], kwh: Floats, prices: Prices) -> dict[str, float]:
+def _money(at: pd.Series, kwh: Floats, prices: PriceTable) -> dict[str, float]:
     column = dict(zip(_FLOWS, kwh.T, strict=True))
-    cost, income = np.array(prices.import_prices)[hours], np.array(prices.export_prices)[hours]
+    quarters, index = np.unique(at.dt.floor("15min"), return_inverse=True)
+    known = [prices.at(quarter.to_pydatetime()) for quarter in pd.DatetimeIndex(quarters, tz=UTC)]
+    cost = np.array([one.import_price for one in known])[index]
+    income = np.array([one.export_price for one in known])[index]
     return {
         "import_cost": float(column["import_kwh"] @ cost),
         "export_income": float(column["export_kwh"] @ income),

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from easee_load_balancer.energy.timed_prices import TimedPrice, price_at
 
 Price = Annotated[float, Field(ge=-100, le=1000, allow_inf_nan=False)]
+PriceSource = Literal["fixed", "Energy-Charts", "Nord Pool", "aWATTar", "ENTSO-E", "address"]
 HOURS = 24
+_MOST_LINES = 50
+_IN_EURO = ("Energy-Charts", "aWATTar", "ENTSO-E")
 
 
 def _without_default(schema: dict[str, Any]) -> None:
@@ -16,9 +30,9 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 
 class Prices(BaseModel):
-    """Import and export price per kWh, the same all day or one for each hour of the local day."""
+    """What a kWh costs and earns: fixed, by the clock and the calendar, or day-ahead prices."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     currency: str = Field(
         default="EUR",
@@ -52,6 +66,102 @@ class Prices(BaseModel):
         title="Export price by hour",
         description="24 prices that begin at midnight; leave empty for one price all day.",
     )
+
+    import_price_by_time: list[str] = Field(
+        default_factory=list,
+        title="Import price by weekday, month and time",
+        description="One a line, the first that holds counts: 'Sat,Sun 0.22', 'Nov-Mar Mon-Fri "
+        "06:00-22:00 0.35'. At other times the import price, or that of the hour, holds.",
+    )
+    source: PriceSource = Field(
+        default="fixed",
+        title="Day-ahead prices",
+        description="Where the prices of each quarter-hour come from. fixed: no such prices; "
+        "everything below is without meaning then.",
+    )
+    zone: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9-]{0,20}$",
+        title="Bidding zone",
+        description="For example SE4, DE-LU, DK1, BE, NL, AT.",
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        title="Token",
+        description="Of ENTSO-E only: the web API security token of your account.",
+    )
+    address: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s]{1,500})?$",
+        title="Address of prices",
+        description="For 'address': where a CSV or JSON file with times and prices per kWh is. "
+        "Empty for the others; only a simulated house uses another one.",
+    )
+    exchange_rate: Annotated[float | None, Field(gt=0, le=100_000)] = Field(
+        default=None,
+        title="Price of one EUR",
+        description="In the currency above. Needed where the source has prices in EUR only.",
+    )
+    spot_surcharge: Price = Field(
+        default=0.0,
+        title="Supplier's surcharge",
+        description="Added to each kWh of day-ahead price, taxes per kWh included, before VAT.",
+    )
+    grid_fee: Price = Field(
+        default=0.0, title="Grid fee", description="Added to each kWh from the grid, before VAT."
+    )
+    grid_fee_by_time: list[str] = Field(
+        default_factory=list,
+        title="Grid fee by weekday, month and time",
+        description="In place of the grid fee, one a line as above: 'Mon-Fri 17:00-21:00 0.12'.",
+    )
+    vat_pct: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        title="VAT on import (%)",
+        description="On price, surcharge and grid fee together.",
+    )
+    export_follows_spot: bool = Field(
+        default=False,
+        title="Export earns the day-ahead price",
+        description="Off: the export price above holds.",
+    )
+    export_surcharge: Price = Field(
+        default=0.0,
+        title="Added to the export price",
+        description="What the grid or the buyer adds to the day-ahead price; negative: takes off.",
+    )
+    export_vat_pct: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        title="VAT on export (%)",
+        description="Where the owner is paid VAT for what is exported.",
+    )
+
+    @field_validator("import_price_by_time", "grid_fee_by_time")
+    @classmethod
+    def _readable(cls, lines: list[str]) -> list[str]:
+        if len(lines) > _MOST_LINES:
+            raise ValueError(f"more than {_MOST_LINES} lines")
+        for line in lines:
+            TimedPrice.parsed(line)
+        return lines
+
+    @model_validator(mode="after")
+    def _complete_source(self) -> Self:
+        if self.source == "fixed":
+            return self
+        if self.source == "address" and not self.address:
+            raise ValueError("day-ahead prices from an address need the address of prices")
+        if self.source != "address" and not self.zone:
+            raise ValueError("day-ahead prices need a bidding zone, for example SE4")
+        if self.source == "ENTSO-E" and not self.token.get_secret_value():
+            raise ValueError("ENTSO-E needs a token")
+        if self.is_in_euro and self.currency != "EUR" and self.exchange_rate is None:
+            raise ValueError(f"{self.source} has prices in EUR: enter the price of one EUR")
+        return self
 
     @model_validator(mode="after")
     def _whole_days(self) -> Self:
@@ -114,3 +224,36 @@ class Prices(BaseModel):
     def export_prices(self) -> list[float]:
         """The export price of each hour of the day."""
         return self.export_price_by_hour or [self.export_price] * HOURS
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether each quarter-hour has a price of its own, which is published a day ahead."""
+        return self.source != "fixed"
+
+    @property
+    def is_in_euro(self) -> bool:
+        """Whether the source has prices in EUR whatever the tariff's currency is."""
+        return self.source in _IN_EURO or self.currency == "EUR"
+
+    def import_price_at(self, local: datetime, spot: float | None = None) -> float:
+        """What a kWh from the grid costs at that local time.
+
+        `spot` is its day-ahead price per kWh; without it, the fixed price holds.
+        """
+        if spot is None or not self.is_dynamic:
+            timed = price_at(_lines(tuple(self.import_price_by_time)), local)
+            return self.import_prices[local.hour] if timed is None else timed
+        timed = price_at(_lines(tuple(self.grid_fee_by_time)), local)
+        fee = self.grid_fee if timed is None else timed
+        return (spot + self.spot_surcharge + fee) * (1 + self.vat_pct / 100)
+
+    def export_price_at(self, local: datetime, spot: float | None = None) -> float:
+        """What a kWh sold at that local time earns."""
+        if spot is None or not self.is_dynamic or not self.export_follows_spot:
+            return self.export_prices[local.hour]
+        return (spot + self.export_surcharge) * (1 + self.export_vat_pct / 100)
+
+
+@lru_cache(maxsize=32)
+def _lines(lines: tuple[str, ...]) -> tuple[TimedPrice, ...]:
+    return tuple(TimedPrice.parsed(line) for line in lines)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.tables import Base, Cycle, SchemaVersion
 
-VERSION = 5
+VERSION = 6
 """Goes up with every change of the schema. Databases without a number have version 1."""
 
 

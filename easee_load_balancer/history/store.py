@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from easee_load_balancer.history.boosts import Boosts
 from easee_load_balancer.history.database import Database
+from easee_load_balancer.history.spot_prices import SpotPrices
 from easee_load_balancer.history.tables import (
     CloudCalls,
     Cycle,
@@ -31,6 +32,7 @@ class History:
     def __init__(self, url: str) -> None:
         self._database = Database(url)
         self.boosts = Boosts(self._session)
+        self.spot_prices = SpotPrices(self._session)
 
     def close(self) -> None:
         """Close all connections."""

@@ -180,6 +180,20 @@ class CloudCalls(Base):
     calls: Mapped[int]
 
 
+class SpotPriceRow(Base):
+    """The day-ahead price of a quarter-hour, as its source published it."""
+
+    __tablename__ = "spot_prices"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    price: Mapped[float]
+    """Per kWh, before surcharge, fees and VAT."""
+    currency: Mapped[str]
+    source: Mapped[str]
+    """Source and zone."""
+
+
 def _energy_columns() -> Iterator[MappedColumn[Any]]:
     """A column for each field of `Energy`, in their order."""
     types = get_type_hints(Energy)

@@ -151,6 +151,8 @@ class Tariff(Prices, Block, SavedByAnyVersion):
     _block_type_name = "Tariff"
     _block_type_slug = "tariff"
 
+    _not_asterisks = field_validator("token")(_not_asterisks)
+
     @classmethod
     async def of_site(cls, name: str) -> Tariff | None:
         """The saved tariff of the site, if any. Raises ConfigurationError for wrong values."""

@@ -17,6 +17,7 @@ from easee_load_balancer.energy.power_flows import (
     power_flows,
     usual_interval,
 )
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.history.store import History
@@ -65,7 +66,10 @@ def sum_up(
     """
     days: dict[date, Energy] = {}
     complete: list[date] = []
-    currency = prices.currency if prices else None
+    currency, table = prices.currency if prices else None, None
+    if prices is not None:
+        start, end = bounds(period.first, period.zone)[0], bounds(period.last, period.zone)[1]
+        table = history.spot_prices.table(site, prices, period.zone, start, end, now)
     began = history.began(site)
     for day in period.days:
         start, end = _since(began, *bounds(day, period.zone))
@@ -77,9 +81,9 @@ def sum_up(
             if stored is not None:
                 days[day] = stored.energy
             elif days or period.kind == "day":
-                days[day] = _account(cycles, start, min(end, now), prices, period)
+                days[day] = _account(cycles, start, min(end, now), table)
             continue
-        days[day] = _account(cycles, start, min(end, now), prices, period)
+        days[day] = _account(cycles, start, min(end, now), table)
         if end <= now:
             complete.append(day)
     history.record_days(
@@ -107,6 +111,6 @@ def _since(began: datetime | None, start: datetime, end: datetime) -> tuple[date
 
 
 def _account(
-    cycles: pd.DataFrame, start: datetime, end: datetime, prices: Prices | None, period: Period
+    cycles: pd.DataFrame, start: datetime, end: datetime, prices: PriceTable | None
 ) -> Energy:
-    return account(cycles, start, end, usual_interval(cycles), prices, period.zone)
+    return account(cycles, start, end, usual_interval(cycles), prices)

@@ -45,6 +45,16 @@ StreamFault = Literal[
     "garbage",  # frames that cannot be read
 ]
 
+PriceFault = Literal[
+    "outage",  # status 503
+    "limited",  # status 429
+    "garbage",  # a page that is neither JSON nor XML nor CSV
+    "impossible",  # prices far out of all bounds
+    "late",  # tomorrow's prices do not appear
+]
+
+SolarFault = Literal["outage", "garbage", "impossible"]
+
 
 class Faults(BaseModel):
     """The active faults; all off by default."""
@@ -74,6 +84,10 @@ class Faults(BaseModel):
     """The charger reports nothing new; old values keep their old times."""
     commands_ignored: bool = False
     """Commands are accepted and never reach the charger."""
+    prices: PriceFault | None = None
+    """What the sources of day-ahead prices do wrong."""
+    solar_forecast: SolarFault | None = None
+    """What the sources of solar forecasts do wrong."""
 
     def replace_with(self, other: Faults) -> None:
         """Take over all faults of `other`."""

@@ -23,6 +23,8 @@ from easee_load_balancer.simulation.huawei.modbus_server import InverterServer
 from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.day import Day, load_day
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
+from easee_load_balancer.simulation.sources.price_routes import PriceRoutes
+from easee_load_balancer.simulation.sources.solar_routes import SolarRoutes
 
 HOST = "127.0.0.1"
 
@@ -106,7 +108,8 @@ async def _started(spec: RunSpec) -> AsyncIterator[tuple[SimulatedHouse, list[as
         modbus_port = await inverter.start(HOST, spec.modbus_port)
         api_url = f"http://{HOST}:{listener.getsockname()[1]}"
         house = SimulatedHouse(HOST, modbus_port, api_url, plant, faults, triggers, cloud, inverter)
-        server = _ApiServer(build_app([*cloud.routes(), *admin]))
+        sources = [*PriceRoutes(faults).routes(), *SolarRoutes(day, faults).routes()]
+        server = _ApiServer(build_app([*cloud.routes(), *admin, *sources]))
         tasks = [asyncio.create_task(server.serve(sockets=[listener]), name="house API")]
         if spec.speed:
             tasks.append(asyncio.create_task(_keep_time(house, spec.speed), name="house clock"))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from easee_load_balancer.energy.accounting import account, per_interval
 from easee_load_balancer.energy.power_flows import gaps, power_flows, usual_interval
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.energy.totals import Energy
 from tests.support.energy_samples import INTERVAL, START, at, samples, steady, totals
@@ -86,9 +87,9 @@ def test_no_sample_holds_into_a_gap(cycles: pd.DataFrame) -> None:
 def test_the_totals_of_two_parts_add_up_to_the_whole(cycles: pd.DataFrame, second: float) -> None:
     prices = Prices(import_price=2, export_price=0.5, import_price_by_hour=list(range(24)))
     zone = ZoneInfo("Europe/Stockholm")
-    whole = account(cycles, START, at(3000), INTERVAL, prices, zone)
-    one = account(cycles, START, at(second), INTERVAL, prices, zone)
-    other = account(cycles, at(second), at(3000), INTERVAL, prices, zone)
+    whole = account(cycles, START, at(3000), INTERVAL, PriceTable(prices, zone))
+    one = account(cycles, START, at(second), INTERVAL, PriceTable(prices, zone))
+    other = account(cycles, at(second), at(3000), INTERVAL, PriceTable(prices, zone))
     both = one + other
     for field in fields(Energy):
         if field.name == "longest_gap_s":
@@ -221,7 +222,9 @@ def test_prices_are_those_of_the_local_hour() -> None:
         row["at"] += timedelta(hours=10, days=180)
     start = START + timedelta(hours=10, days=180)
     end = start + timedelta(hours=2)
-    sums = account(samples(rows), start, end, INTERVAL, prices, ZoneInfo("Europe/Stockholm"))
+    sums = account(
+        samples(rows), start, end, INTERVAL, PriceTable(prices, ZoneInfo("Europe/Stockholm"))
+    )
     assert sums.saved == pytest.approx(4 * (1 - 0.5) + 4 * (2 - 0.5), rel=1e-2)
     assert sums.export_income == pytest.approx(2 * 0.5)
     assert sums.import_cost == sums.car_grid_cost == 0

@@ -37,9 +37,9 @@ from easee_load_balancer.devices.easee.models import (
 )
 from easee_load_balancer.devices.easee.observations import charger_state
 from easee_load_balancer.devices.easee.pushed_values import Moment, PushedValues
-from easee_load_balancer.devices.easee.transport import tls
 from easee_load_balancer.errors import ChargerError, InvalidAnswer
 from easee_load_balancer.measurements import ChargerState, Setpoint
+from easee_load_balancer.system.http import tls
 
 _HOSTS = dict.fromkeys(("api.easee.com", "api.easee.cloud"), "https://streams.easee.com")
 _HUB = "/hubs/chargers"

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Literal
 
 import httpx
 from pydantic import SecretStr
 
 from easee_load_balancer.errors import ChargerUnreachable, InvalidAnswer
+from easee_load_balancer.system.http import UnusableAnswer, bounded_content, tls
 
 Method = Literal["GET", "POST"]
-
-_LARGEST_ANSWER = 1_000_000
-_GZIP = zlib.MAX_WBITS | 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +55,14 @@ class Transport:
             async with self._http.stream(
                 method, path, headers=headers, params=params, json=body
             ) as response:
-                content = await self._content(response, path)
+                content = await bounded_content(response)
         except httpx.TimeoutException as error:
             raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
-        except zlib.error as error:
-            raise InvalidAnswer(f"{self._cloud} sent a garbled answer.") from error
+        except UnusableAnswer as error:
+            raise InvalidAnswer(f"{self._cloud} sent {error} to {path}.") from error
         except httpx.HTTPError as error:
             raise ChargerUnreachable(
                 f"{self._cloud} cannot be reached ({type(error).__name__}). Check the internet "
                 "connection."
             ) from error
         return Answer(response.status_code, response.headers, content)
-
-    async def _content(self, response: httpx.Response, path: str) -> bytes:
-        """The body; gzip once at most, although the request asks for none."""
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding not in ("identity", "gzip"):
-            raise InvalidAnswer(f"{self._cloud} sent an answer in an unknown encoding to {path}.")
-        unpack = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
-        raw_size, content = 0, bytearray()
-        async for chunk in response.aiter_raw():
-            raw_size += len(chunk)
-            room = _LARGEST_ANSWER + 1 - len(content)
-            content += unpack.decompress(chunk, room) if unpack else chunk
-            if max(raw_size, len(content)) > _LARGEST_ANSWER:
-                raise InvalidAnswer(f"{self._cloud} sent an answer of more than 1 MB to {path}.")
-        return bytes(content)
-
-
-@cache
-def tls() -> ssl.SSLContext:
-    """The trusted certificates, loaded once per process."""
-    return httpx.create_ssl_context()

@@ -1,0 +1,50 @@
+"""The owner's prices, with the day-ahead prices that the history knows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from easee_load_balancer.energy.price_table import PriceTable, quarter_of
+from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.errors import HistoryError
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.system.settings import Settings
+from tasks.history import in_time
+
+AHEAD = timedelta(days=3)
+"""Prices are known for less."""
+_TABLES: dict[str, tuple[datetime, PriceTable]] = {}
+"""The table of each site, and the quarter-hour in which it was read."""
+
+
+async def law_prices(setup: Site, zone: ZoneInfo, now: datetime) -> Prices:
+    """The prices for the control law; the history is read once in a quarter-hour, if at all."""
+    if not setup.tariff.is_dynamic:
+        return setup.tariff.at_hour(now.astimezone(zone).hour)
+    return (await price_table(setup, zone, now)).for_law(now)
+
+
+async def price_table(setup: Site, zone: ZoneInfo, now: datetime) -> PriceTable:
+    """The prices from yesterday on, as last read where the history fails."""
+    quarter = quarter_of(now)
+    read_at, table = _TABLES.get(setup.name, (None, PriceTable(setup.tariff, zone)))
+    if read_at == quarter and table.prices is setup.tariff and table.zone == zone:
+        return table
+    known = open_history(Settings().database_url).spot_prices
+    try:
+        table = await in_time(
+            lambda: known.table(
+                setup.name, setup.tariff, zone, now - timedelta(days=1), now + AHEAD, now
+            )
+        )
+    except HistoryError:  # the cycle says so when it is recorded
+        return PriceTable(setup.tariff, zone, table.spot)
+    _TABLES[setup.name] = (quarter, table)
+    return table
+
+
+def forget_prices(site: str) -> None:
+    """Read the history again with the next cycle: there are new prices."""
+    _TABLES.pop(site, None)
