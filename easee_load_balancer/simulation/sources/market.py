@@ -29,7 +29,7 @@ def quarters(day: date) -> Iterator[datetime]:
 
 
 def price_mwh(at: datetime, currency: str = "EUR") -> float:
-    """Dear in the morning and in the evening, cheap at night, below zero at noon on Sundays."""
+    """Expensive in the morning and in the evening, cheap at night, negative at Sunday noon."""
     local = at.astimezone(CET)
     hour = local.hour + local.minute / 60
     peaks = math.exp(-((hour - 8) ** 2) / 4) + 1.3 * math.exp(-((hour - 19) ** 2) / 6)
