@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.history.boosts import CANCELLED, SUPERSEDED
+from easee_load_balancer.history.requests import CANCELLED
 from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import MIN_CURRENT_A
 from easee_load_balancer.orchestration.blocks import Site
@@ -51,7 +51,7 @@ async def boost(
 async def _end(row: BoostRow) -> State[Boost]:
     boost = row.boost
     result = f"{boost.title}: {boost.charged_kwh:.1f} kWh, {row.ended_by}"
-    if row.ended_by == SUPERSEDED:
+    if row.ended_by == row.superseded:
         return await cancelled(result, name="Superseded")
     if row.ended_by == CANCELLED:
         return await cancelled(result)

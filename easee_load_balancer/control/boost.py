@@ -7,53 +7,36 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
+from easee_load_balancer.control.metered_charge import MeteredCharge
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import ConfigurationError
-from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.periods import time_zone_called
 
 CAR_COMES = timedelta(hours=1)
 """How long a boost without an end in time waits for a car."""
 SILENCE = timedelta(minutes=3)
 """So long without a cycle is worth a word."""
-_JUMP_KWH = 2.0
-"""A counter that runs so far ahead of the car's power showed something wrong at the start."""
 _MOST_KWH = 200.0
 _ENERGY = re.compile(r"(\d+(?:[.,]\d+)?)\s*kwh", re.IGNORECASE)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
-class Boost(BaseModel):
+class Boost(MeteredCharge):
     """What somebody asked for, and how far it has come; stored with the history.
 
     It ends at `until`, with `energy_kwh`, or when the car is unplugged: whichever comes first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     current_a: int
-    started_at: AwareDatetime
     time_zone: str = "UTC"
     """The zone in which `until` is shown to people."""
     until: AwareDatetime | None = None
     energy_kwh: float | None = None
-
-    car: Literal["awaited", "here", "gone"] = "awaited"
-    counted_kwh: float = 0.0
-    """What the charger's counters have counted since the start."""
-    bridged_kwh: float = 0.0
-    """What the car has drawn since they last moved, which they do every few minutes."""
-    from_session_kwh: float | None = None
-    from_lifetime_kwh: float | None = None
-    """What the counters showed at the start; None until they moved."""
-    seen_at: AwareDatetime | None = None
-    """When a cycle last obeyed it."""
 
     @classmethod
     def asked(cls, current_a: int, until: str, time_zone: str, now: datetime) -> Boost:
@@ -101,34 +84,6 @@ class Boost(BaseModel):
         moments = {"started_at": state.started_at, "switched_at": state.switched_at}
         older = {name: None for name, at in moments.items() if at and at < self.started_at}
         return state.model_copy(update=older) if older else state
-
-    def after(self, now: datetime, charger: ChargerState) -> Boost:
-        """The boost once a cycle has read the charger."""
-        update: dict[str, object] = {"seen_at": now}
-        if charger.car_connected:
-            update["car"] = "here"
-        elif charger.car_connected is False and self.car == "here":
-            update["car"] = "gone"
-        hours = max(now - (self.seen_at or self.started_at), timedelta()) / timedelta(hours=1)
-        bridged_kwh = self.bridged_kwh + (charger.car_w or 0.0) / 1000 * hours
-        counted_kwh, estimate_kwh = self.counted_kwh, self.counted_kwh + bridged_kwh
-        for name in ("session_kwh", "lifetime_kwh"):
-            counter, observed_at = getattr(charger, name), charger.observed_at.get(name)
-            if counter is None or (observed_at is not None and observed_at < self.started_at):
-                continue
-            start = getattr(self, f"from_{name}")
-            if start is None or counter - start > estimate_kwh + _JUMP_KWH:
-                start = update[f"from_{name}"] = counter - estimate_kwh
-            if counter - start > counted_kwh:
-                counted_kwh, bridged_kwh = counter - start, 0.0
-        return self.model_copy(
-            update=update | {"counted_kwh": counted_kwh, "bridged_kwh": bridged_kwh}
-        )
-
-    @property
-    def charged_kwh(self) -> float:
-        """What the car has got."""
-        return self.counted_kwh + self.bridged_kwh
 
     def ended(self, now: datetime) -> str | None:
         """Why it is over; None while it lasts."""

@@ -41,7 +41,7 @@ class TimedPrice:
                 elif part[:3].lower() in _MONTHS:
                     months = _chosen(part, _MONTHS)
                 else:
-                    weekdays = _chosen(part, _WEEKDAYS)
+                    weekdays = weekdays_called(part)
         except ValueError:
             raise ValueError(f"{line[:60]!r} is not like {_EXAMPLE!r}") from None
         if not -100 <= price <= 1000:  # also refuses nan
@@ -60,6 +60,11 @@ class TimedPrice:
 def price_at(lines: Sequence[TimedPrice], local: datetime) -> float | None:
     """The price of the first line that holds at that local time; None if none does."""
     return next((one.price for one in lines if one.holds(local)), None)
+
+
+def weekdays_called(text: str) -> frozenset[int]:
+    """The weekdays of "Mon-Fri" or "Sat,Sun"; Monday is 0. Raises ValueError."""
+    return _chosen(text, _WEEKDAYS)
 
 
 def _minutes(hours: str, minutes: str) -> int:

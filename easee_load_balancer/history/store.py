@@ -12,14 +12,17 @@ from sqlalchemy import func, select
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.orm import Session
 
-from easee_load_balancer.history.boosts import Boosts
 from easee_load_balancer.history.database import Database
+from easee_load_balancer.history.quarters import Quarters
+from easee_load_balancer.history.requests import Requests
 from easee_load_balancer.history.spot_prices import SpotPrices
 from easee_load_balancer.history.tables import (
+    BoostRow,
     CloudCalls,
     Cycle,
     DailyEnergy,
     LastCycle,
+    ReadyByRow,
 )
 
 if TYPE_CHECKING:
@@ -31,8 +34,10 @@ class History:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
-        self.boosts = Boosts(self._session)
+        self.boosts = Requests(BoostRow, self._session)
+        self.departures = Requests(ReadyByRow, self._session)
         self.spot_prices = SpotPrices(self._session)
+        self.quarters = Quarters(self._session)
 
     def close(self) -> None:
         """Close all connections."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, date, datetime
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 from sqlalchemy import DateTime, Dialect, Float, Index, Integer
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, composite, mapped_column
@@ -13,6 +13,7 @@ from sqlalchemy.types import JSON, TypeDecorator
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.departures import ReadyBy
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.measurements import ChargerState, InverterReading
 
@@ -146,10 +147,8 @@ class LastCycle(Base):
     scheduled_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class BoostRow(Base):
-    """One boost; active until `ended_at` is set."""
-
-    __tablename__ = "boosts"
+class Request:
+    """Something that a flow run asked for; active until `ended_at` is set."""
 
     run_id: Mapped[str] = mapped_column(primary_key=True)
     """The flow run that started it."""
@@ -160,10 +159,81 @@ class BoostRow(Base):
     """Why it ended."""
     state: Mapped[dict[str, Any]] = mapped_column(JSON)
 
+    what: ClassVar[str]
+    """What it is called in messages."""
+    superseded: ClassVar[str]
+    """Why it ends when another one begins."""
+
+
+class BoostRow(Request, Base):
+    """One boost."""
+
+    __tablename__ = "boosts"
+    what = "boost"
+    superseded = "another boost began"
+
+    @property
+    def request(self) -> Boost:
+        """The boost as last recorded."""
+        return self.boost
+
     @property
     def boost(self) -> Boost:
         """The boost as last recorded."""
         return Boost.model_validate(self.state)
+
+
+class ReadyByRow(Request, Base):
+    """One departure that was asked for."""
+
+    __tablename__ = "ready_by"
+    what = "departure"
+    superseded = "another departure was asked for"
+
+    @property
+    def request(self) -> ReadyBy:
+        """The departure as last recorded."""
+        return self.ready_by
+
+    @property
+    def ready_by(self) -> ReadyBy:
+        """The departure as last recorded."""
+        return ReadyBy.model_validate(self.state)
+
+
+class QuarterRow(Base):
+    """Mean powers of a quarter-hour in W, for what is planned from them."""
+
+    __tablename__ = "quarters"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    pv_w: Mapped[float | None]
+    load_w: Mapped[float | None]
+    """The house without the car."""
+    import_w: Mapped[float | None]
+
+
+class SolarForecastRow(Base):
+    """The PV power of a quarter-hour as it was forecast last."""
+
+    __tablename__ = "solar_forecasts"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    pv_w: Mapped[float]
+    """Before any scaling."""
+    fetched_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PlanRow(Base):
+    """The last charging plan of a site."""
+
+    __tablename__ = "plans"
+
+    site: Mapped[str] = mapped_column(primary_key=True)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class CloudCalls(Base):

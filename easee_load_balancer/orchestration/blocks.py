@@ -28,11 +28,13 @@ from pydantic import (
     model_validator,
 )
 
+from easee_load_balancer.control.departures import ChargingWishes
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError, MissingBlock, problems
+from easee_load_balancer.forecasts.solar import PvPlant
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
 
 _READ_TIMEOUT_S = 2.0
@@ -185,6 +187,20 @@ class ChargingPolicy(Policy, Block, SavedByAnyVersion):
         await super().write_back(name)
 
 
+class ChargingPlan(ChargingWishes, Block, SavedByAnyVersion):
+    """When the car has to be ready. Where it is saved, grid energy is planned and bought."""
+
+    _block_type_name = "Charging plan"
+    _block_type_slug = "charging-plan"
+
+
+class SolarPlant(PvPlant, Block, SavedByAnyVersion):
+    """Where the panels are, for a solar forecast. Only charging plans need it."""
+
+    _block_type_name = "Solar plant"
+    _block_type_slug = "solar-plant"
+
+
 class MqttBroker(BrokerAddress, Block, SavedByAnyVersion):
     """Connects the site to Home Assistant by MQTT. Looked up every five minutes."""
 
@@ -200,6 +216,8 @@ BLOCKS: tuple[type[Block], ...] = (
     HuaweiInverter,
     ChargingPolicy,
     Tariff,
+    ChargingPlan,
+    SolarPlant,
     MqttBroker,
 )
 
@@ -220,6 +238,9 @@ class Site:
     policy: ChargingPolicy
     tariff: Tariff = field(default_factory=Tariff)
     """The default prices if none was saved."""
+    wishes: ChargingPlan | None = None
+    """None: nothing is planned, unless a departure is asked for."""
+    solar: SolarPlant | None = None
 
     @classmethod
     async def load(cls, name: str) -> Site:
@@ -237,7 +258,11 @@ class Site:
         )
         # now an old charger has saved its login, and an old policy its prices
         credentials, tariff = await gather(load_block(EaseeCredentials, name), Tariff.of_site(name))
-        site = cls(name, inverter, charger, credentials, policy, tariff or Tariff())
+        wishes, solar = await gather(
+            load_if_saved(ChargingPlan, name), load_if_saved(SolarPlant, name)
+        )
+        tariff = tariff or Tariff()
+        site = cls(name, inverter, charger, credentials, policy, tariff, wishes, solar)
         _LOADED[name], _SAVED[name] = site, saved
         return site
 
@@ -260,6 +285,7 @@ class Site:
         for block_type in BLOCKS:
             await block_type.aregister_type_and_schema()
         blocks: list[Block] = [self.credentials, self.charger, self.inverter, self.policy]
+        blocks += [one for one in (self.wishes, self.solar) if one is not None]
         if self.tariff.model_fields_set:
             blocks.append(self.tariff)
         for block in blocks:

@@ -17,8 +17,8 @@ from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import ConfigurationError
-from easee_load_balancer.history.boosts import SUPERSEDED
 from easee_load_balancer.history.store import History
+from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import ChargerMode, ChargerState, Setpoint
 from tests.support.control_readings import NOW, charger, inverter, told
 
@@ -265,7 +265,7 @@ def test_one_boost_is_under_way_at_a_time(history: History) -> None:
     assert under_way is not None
     assert (under_way.run_id, under_way.boost.current_a) == ("two", 10)
     assert first is not None
-    assert (first.ended_by, first.ended_at) == (SUPERSEDED, NOW + MINUTE)
+    assert (first.ended_by, first.ended_at) == (BoostRow.superseded, NOW + MINUTE)
     assert boosts.under_way("house") is None
 
 

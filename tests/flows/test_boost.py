@@ -33,7 +33,7 @@ DARK = Day("dark", pv_w=(50.0,) * 1440, load_w=(500.0,) * 1440)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boosts read the history more often than usual."""
-    monkeypatch.setattr("tasks.boost._LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("tasks.requests._LOOK_EVERY_S", 0.05)
 
 
 @asynccontextmanager

@@ -1,0 +1,78 @@
+"""Expected load and production, from what the history knows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, expected_pv
+from easee_load_balancer.energy.price_table import QUARTER
+
+BERLIN = ZoneInfo("Europe/Berlin")
+MONDAY = datetime(2026, 11, 2, tzinfo=BERLIN)
+
+
+def weeks(count: int) -> dict[datetime, float]:
+    """Each evening 1 kW from 18:00 to 19:00, on Sundays 3 kW; else 200 W."""
+    load = {}
+    for index in range(count * 7 * 96):
+        local = (MONDAY.astimezone(UTC) + index * QUARTER).astimezone(BERLIN)
+        evening = 3000.0 if local.weekday() == 6 else 1000.0
+        load[local.astimezone(UTC)] = evening if local.hour == 18 else 200.0
+    return load
+
+
+SUNDAY_EVENING = datetime(2026, 12, 6, 18, 15, tzinfo=BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("count", "sunday_w"),
+    [
+        pytest.param(1, (3000 + 2 * 9000 / 7) / 3, id="one Sunday counts little"),
+        pytest.param(4, (4 * 3000 + 2 * 9000 / 7) / 6, id="four count more"),
+    ],
+)
+def test_a_weekday_counts_the_more_the_better_it_is_known(count: int, sunday_w: float) -> None:
+    usual = UsualLoad.of(weeks(count), BERLIN)
+    assert usual.at(SUNDAY_EVENING) == pytest.approx(sunday_w)
+    assert usual.at(SUNDAY_EVENING.replace(hour=3)) == pytest.approx(200)
+
+
+def test_gaps_are_filled_with_what_is_known_of_other_days_and_times() -> None:
+    known = {at: watts for at, watts in weeks(1).items() if at.astimezone(BERLIN).weekday() < 2}
+    assert UsualLoad.of(known, BERLIN).at(SUNDAY_EVENING) == pytest.approx(1000)
+    only_night = {at: 200.0 for at in known if at.astimezone(BERLIN).hour < 6}
+    assert UsualLoad.of(only_night, BERLIN).at(SUNDAY_EVENING) == pytest.approx(200)
+    assert UsualLoad.of({}, BERLIN).at(SUNDAY_EVENING) == 500
+
+
+def days(count: int, watts: float, shaded_w: float) -> dict[datetime, float]:
+    """Power from 9:00 to 15:00 local time, with another one from 14:00 on."""
+    found = {}
+    for index in range(count * 96):
+        at = MONDAY.astimezone(UTC) + index * QUARTER
+        hour = at.astimezone(BERLIN).hour
+        if 9 <= hour < 15:
+            found[at] = shaded_w if hour == 14 else watts
+    return found
+
+
+def test_the_forecast_is_scaled_by_what_the_roof_made_of_earlier_ones() -> None:
+    forecast, made = days(14, 5000, 5000), days(14, 4000, 1000)
+    roof = RoofFactor.learned(forecast, made, BERLIN)
+    assert roof.overall == pytest.approx((5 * 4000 + 1000) / 30_000)
+    assert roof.at(MONDAY.replace(hour=11)) == pytest.approx((56 * 0.8 + 8 * 0.7) / 64)
+    assert 0.2 < roof.at(MONDAY.replace(hour=14)) < 0.4  # a tree
+    assert RoofFactor.learned({}, made, BERLIN).at(MONDAY) == 1.0
+    assert RoofFactor.learned(forecast, days(14, 1e6, 1e6), BERLIN).overall == 2.0
+
+
+def test_without_a_forecast_the_mean_of_the_last_days_is_expected() -> None:
+    made = days(3, 3000, 1500)
+    noon = (MONDAY + timedelta(days=3)).replace(hour=12).astimezone(UTC)
+    assert expected_pv(noon, {}, RoofFactor(), made, BERLIN) == pytest.approx(3000)
+    assert expected_pv(noon + timedelta(days=2), {}, RoofFactor(), made, BERLIN) == 3000
+    assert expected_pv(noon, {}, RoofFactor(), {}, BERLIN) == 0
+    assert expected_pv(noon, {noon: 5000.0}, RoofFactor(0.8), made, BERLIN) == 4000
