@@ -11,7 +11,7 @@
 # make benchmark-cycle [CYCLES=100] [INTERVAL=10]  what a cycle costs
 # make benchmark-stream [HOURS=24]  calls and delays with and without push, a day of stream faults
 # make screenshots      pictures of the UI for the README
-# make benchmark-footprint [MINUTES=1]  CPU, memory, writing and requests per minute (10 min)
+# make benchmark-footprint [MINUTES=1]  CPU, memory, writing and requests per minute (5 min)
 # make benchmark-retention  what stays in Prefect's database after 20,000 cycles
 # make power-cuts [KILLS=50]  what is left after everything is killed at random moments
 PYTHON ?= python3

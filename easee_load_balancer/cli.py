@@ -14,9 +14,11 @@ from rich.console import Console
 
 from easee_load_balancer.commands.simulate import simulate
 from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.orchestration.stack_environment import stack_environment
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.locks import SiteBusy
 from easee_load_balancer.system.processes import interrupt_on_signals
+from easee_load_balancer.system.settings import Settings
 
 ServerPort = Annotated[
     int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
@@ -153,9 +155,11 @@ def check(
 @app.command()
 def up(port: ServerPort = 4200) -> None:
     """Run the balancer: Prefect server, deployments and worker, until Ctrl-C."""
-    from easee_load_balancer.commands.up import run_up
-
     with _exit_on_error(1):
+        folder = Settings().folder
+        os.environ.update(stack_environment(folder, port, folder))  # before Prefect is imported
+        from easee_load_balancer.commands.up import run_up
+
         run_up(Path.cwd(), port, _console())
 
 

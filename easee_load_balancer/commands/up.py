@@ -17,12 +17,13 @@ from rich.console import Console
 from easee_load_balancer.commands.cycle_lines import CycleLines
 from easee_load_balancer.orchestration.pairing import pair
 from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, start_cycles
+from easee_load_balancer.system.forked import fork_spares
 from easee_load_balancer.system.locks import FileLock, pool_lock, worker_runs
 from easee_load_balancer.system.processes import StartError, interrupt_on_signals, users_of
 from easee_load_balancer.system.settings import Settings
 
 _CHECK_EVERY_S = 1.0
-_LINES_EVERY_S = 2.0
+_LINES_EVERY_S = 5.0
 _RESTART_DELAY_S = 5.0
 
 
@@ -30,17 +31,19 @@ def run_up(project: Path, port: int, console: Console) -> None:
     """Start everything, print a line per cycle, restart what stops, and end everything.
 
     Ends at Ctrl-C, SIGTERM, or when the terminal closes. Cycles continue while the server restarts.
+    This process has to have the stack's environment since before Prefect was imported.
     Raises StartError if the first start fails, or if another `up` or worker uses the data folder.
     """
     if not (project / "prefect.yaml").is_file():
         raise StartError(f"There is no prefect.yaml in {project}: start in the project's folder.")
+    spares = fork_spares("server", "worker")
     interrupt_on_signals()
     folder = Settings().folder
     try:
         with _alone(folder):
             console.print("Starting the Prefect server ...")
             with (
-                PrefectStack(folder, project, port, data_folder=folder) as stack,
+                PrefectStack(folder, project, port, folder, spares) as stack,
                 temporary_settings({PREFECT_API_URL: stack.api_url}),
                 get_client(sync_client=True) as client,
             ):

@@ -23,10 +23,11 @@ from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
 
 from easee_load_balancer.orchestration.blocks import BLOCKS
+from easee_load_balancer.orchestration.stack_environment import api_url, stack_environment
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
+from easee_load_balancer.system.forked import Spare
 from easee_load_balancer.system.processes import (
-    HOST,
     Child,
     StartError,
     free_port,
@@ -116,26 +117,21 @@ class PrefectStack:
         project: Path,
         port: int | None = None,
         data_folder: Path | None = None,
+        spares: Mapping[str, Spare] | None = None,
     ) -> None:
+        """`spares` are forks of this process that become `server` and `worker` when these are
+        started first; this process then has to have the stack's environment.
+        """
         self.folder = folder
         self.project = project
         self.port = port or free_port()
-        self.ui_url = f"http://{HOST}:{self.port}"
-        self.api_url = f"{self.ui_url}/api"
+        self.api_url = api_url(self.port)
+        self.ui_url = self.api_url.removesuffix("/api")
         self.data_folder = data_folder or folder / "data"
         self.server: Child | None = None
         self.worker: Child | None = None
-        self.env = os.environ | {
-            "PREFECT_HOME": str(folder / "prefect"),
-            "PREFECT_API_URL": self.api_url,
-            "PREFECT_SERVER_UI_API_URL": self.api_url,
-            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{self.ui_url},http://localhost:{self.port}",
-            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-            "PREFECT_CLI_PROMPT": "false",
-            "EASEE_BALANCER_DATA_FOLDER": str(self.data_folder),
-            "PYTHONUNBUFFERED": "1",
-            "MALLOC_ARENA_MAX": "2",  # else short-lived threads leave memory allocated
-        }
+        self.env = os.environ | stack_environment(folder, self.port, self.data_folder)
+        self._spares = dict(spares or {})
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -159,7 +155,8 @@ class PrefectStack:
     def start(self, name: str, *command: str) -> Child:
         """Start `python -m ...` as a child; it ends with the stack."""
         log = self.folder / f"{name}.log"
-        child = Child(name, command, self.env, self.project, log)
+        spare = self._spares.pop(name, None)
+        child = Child(name, command, self.env, self.project, log, spare)
         self._exit.callback(child.end)
         return child
 

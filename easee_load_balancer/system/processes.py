@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.system.forked import Spare
 
 HOST = "127.0.0.1"
 
@@ -94,11 +95,23 @@ class Child:
     """
 
     def __init__(
-        self, name: str, module: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path
+        self,
+        name: str,
+        module: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        spare: Spare | None = None,
     ) -> None:
+        """A spare, if there is one, runs it in this process's environment and folder."""
         self.name = name
         self.log = log
+        self._process: subprocess.Popen[bytes] | Spare
         with log.open("ab") as output:
+            if spare is not None:
+                spare.run(module, log)
+                self._process = spare
+                return
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "easee_load_balancer.system.ends_with_parent", *module],
                 stdin=subprocess.PIPE,  # this process's end stays open as long as it lives

@@ -44,6 +44,11 @@ def said(folder: Path) -> str:
     return (folder / "up.log").read_text()
 
 
+def _shared(process: psutil.Process) -> float:
+    memory = process.memory_full_info()
+    return float(memory.rss - memory.uss)
+
+
 async def test_up_prints_its_cycles_is_alone_and_leaves_nothing_when_killed(tmp_path: Path) -> None:
     with up(prepared(tmp_path)) as first:
         await until(lambda: "Failed     There is no" in said(tmp_path))
@@ -51,7 +56,8 @@ async def test_up_prints_its_cycles_is_alone_and_leaves_nothing_when_killed(tmp_
             assert second.wait() == 1
         assert f"is already running with {tmp_path}: process {first.pid} (" in said(tmp_path)
         children = psutil.Process(first.pid).children(recursive=True)
-        assert len(children) == 2
+        assert [one.name() for one in children] == ["server", "worker"]
+        assert all(_shared(one) > 30e6 for one in children)
         first.kill()
         await until(lambda: not any(one.is_running() for one in children))
 

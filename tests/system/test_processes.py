@@ -20,13 +20,15 @@ from tests.support.waiting import until
 PARENT = """
 import os, signal, sys, time
 from pathlib import Path
+from easee_load_balancer.system.forked import fork_spares
 from easee_load_balancer.system.processes import Child, interrupt_on_signals
 
+spares = fork_spares("needed", "spare") if sys.argv[2] == "forked" else {}
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup would let the tests ignore it
 interrupt_on_signals()
 folder = Path(sys.argv[1])
-env = os.environ | {"PYTHONPATH": str(folder)}
-child = Child("stubborn", ["stubborn"], env, folder, folder / "log")
+spare = spares.get("needed")
+child = Child("stubborn", ["stubborn", "yes"], os.environ, folder, folder / "log", spare)
 try:
     print(child.pid, flush=True)
     time.sleep(600)
@@ -42,24 +44,34 @@ time.sleep(600)
 
 
 @contextmanager
-def a_parent(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def a_parent(folder: Path, how: str) -> Iterator[subprocess.Popen[str]]:
     (folder / "stubborn.py").write_text(STUBBORN)
-    command = [sys.executable, "-c", PARENT, str(folder)]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as parent:
+    command = [sys.executable, "-c", PARENT, str(folder), how]
+    env = os.environ | {"PYTHONPATH": str(folder)}
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True
+    ) as parent:
         try:
             yield parent
         finally:
             parent.kill()
 
 
+@pytest.mark.parametrize("how", ["executed", "forked"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-async def test_children_and_theirs_end_with_the_parent(number: int, tmp_path: Path) -> None:
-    with a_parent(tmp_path) as parent:
+async def test_children_and_theirs_end_with_the_parent(
+    number: int, how: str, tmp_path: Path
+) -> None:
+    with a_parent(tmp_path, how) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
+        spares = [one for one in psutil.Process(parent.pid).children() if one != child]
+        await until(lambda: all(one.name() == "spare" for one in spares))
+        assert len(spares) == (how == "forked")
         grandchildren = await until(child.children)
+        await until(lambda: "stubborn.py yes" in (tmp_path / "log").read_text())
         parent.send_signal(number)
-        await until(lambda: not any(one.is_running() for one in (child, *grandchildren)))
+        await until(lambda: not any(one.is_running() for one in (child, *spares, *grandchildren)))
 
 
 async def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

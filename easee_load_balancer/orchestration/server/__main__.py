@@ -19,6 +19,7 @@ from easee_load_balancer.orchestration.server.light_sqlite import WithLightSqlit
 from easee_load_balancer.orchestration.server.overdue import WithoutOverdueCycles
 from easee_load_balancer.orchestration.server.renamed import WithRenamedDeployments
 from easee_load_balancer.orchestration.server.run_names import name_scheduled_runs
+from easee_load_balancer.orchestration.server.tables import tables_created
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.processes import HOST
 from easee_load_balancer.system.settings import Settings
@@ -35,15 +36,16 @@ def serve(
     name_scheduled_runs()
     app = WithRenamedDeployments(Durable(create_app(final=True)))
     prepared = WithLightSqlite(WithoutOverdueCycles(app))
-    uvicorn.run(
-        Guard(prepared, port, Settings().names),
-        host=host,
-        port=port,
-        timeout_keep_alive=server.api.keepalive_timeout,
-        ws_ping_interval=server.api.websocket_ping_interval,
-        ws_ping_timeout=server.api.websocket_ping_timeout,
-        log_level=server.logging_level.lower(),
-    )
+    with tables_created():
+        uvicorn.run(
+            Guard(prepared, port, Settings().names),
+            host=host,
+            port=port,
+            timeout_keep_alive=server.api.keepalive_timeout,
+            ws_ping_interval=server.api.websocket_ping_interval,
+            ws_ping_timeout=server.api.websocket_ping_timeout,
+            log_level=server.logging_level.lower(),
+        )
 
 
 if __name__ == "__main__":
