@@ -258,11 +258,11 @@ async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
     scene.rows += 1
     if scene.rows % _ROWS_AN_HOUR == 0:
         scene.pass_time(3600)
-    for _ in range(6):
+    for _ in range(_CALM_AFTER_CYCLES):
         await scene.next_cycle()
-        scene.pass_time(10)
         if scene.held_a == 14:
             break
+        scene.pass_time(60)
     row = Row(fault.name, moment, before_a=scene.held_a)
     over_fuse_s, scene.highest_a = scene.over_fuse_s, scene.held_a
     scene.load(BUSY_A)
@@ -290,7 +290,9 @@ async def try_out(scene: Scene, fault: Fault, moment: Moment) -> Row:
 
 INTERVAL_BEFORE_S = 20
 _ROWS_AN_HOUR = 4
-"""More would be hunting for the control law, which then raises no more."""
+"""More would use up the changes that the control law makes in an hour."""
+_CALM_AFTER_CYCLES = 12
+"""A minute each: the law waits ten before it raises what it has lowered twice."""
 
 
 async def _meet(scene: Scene, fault: Fault, moment: Moment) -> list[State[Any]]:
