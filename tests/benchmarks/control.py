@@ -1,5 +1,9 @@
 """The control law against the seed's, evcc's and the bound: a table, and a picture of a day each.
 
+The figure of merit is the money of the whole house over the day and the night after it, more than
+if the car charged at night only: in % of what perfect foresight earns, and of what it earns if
+starts and phase changes take their time.
+
     python tests/benchmarks/control.py [DAYS_FOLDER] [--out FOLDER]
 
 The folder holds days as CSV files `time,pv_w,load_w`; default is ../shared/data/days beside the
@@ -10,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -29,14 +33,16 @@ from easee_load_balancer.simulation.plant.closed_loop import (
     Outcome,
     run_day,
 )
-from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
+from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec
-from tests.benchmarks.laws import Bound, Evcc, Ours, Seed, bound, value_eur
+from tests.benchmarks.bounds import Account, Bound, earned_eur, foresee
+from tests.benchmarks.days import ROOT, find_days
+from tests.benchmarks.laws import Evcc, Ours, Seed
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-ROOT = Path(__file__).resolve().parents[2]
+BATTERY = BatterySpec(efficiency=0.95)
 LAWS: dict[str, Callable[[], Law]] = {
     "ours, 10 s": Ours,
     "ours, 30 s": partial(Ours, interval_s=30),
@@ -53,10 +59,13 @@ BATTERY_LAWS: dict[str, Callable[[], Law]] = {
     "seed": Seed,
 }
 HEAD = (
-    "| dongle, cloud | law | of the bound | solar kWh | grid kWh | battery kWh | starts "
-    "| phase changes | API writes | min above fuse | SoC highest, at midnight |"
+    "| dongle, cloud | law | EUR | of the bound | with delays | solar kWh | grid kWh "
+    "| battery kWh | starts | phase changes | API writes | min above fuse "
+    "| SoC highest, at midnight |"
 )
-RULE = "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+RULE = "|---|---|" + "--:|" * 11
+_LEAST_EUR = 0.05
+"""Of less than this there is no percentage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +78,53 @@ class Job:
     battery: bool
 
 
-def run(job: Job) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a law did on a day, and the money of the house."""
+
+    outcome: Outcome
+    account: Account
+
+
+def run(job: Job) -> Played:
     """Play a job; at the top of the module, so that another process can."""
-    law = (BATTERY_LAWS if job.battery else LAWS)[job.law]()
-    return run_day(law, job.day, job.link, BatterySpec() if job.battery else None)
+    law, account = (BATTERY_LAWS if job.battery else LAWS)[job.law](), Account()
+    battery = BATTERY if job.battery else None
+    return Played(run_day(law, job.day, job.link, battery, each_second=account), account)
 
 
-def find_days(folder: Path | None) -> list[Day]:
-    """The days of a folder, or those that are there without one."""
-    folder = folder or ROOT.parent / "shared" / "data" / "days"
-    files = sorted(folder.glob("*.csv"))
-    return [load_day(str(source)) for source in files or BUILT_IN_DAYS]
+def run_bound(house: tuple[Day, bool]) -> Bound:
+    """The bounds of a day, with or without a battery."""
+    day, battery = house
+    return foresee(day, BATTERY if battery else None)
 
 
-def row(job: Job, outcomes: Sequence[Outcome], bounds: Iterable[Bound]) -> str:
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What was played, and the bounds by name of the day and whether there is a battery."""
+
+    played: dict[Job, Played]
+    bounds: dict[tuple[str, bool], Bound]
+
+
+def row(job: Job, days: Sequence[Day], results: Results) -> str:
     """A line of the table: sums over days, the largest number of writes a day."""
-    best = sum(each.value_eur for each in bounds)
-    earned = sum(value_eur(each.solar_kwh, each.grid_kwh) for each in outcomes)
+    played = [results.played[Job(day, job.link, job.law, job.battery)] for day in days]
+    bounds = [results.bounds[day.name, job.battery] for day in days]
+    battery = BATTERY if job.battery else None
+    earned = sum(
+        earned_eur(day, battery, each.account, bound)
+        for day, each, bound in zip(days, played, bounds, strict=True)
+    )
+    outcomes = [each.outcome for each in played]
     soc = [(each.highest_soc_pct, each.final_soc_pct) for each in outcomes]
     shown = "; ".join(f"{high:.0f}, {end:.0f}" for high, end in soc if high is not None)
     cells = (
         job.link.name,
         job.law,
-        f"{100 * earned / best:.1f} %",
+        f"{earned:.3f}",
+        _share(earned, sum(each.eur for each in bounds)),
+        _share(earned, sum(each.delayed_eur for each in bounds)),
         f"{sum(each.solar_kwh for each in outcomes):.2f}",
         f"{sum(each.grid_kwh for each in outcomes):.2f}",
         f"{sum(each.battery_kwh for each in outcomes):.2f}",
@@ -104,25 +137,30 @@ def row(job: Job, outcomes: Sequence[Outcome], bounds: Iterable[Bound]) -> str:
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
-def tables(days: Sequence[Day], outcomes: dict[Job, Outcome]) -> str:
+def _share(earned_eur: float, bound_eur: float) -> str:
+    return f"{100 * earned_eur / bound_eur:.1f} %" if bound_eur >= _LEAST_EUR else "-"
+
+
+def tables(days: Sequence[Day], results: Results) -> str:
     """All tables as markdown."""
-    bounds = {day.name: bound(day) for day in days}
     parts: list[str] = []
     for battery in (False, True):
         house = "with a 10 kWh battery" if battery else "without battery"
         for some in ([*days], *([day] for day in days)):
             name = some[0].name if len(some) == 1 else f"all {len(some)} days"
-            of_day = [bounds[day.name] for day in some]
-            solar, grid = sum(b.solar_kwh for b in of_day), sum(b.grid_kwh for b in of_day)
+            bounds = [results.bounds[day.name, battery] for day in some]
+            eur, delayed = (sum(b.eur for b in bounds), sum(b.delayed_eur for b in bounds))
             parts += [
                 f"\n## {name}, {house}\n",
-                f"Bound: {solar:.2f} kWh solar, {grid:.2f} grid.\n",
+                f"Bound: {eur:.3f} EUR, {delayed:.3f} with delays; "
+                f"{sum(b.car_kwh for b in bounds):.2f} kWh into the car.\n",
             ]
             parts += [HEAD, RULE]
-            for job in outcomes:
-                if job.day is some[0] and job.battery == battery:
-                    same = [Job(day, job.link, job.law, battery) for day in some]
-                    parts.append(row(job, [outcomes[each] for each in same], of_day))
+            parts += [
+                row(job, some, results)
+                for job in results.played
+                if job.day is some[0] and job.battery == battery
+            ]
     return "\n".join(parts) + "\n"
 
 
@@ -156,16 +194,19 @@ def main() -> None:
         for link in (QUICK, SLOW)
         for law in laws
     ]
+    houses = [(day, battery) for day in days for battery in (False, True)]
     with ProcessPoolExecutor() as pool:
-        outcomes = dict(zip(jobs, pool.map(run, jobs), strict=True))
-    text = "# Control laws\n" + tables(days, outcomes)
+        bounds = pool.map(run_bound, houses)
+        played = dict(zip(jobs, pool.map(run, jobs), strict=True))
+        named = {(day.name, battery): b for (day, battery), b in zip(houses, bounds, strict=True)}
+    text = "# Control laws\n" + tables(days, Results(played, named))
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "control.md").write_text(text)
     shown = next((day for day in days if day.name == "variable"), days[0])
-    for job, outcome in outcomes.items():
+    for job, each in played.items():
         if job.day is shown and job.link is QUICK and not job.battery:
-            draw(job, outcome, options.out)
+            draw(job, each.outcome, options.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The house's electricity in one-second steps: PV, load, battery, car, grid and meter.
 
-Conversion losses are not modelled: PV is what reaches the AC side. Signs are those of the
-project: grid export and battery charging are positive.
+Of conversion losses only the battery's are modelled: PV is what reaches the AC side. Signs are
+those of the project: grid export and battery charging are positive.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class BatterySpec:
     max_power_w: float = 5_000.0
     start_soc_pct: float = 50.0
     lowest_soc_pct: float = 5.0
+    efficiency: float = 1.0
+    """Of charging, and once more of discharging."""
     offline: bool = False
     """Installed, without communication to the inverter."""
 
@@ -142,7 +144,8 @@ class Battery:
         if (charge > 0 and self.full) or (charge < 0 and empty):
             charge = 0.0
         self.charge_w = charge
-        self.stored_wh += charge / 3600
+        stored = charge * spec.efficiency if charge > 0 else charge / spec.efficiency
+        self.stored_wh += stored / 3600
 
 
 class Plant:

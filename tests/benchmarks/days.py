@@ -1,0 +1,16 @@
+"""The days that the benchmarks play."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def find_days(folder: Path | None) -> list[Day]:
+    """The days of a folder, or those that are there without one."""
+    folder = folder or ROOT.parent / "shared" / "data" / "days"
+    files = sorted(folder.glob("*.csv"))
+    return [load_day(str(source)) for source in files or BUILT_IN_DAYS]
