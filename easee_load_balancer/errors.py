@@ -57,6 +57,10 @@ class InverterNotFound(InverterError):
     """No Huawei plant answers at the address or in the network."""
 
 
+class PlanError(BalancerError):
+    """No charging plan could be made."""
+
+
 class ChargerError(BalancerError):
     """The Easee cloud or the charger could not be used."""
 

@@ -14,9 +14,12 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from easee_load_balancer.control.peak import PeakTariff
+from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 
 QUARTER = timedelta(minutes=15)
+FULL_SHARE = 0.97
+"""From this share of the highest power on, the car simply charges as fast as it may."""
 PLAN_IS_OLD = timedelta(hours=1)
 """A plan that was made longer ago than this no longer counts."""
 
@@ -60,6 +63,8 @@ class Car:
     floor_kwh: float = 0.0
     """Charged at once and at any price up to this."""
     connected: bool = True
+    charging: bool = False
+    """Whether it charges now, so that going on is no start."""
     connects_at: datetime | None = None
     """When it is expected, while it is not plugged in; None: not before the horizon's end."""
     min_current_a: int = 6
@@ -100,8 +105,8 @@ class CarLimit:
     limit_w: float
     until: datetime | None = None
     """When it ends; None: it lasts."""
-    source: str = "grid operator"
-    """Who set it, for the reason: "grid operator allows 4.2 kW"."""
+    source: str = "the grid operator"
+    """Who set it, for the reason: "the grid operator (4.2 kW) allows 6 A"."""
 
     def at(self, now: datetime) -> float | None:
         """The limit that counts now; None: it is over."""
@@ -193,6 +198,15 @@ class GridAllowance:
     grid_w: float
     """Beside the surplus; 0: the sun alone."""
     why: str = ""
+
+    def over(self, policy: Policy) -> Policy:
+        """The policy while it lasts: without a pause, or at full power as in the mode fast."""
+        if not self.grid_w or policy.mode not in ("solar", "solar+minimum"):
+            return policy
+        phases = 1 if policy.phases == "1" else 3
+        full_w = policy.max_current_a * phases * NOMINAL_VOLTAGE_V
+        mode = "fast" if self.grid_w >= FULL_SHARE * full_w else "solar+minimum"
+        return policy.model_copy(update={"mode": mode})
 
 
 FULL_POWER_SHARE = 0.9
