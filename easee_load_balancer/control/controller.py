@@ -42,13 +42,33 @@ RENEW_AFTER = timedelta(minutes=25)
 def decide(inputs: CycleInputs, state: ControllerState) -> Decision:
     """The setpoint for the present readings, with the reason and the state for the next cycle.
 
-    A boost takes the place of what the policy wants, not of its limits.
+    A boost takes the place of what the policy wants, not of its limits. It is worth a peak.
     """
     if inputs.boost is None:
-        return hold_battery(inputs, _decide(inputs, state))
-    boosted = replace(inputs, policy=inputs.boost.over(inputs.policy))
+        if inputs.grid is None and not state.planned:
+            return hold_battery(inputs, _decide(inputs, state))
+        return _obey_plan(inputs, state)
+    boosted = replace(inputs, policy=inputs.boost.over(inputs.policy), peak=None)
     decision = hold_battery(boosted, _decide(boosted, inputs.boost.hurry(state)))
     return replace(decision, reason=f"{inputs.boost}: {decision.reason}")
+
+
+def _obey_plan(inputs: CycleInputs, state: ControllerState) -> Decision:
+    """The decision with what the plan allows from the grid.
+
+    Where planned charging has ended, the running charge is weighed like a start in this cycle.
+    """
+    policy = inputs.policy if inputs.grid is None else inputs.grid.over(inputs.policy)
+    planned = policy is not inputs.policy
+    ended = state.planned and not planned
+    before = state.model_copy(update={"planned": planned, "weighed": not ended and state.weighed})
+    inputs = replace(inputs, policy=policy, grid=inputs.grid if planned else None)
+    decision = hold_battery(inputs, _decide(inputs, before))
+    if ended:
+        after = decision.state.model_copy(update={"weighed": state.weighed})
+        decision = replace(decision, state=after)
+    why = inputs.grid.why if inputs.grid else ""
+    return replace(decision, reason=f"{why}: {decision.reason}") if why else decision
 
 
 def _decide(inputs: CycleInputs, state: ControllerState) -> Decision:

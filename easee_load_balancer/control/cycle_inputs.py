@@ -17,6 +17,8 @@ from easee_load_balancer.control.limits import (
     phase_imports_a,
     possible_phases,
 )
+from easee_load_balancer.control.peak import PeakLimit
+from easee_load_balancer.control.plan import CarLimit, GridAllowance
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_estimate import (
     CarEstimate,
@@ -24,6 +26,7 @@ from easee_load_balancer.control.power_estimate import (
     PowerRange,
     voltage_v,
 )
+from easee_load_balancer.control.power_limits import power_limits
 from easee_load_balancer.control.state import Choice, ControllerState, Phases
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
@@ -50,6 +53,15 @@ class CycleInputs:
     policy: Policy
     prices: Prices = field(default_factory=Prices)
     boost: Boost | None = None
+    grid: GridAllowance | None = None
+    """What the charging plan allows beside the surplus; None: no plan is wanted."""
+    car_limit: CarLimit | None = None
+    peak: PeakLimit | None = None
+
+    @property
+    def planned_w(self) -> float:
+        """Power from the grid that counts like surplus."""
+        return 0.0 if self.grid is None or self.policy.mode == "fast" else self.grid.grid_w
 
     @property
     def export_margin_w(self) -> int | None:
@@ -207,7 +219,8 @@ class Assessment:
     def limit(self, phases: int) -> tuple[int, str]:
         """The lowest fixed limit in A, and who sets it."""
         inputs = self.inputs
-        return lowest_limit(inputs.charger, inputs.policy, self.state.external_limit_a, phases)
+        fixed = lowest_limit(inputs.charger, inputs.policy, self.state.external_limit_a, phases)
+        return min([fixed, *power_limits(self, phases)])
 
     def fuse_headroom(self, phases: Phases, *, raising: bool) -> tuple[int, str]:
         """Current in A that the main fuse leaves to the car on so many phases, and the numbers.
@@ -232,6 +245,8 @@ class Assessment:
             return "no sun, inverter asleep"
         if surplus is None:
             return "surplus unknown"
+        if planned_w := self.inputs.planned_w:
+            return f"{surplus} kW = {_kw(planned_w)} planned + {surplus + -planned_w} sun"
         if lines_w := self.line_surplus_w(surplus.middle_w):
             shares = " / ".join(f"{watts / 1000:.1f}" for watts in lines_w)
             return f"surplus {surplus} kW, by phase {shares}"
@@ -281,6 +296,9 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
             export_w = max(export_w, limit_w + _AT_LEAST_W)
         rest_w = export_w + charge_w
         surplus = car.power + (rest_w - reserve_w - (inputs.export_margin_w or 0))
+    if surplus is not None and inputs.planned_w:  # the house's own lack is not the car's
+        sun = PowerRange(max(0.0, surplus.low_w), max(0.0, surplus.high_w))
+        surplus = sun + inputs.planned_w
     possible = possible_phases(charger, policy, state)
     active = state.setpoint or Setpoint(0, possible[-1])
     case = Assessment(

@@ -21,7 +21,7 @@ from easee_load_balancer.control.changes import (
 from easee_load_balancer.control.cycle_inputs import Assessment, Proposal
 from easee_load_balancer.control.feedback import other_controller
 from easee_load_balancer.control.starts import is_starting, start_current_a
-from easee_load_balancer.control.state import Choice, Mismatch
+from easee_load_balancer.control.state import Choice, Mismatch, Phases
 from easee_load_balancer.control.state_update import UNKNOWN_HOLD, missing_values
 from easee_load_balancer.measurements import ChargerMode, ReasonForNoCurrent, Setpoint
 
@@ -181,8 +181,19 @@ def _start(case: Assessment, proposal: Proposal) -> Proposal:
         return replace(proposal, why=f"next start in {wait_s:.0f} s")
     if policy.mode == "fast":
         return Proposal(case.possible[-1], start_current_a(case), "start")
-    best = max(ripe, key=lambda other: ripe[other], default=case.possible[0])
+    best = max(ripe, key=lambda other: ripe[other], default=_first_phases(case))
     return Proposal(best or case.possible[0], start_current_a(case), "start")
+
+
+def _first_phases(case: Assessment) -> Phases:
+    """The phases to start on before the surplus has been watched: as few as possible.
+
+    Planned energy from the grid is known beforehand.
+    """
+    if not case.inputs.planned_w or case.surplus is None:
+        return case.possible[0]
+    surplus_w = case.surplus.middle_w
+    return max(case.possible, key=lambda phases: case.best_worth_w(phases, surplus_w))
 
 
 def choose_current(case: Assessment, proposal: Proposal) -> Proposal:

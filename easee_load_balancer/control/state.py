@@ -170,6 +170,11 @@ class ControllerState(BaseModel):
     """The car's current on each phase of the charger before the last change."""
     available_a: float | None = None
     """What surplus or main fuse left to each of the car's lines in the last cycle."""
+    planned: bool = False
+    """Whether the last cycle was planned to take energy from the grid."""
+    interval_counted_at: AwareDatetime | None = None
+    """Until when the import of the capacity tariff's running interval has been counted."""
+    interval_wh: float = 0.0
     changes: tuple[Change, ...] = ()
     """The changes of the setpoint in the last hour."""
     mismatch: Mismatch | None = None

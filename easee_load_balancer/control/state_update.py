@@ -29,6 +29,7 @@ from easee_load_balancer.control.power_estimate import (
     CarPowerEstimator,
     voltage_v,
 )
+from easee_load_balancer.control.power_limits import count_interval
 from easee_load_balancer.control.state import CAR_STARTS, Attempt, ControllerState
 from easee_load_balancer.control.wiring import learn_wiring
 from easee_load_balancer.measurements import (
@@ -70,6 +71,7 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     state = _notice_frozen_meter(state, inverter, charger)
     state = _time_missing_values(state, inputs)
     state = follow_battery(state, now, inverter, policy)
+    state = count_interval(state, inputs)
     if not state.unknown_since:
         case = assess(inputs, state)
         state = _accumulate_benefit(case)

@@ -13,6 +13,8 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.export_limit import HiddenSurplus, Probe
 from easee_load_balancer.control.meter_sign import Balance, MeterSign
+from easee_load_balancer.control.peak import PeakLimit
+from easee_load_balancer.control.plan import CarLimit, GridAllowance
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.tariff import Prices
@@ -163,6 +165,9 @@ memories = st.builds(
 )
 
 
+allowances = st.one_of(
+    st.none(), st.builds(GridAllowance, st.floats(0, 23_000), st.sampled_from(["", "planned"]))
+)
 boosts = st.one_of(
     st.none(),
     st.builds(
@@ -181,6 +186,11 @@ boosts = st.one_of(
     controller_state=memories,
     boost=boosts,
     prices=price_models,
+    grid=allowances,
+    car_limit=st.one_of(st.none(), st.builds(CarLimit, st.floats(0, 23_000))),
+    peak=st.one_of(
+        st.none(), st.builds(PeakLimit, st.floats(0, 20_000), st.sampled_from([15, 60]))
+    ),
 )
 def test_what_must_never_happen(
     reading: InverterReading,
@@ -189,15 +199,19 @@ def test_what_must_never_happen(
     controller_state: ControllerState,
     boost: Boost | None,
     prices: Prices,
+    grid: GridAllowance | None,
+    car_limit: CarLimit | None,
+    peak: PeakLimit | None,
 ) -> None:
-    decision = decide(CycleInputs(NOW, reading, state, policy, prices, boost), controller_state)
-    assert (
-        decide(CycleInputs(NOW, reading, state, policy, prices, boost), controller_state)
-        == decision
-    )
+    inputs = CycleInputs(NOW, reading, state, policy, prices, boost, grid, car_limit, peak)
+    decision = decide(inputs, controller_state)
+    assert decide(inputs, controller_state) == decision
     if boost is not None:
         policy = boost.over(policy)
-    assert 0 < len(decision.reason.removeprefix(f"{boost}: ")) <= 140
+    elif grid is not None:
+        policy = grid.over(policy)
+    prefix = f"{boost}: " if boost else "planned: "
+    assert 0 < len(decision.reason.removeprefix(prefix)) <= 140
     assert ControllerState.model_validate_json(decision.state.model_dump_json()) == decision.state
     setpoint = decision.setpoint
     if setpoint is None or not decision.push:
@@ -213,6 +227,9 @@ def test_what_must_never_happen(
     if setpoint.current_a == 0:
         return
     assert setpoint.current_a <= policy.max_current_a
+    if car_limit is not None:  # a car that draws on fewer phases than offered takes less
+        phases = min(setpoint.phases, 1 if (state.car_w or 0) else 3)
+        assert setpoint.current_a * phases * 180 <= car_limit.limit_w
     for limit_a in (
         state.charger_max_current_a,
         state.charger_current_a,
