@@ -13,6 +13,11 @@ def embedded(picture: bytes, title: str) -> str:
     return f"![{title}](data:image/png;base64,{b64encode(picture).decode()})"
 
 
+def embedded_svg(picture: bytes, title: str) -> str:
+    """An SVG embedded in the page."""
+    return f"![{title}](data:image/svg+xml;base64,{b64encode(picture).decode()})"
+
+
 def as_table(names: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
     """A table; `align` has an l or r for each column."""
     marks = {"l": ":---", "r": "---:"}

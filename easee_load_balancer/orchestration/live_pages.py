@@ -1,0 +1,104 @@
+"""Pages under Artifacts that are updated in place, with one address for as long as they exist.
+
+No cycle waits for them: a task sends the newest page, and what a server that is away misses is
+lost. Prefect's own way creates a new version each time, and its client sends an event for each
+update.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
+from typing import NamedTuple
+from uuid import UUID
+
+import httpx
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+logger = logging.getLogger("prefect.pages")
+"""Prefect shows its lines in the worker's log."""
+
+
+class Page(NamedTuple):
+    """A page and its description in the list of artifacts, both markdown."""
+
+    text: str
+    description: str
+
+
+class LivePages:
+    """The pages of this process by key."""
+
+    def __init__(self) -> None:
+        self._context: Context | None = None
+        self._newest: dict[str, Page] = {}
+        self._ids: dict[str, UUID] = {}
+        self._sending: asyncio.Task[None] | None = None
+        self._failing = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether this process outlives a cycle: only there are pages updated."""
+        return self._context is not None
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Send pages until the block is left."""
+        self._context = copy_context()
+        try:
+            yield
+        finally:
+            self._context, sending = None, self._sending
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    def show(self, key: str, page: Page) -> None:
+        """Show this page under the key; returns at once."""
+        self._newest[key] = page
+        if self._sending is None or self._sending.done():
+            # not in the context of this flow run, which the task outlives
+            loop = asyncio.get_running_loop()
+            self._sending = loop.create_task(self._send(), context=self._context)
+
+    async def _send(self) -> None:
+        while self._newest:
+            key, page = self._newest.popitem()
+            try:
+                async with get_client() as client:
+                    await self._update(client, key, page)
+                self._failing = False
+            except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError while it connects
+                if not self._failing:
+                    logger.warning("The page %s is not updated: %r. Cycles go on.", key, error)
+                self._failing = True
+
+    async def _update(self, client: PrefectClient, key: str, page: Page) -> None:
+        known = self._ids.get(key) or await _newest_id(client, key)
+        change = {"data": page.text, "description": page.description}
+        if known is not None:
+            self._ids[key] = known
+            try:
+                await client.request("PATCH", f"/artifacts/{known}", json=change)  # type: ignore[arg-type]
+                return
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code != httpx.codes.NOT_FOUND:
+                    raise
+        created = await client.create_artifact(ArtifactCreate(key=key, type="markdown", **change))
+        self._ids[key] = created.id
+
+
+async def _newest_id(client: PrefectClient, key: str) -> UUID | None:
+    pages = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+    found = await client.read_artifacts(artifact_filter=pages, limit=1)
+    return found[0].id if found else None
+
+
+LIVE_PAGES = LivePages()
+"""Those of this process."""
