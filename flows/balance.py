@@ -37,6 +37,8 @@ from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_in_memory
 from tasks.home_assistant import tell_home_assistant
 from tasks.inverter import read_inverter
+from tasks.plan_requests import ask_if_due
+from tasks.planned import planned
 from tasks.prices import law_prices
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
@@ -98,7 +100,13 @@ async def _cycle(
     now = datetime.now(UTC)
     boost = await _boost(past, now, charger, failures)
     prices = await law_prices(setup, zone, now)
-    inputs = CycleInputs(now, inverter, charger, setup.policy, prices, boost)
+    plan = await planned(setup, zone, past, now, charger, state, failures)
+    inputs = CycleInputs(
+        *(now, inverter, charger, setup.policy, prices, boost),
+        grid=plan.grid,
+        car_limit=plan.car_limit,
+        peak=plan.peak,
+    )
     decision = compute_setpoint(inputs, state)
     decision, _ = await gather(
         _push(setup, decision, now, record, failures),
@@ -122,6 +130,7 @@ async def _cycle(
     except HistoryError as error:
         failures.add(f"{decision.reason}. {error}")
     record.write("")
+    await ask_if_due(setup, run, plan, decision.state)
     await tell_home_assistant(setup, run, inputs, decision, cycle)
     if failures:
         return await failed(str(failures))

@@ -11,7 +11,7 @@ from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import open_history
-from easee_load_balancer.history.tables import BoostRow, Cycle
+from easee_load_balancer.history.tables import BoostRow, Cycle, DimmingRow, ReadyByRow
 from easee_load_balancer.history.write_buffer import WriteBuffer, open_write_buffer
 from easee_load_balancer.system.settings import Settings
 from tasks.step import step
@@ -26,19 +26,26 @@ class StoredState:
 
     last: Cycle | None
     """The cycle that ran last."""
-    boost: BoostRow | None
+    boost: BoostRow | None = None
     """The active boost."""
+    departure: ReadyByRow | None = None
+    """The active departure that was asked for."""
+    dimming: DimmingRow | None = None
+    """The active limit of the car's power."""
 
 
 @step(name="load state", timeout_seconds=8)
 async def load_state(site: str) -> StoredState:
-    """The cycle that ran last, and the active boost."""
-    return await in_time(lambda: StoredState(_write_buffer().last_cycle(site), _boost(site)))
+    """The cycle that ran last, and what is asked for at present."""
+    history = open_history(Settings().database_url)
+    return await in_time(
+        lambda: StoredState(_write_buffer().last_cycle(site), *history.requests(site))
+    )
 
 
 def state_in_memory(site: str) -> StoredState:
-    """What this process remembers while the history is unavailable; boosts are not among it."""
-    return StoredState(_write_buffer().last_known(site), None)
+    """What this process remembers while the history is unavailable; requests are not among it."""
+    return StoredState(_write_buffer().last_known(site))
 
 
 @step(name="record cycle", timeout_seconds=8)
@@ -62,10 +69,6 @@ async def in_time(use: Callable[[], _T]) -> _T:
         raise HistoryError(
             f"The history did not respond within {_TIMEOUT_S:.0f} s. Is its disk or server busy?"
         ) from None
-
-
-def _boost(site: str) -> BoostRow | None:
-    return open_history(Settings().database_url).boosts.under_way(site)
 
 
 def _write_buffer() -> WriteBuffer:

@@ -1,4 +1,4 @@
-"""A line on the terminal for each control cycle that has ended."""
+"""A line on the terminal for each control cycle and each plan that has ended."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from rich.console import Console
 from rich.markup import escape
 
+from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
+
 _COLOURS = {
     StateType.COMPLETED: "green",
     StateType.FAILED: "red",
@@ -30,7 +32,7 @@ _AT_ONCE = 20
 
 
 class CycleLines:
-    """Prints each run of `balance` once that is due after this object is created."""
+    """Prints each run of `balance` and `plan` once that is due after this object is created."""
 
     def __init__(self, client: SyncPrefectClient, console: Console) -> None:
         self._client = client
@@ -47,9 +49,9 @@ class CycleLines:
         return time.monotonic() - self._printed_s
 
     def print_new(self) -> None:
-        """Print the cycles that ended since the last call. Raises httpx.HTTPError."""
+        """Print the runs that ended since the last call. Raises httpx.HTTPError."""
         runs = self._client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=["balance"])),
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["balance", "plan"])),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_COLOURS))),
                 expected_start_time=FlowRunFilterExpectedStartTime(after_=self._since),
@@ -67,10 +69,12 @@ class CycleLines:
         began = run.start_time or run.expected_start_time
         assert run.state is not None
         assert began is not None
-        kind = run.state.type
-        self.completed += kind == StateType.COMPLETED
-        self.failed += kind in (StateType.FAILED, StateType.CRASHED)
-        name = run.state.name or ""
+        kind, name = run.state.type, run.state.name or ""
+        if CYCLE_TAG in run.tags:
+            self.completed += kind == StateType.COMPLETED
+            self.failed += kind in (StateType.FAILED, StateType.CRASHED)
+        elif kind == StateType.COMPLETED:
+            name = "Plan"
         colour = "yellow" if name == "Attention" else _COLOURS[kind]
         self._console.print(
             f"[dim]{began.astimezone():%H:%M:%S}[/dim] "

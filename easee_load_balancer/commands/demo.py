@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import httpx
+from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
@@ -14,11 +15,13 @@ from rich.console import Console
 
 from easee_load_balancer.commands.cycle_lines import CycleLines
 from easee_load_balancer.orchestration.blocks import (
+    ChargingPlan,
     ChargingPolicy,
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
     Site,
+    SolarPlant,
     Tariff,
 )
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack, start_cycles
@@ -47,6 +50,7 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
     ):
         console.print("Starting a simulated house and a worker ...")
         house, house_url = start_house(stack, *DEMO_DAY)
+        asyncio.run(save_plan_blocks(house_url))
         before = _charger(house_url)
         stack.deploy_changes(client)
         lines = CycleLines(client, console)
@@ -97,6 +101,32 @@ def start_house(stack: PrefectStack, *options: str) -> tuple[Child, str]:
     house = stack.start("house", "easee_load_balancer.cli", "simulate", *ports, *options)
     asyncio.run(demo_site(house_url, modbus_port).save())
     return house, house_url
+
+
+async def save_plan_blocks(house_url: str) -> None:
+    """Day-ahead prices, panels and departures, with the simulated house's own sources."""
+    site = Site.DEFAULT
+    blocks: tuple[Block, ...] = (
+        Tariff(
+            source="Energy-Charts",
+            zone="SE4",
+            address=f"{house_url}/sources/energy-charts",
+            spot_surcharge=0.05,
+            grid_fee=0.04,
+            grid_fee_by_time=["Mon-Fri 06:00-22:00 0.08"],
+            vat_pct=25,
+            export_follows_spot=True,
+        ),
+        SolarPlant(
+            latitude=55.6,
+            longitude=13.0,
+            peak_kw=10,
+            address=f"{house_url}/sources/open-meteo",
+        ),
+        ChargingPlan(departures=["Mon-Fri 07:30-17:00 12 kWh", "Sun 10:00-13:00 8 kWh"]),
+    )
+    for block in blocks:
+        await block.asave(site, overwrite=True)
 
 
 def demo_site(house_url: str, modbus_port: int, cloud: CloudSpec | None = None) -> Site:

@@ -127,6 +127,14 @@ class ChargingWishes(BaseModel):
         "charge is not known.",
     )
 
+    home_battery_kwh: float = Field(
+        default=0,
+        ge=0,
+        le=200,
+        title="House battery (kWh)",
+        description="What can be used of the house's battery, for the plan; 0: none.",
+    )
+
     @field_validator("departures")
     @classmethod
     def _readable(cls, lines: list[str]) -> list[str]:

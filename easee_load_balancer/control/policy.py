@@ -45,6 +45,11 @@ class Policy(BaseModel):
         title="Maximum current (A)",
         description="The car never gets more than this per phase.",
     )
+    max_power_w: Annotated[int | None, Field(ge=0, le=100_000)] = Field(
+        default=None,
+        title="Highest power (W)",
+        description="The car never gets more than this, whatever its phases. Empty: no such limit.",
+    )
     start_threshold_s: int = Field(
         default=60,
         ge=0,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from statistics import fmean
 from zoneinfo import ZoneInfo
 
+from easee_load_balancer.energy.expectations import usual_prices
 from easee_load_balancer.energy.tariff import Prices
 
 QUARTER = timedelta(minutes=15)
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
+_QUARTERS = 96
 _CHEAP_SHARE = 4
 """A quarter of the day is enough to charge in."""
 
@@ -67,6 +69,34 @@ class PriceTable:
         """The prices of each quarter-hour from that of `start` to before `end`."""
         first = quarter_of(start)
         return [self.at(first + index * QUARTER) for index in range(-(-(end - first) // QUARTER))]
+
+    def expected(self, start: datetime, end: datetime) -> Sequence[QuarterPrice]:
+        """As `between`, for planning: unknown days are as cheap and expensive as the last week's.
+
+        A mean of the week has no cheap hours left where they come at another time every day.
+        """
+        usual = self._usual_day
+        found = []
+        for index, price in enumerate(self.between(start, end)):
+            local = (quarter_of(start) + index * QUARTER).astimezone(self.zone)
+            if not price.is_known and usual:
+                spot = usual[local.hour * 4 + local.minute // 15]
+                price = QuarterPrice(
+                    self.prices.import_price_at(local, spot),
+                    self.prices.export_price_at(local, spot),
+                    is_known=False,
+                )
+            found.append(price)
+        return found
+
+    @cached_property
+    def _usual_day(self) -> Sequence[float]:
+        """Day-ahead prices of a day like those of the last known week; empty without one."""
+        days: dict[date, list[float]] = defaultdict(list)
+        for quarter in sorted(self.spot):
+            days[quarter.astimezone(self.zone).date()].append(self.spot[quarter])
+        whole = [prices for _, prices in sorted(days.items()) if len(prices) == _QUARTERS]
+        return usual_prices(whole[-_WEEK.days :])
 
     def for_law(self, now: datetime) -> Prices:
         """The prices for the control law: those of now while export pays nothing.

@@ -140,6 +140,36 @@ class Prices(BaseModel):
         description="Where the owner is paid VAT for what is exported.",
     )
 
+    peak_price_per_kw: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000,
+        title="Peak price per kW and month",
+        description="Capacity tariff: what a kW of the month's highest imports costs; 0: none.",
+    )
+    peak_highest: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        title="Highest intervals",
+        description="How many of the month's intervals the mean is taken of.",
+    )
+    peak_minutes: Literal["15", "60"] = Field(
+        default="60", title="Length of an interval (min)", description="A quarter-hour or an hour."
+    )
+    peak_different_days: bool = Field(
+        default=False,
+        title="Intervals of different days",
+        description="Only the highest interval of each day counts.",
+    )
+    peak_free_w: float = Field(
+        default=0.0,
+        ge=0,
+        le=100_000,
+        title="Peak paid for at least (W)",
+        description="In Belgium 2500.",
+    )
+
     @field_validator("import_price_by_time", "grid_fee_by_time")
     @classmethod
     def _readable(cls, lines: list[str]) -> list[str]:

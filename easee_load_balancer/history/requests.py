@@ -7,15 +7,15 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import literal, select, union_all, update
 from sqlalchemy.orm import Session
 
 from easee_load_balancer.control.metered_charge import MeteredCharge
-from easee_load_balancer.history.tables import BoostRow, ReadyByRow
+from easee_load_balancer.history.tables import BoostRow, DimmingRow, ReadyByRow
 
 CANCELLED = "cancelled"
 
-Row = TypeVar("Row", BoostRow, ReadyByRow)
+Row = TypeVar("Row", BoostRow, ReadyByRow, DimmingRow)
 
 
 class Requests(Generic[Row]):
@@ -78,3 +78,12 @@ class Requests(Generic[Row]):
                 .values(**values)
             )
             session.commit()
+
+
+def under_way(session: Session, site: str) -> set[str]:
+    """Which tables have an active request of the site: usually none, found with one query."""
+    queries = [
+        select(literal(table.__tablename__)).where(table.site == site, table.ended_at.is_(None))
+        for table in (BoostRow, ReadyByRow, DimmingRow)
+    ]
+    return set(session.scalars(union_all(*queries)))

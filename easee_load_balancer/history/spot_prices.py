@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from easee_load_balancer.energy.price_table import PriceTable
+from easee_load_balancer.energy.price_table import QUARTER, PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.history.tables import SpotPriceRow
 
@@ -39,14 +39,15 @@ class SpotPrices:
             session.commit()
 
     def known_until(self, site: str, prices: Prices) -> datetime | None:
-        """Start of the last quarter-hour that the tariff's source has a price for."""
+        """End of the last quarter-hour that the tariff's source has a price for."""
         query = select(func.max(SpotPriceRow.start)).where(
             SpotPriceRow.site == site,
             SpotPriceRow.currency == prices.currency,
             SpotPriceRow.source == source_of(prices),
         )
         with self._session("read") as session:
-            return session.scalar(query)
+            newest = session.scalar(query)
+        return None if newest is None else newest + QUARTER
 
     def table(
         self,

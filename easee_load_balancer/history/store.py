@@ -13,14 +13,16 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.orm import Session
 
 from easee_load_balancer.history.database import Database
+from easee_load_balancer.history.plans import Plans
 from easee_load_balancer.history.quarters import Quarters
-from easee_load_balancer.history.requests import Requests
+from easee_load_balancer.history.requests import Requests, under_way
 from easee_load_balancer.history.spot_prices import SpotPrices
 from easee_load_balancer.history.tables import (
     BoostRow,
     CloudCalls,
     Cycle,
     DailyEnergy,
+    DimmingRow,
     LastCycle,
     ReadyByRow,
 )
@@ -36,6 +38,8 @@ class History:
         self._database = Database(url)
         self.boosts = Requests(BoostRow, self._session)
         self.departures = Requests(ReadyByRow, self._session)
+        self.dimmings = Requests(DimmingRow, self._session)
+        self.plans = Plans(self._session)
         self.spot_prices = SpotPrices(self._session)
         self.quarters = Quarters(self._session)
 
@@ -80,6 +84,16 @@ class History:
         query = select(Cycle).where(Cycle.site == site, Cycle.scheduled_at < moment)
         with self._session("read") as session:
             return session.scalar(query.order_by(Cycle.scheduled_at.desc()).limit(1))
+
+    def requests(self, site: str) -> tuple[BoostRow | None, ReadyByRow | None, DimmingRow | None]:
+        """The active boost, departure and limit of the site."""
+        with self._session("read") as session:
+            active = under_way(session, site)
+        return (
+            self.boosts.under_way(site) if BoostRow.__tablename__ in active else None,
+            self.departures.under_way(site) if ReadyByRow.__tablename__ in active else None,
+            self.dimmings.under_way(site) if DimmingRow.__tablename__ in active else None,
+        )
 
     def began(self, site: str) -> datetime | None:
         """When the first cycle of the site ran."""

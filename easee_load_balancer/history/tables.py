@@ -14,6 +14,7 @@ from sqlalchemy.types import JSON, TypeDecorator
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.departures import ReadyBy
+from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.measurements import ChargerState, InverterReading
 
@@ -193,12 +194,20 @@ class ReadyByRow(Request, Base):
     @property
     def request(self) -> ReadyBy:
         """The departure as last recorded."""
-        return self.ready_by
+        return ReadyBy.model_validate(self.state)
+
+
+class DimmingRow(Request, Base):
+    """One limit of the car's power for a time."""
+
+    __tablename__ = "dimmings"
+    what = "limit"
+    superseded = "another limit began"
 
     @property
-    def ready_by(self) -> ReadyBy:
-        """The departure as last recorded."""
-        return ReadyBy.model_validate(self.state)
+    def request(self) -> Dimming:
+        """The limit as last recorded."""
+        return Dimming.model_validate(self.state)
 
 
 class QuarterRow(Base):

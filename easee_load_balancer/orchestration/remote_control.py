@@ -70,6 +70,12 @@ class RemoteControl:
             parameters = {"current_a": policy.max_current_a, "until": until}
             await client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
 
+    async def begin_plan(self, reason: str) -> None:
+        """Start the deployment of `plan`, once for each reason."""
+        async with _server() as client:
+            deployment = await self._deployment(client, "plan")
+            await client.create_flow_run_from_deployment(deployment.id, idempotency_key=reason)
+
     async def cancel_boost(self, run_id: str) -> None:
         """Cancel the run of a boost; the next cycle ends it."""
         async with _server() as client:

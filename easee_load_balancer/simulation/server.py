@@ -108,7 +108,7 @@ async def _started(spec: RunSpec) -> AsyncIterator[tuple[SimulatedHouse, list[as
         modbus_port = await inverter.start(HOST, spec.modbus_port)
         api_url = f"http://{HOST}:{listener.getsockname()[1]}"
         house = SimulatedHouse(HOST, modbus_port, api_url, plant, faults, triggers, cloud, inverter)
-        sources = [*PriceRoutes(faults).routes(), *SolarRoutes(day, faults).routes()]
+        sources = [*PriceRoutes(faults).routes(), *SolarRoutes(plant, faults).routes()]
         server = _ApiServer(build_app([*cloud.routes(), *admin, *sources]))
         tasks = [asyncio.create_task(server.serve(sockets=[listener]), name="house API")]
         if spec.speed:

@@ -34,7 +34,7 @@ DEPLOYMENT_KEYS = {
     "work_pool",
     "schedules",
 }
-ON_REQUEST = {"backtest", "boost", "discover"}
+ON_REQUEST = {"backtest", "boost", "discover", "limit", "plan", "ready_by"}
 SCHEDULE_KEYS = {"slug", "timezone", "active"}
 
 
@@ -111,8 +111,9 @@ def test_schedule(name: str) -> None:
     assert schedule["slug"]
 
 
-def test_only_boosts_are_taken_up_again() -> None:
-    assert [name for name, one in DEPLOYMENTS.items() if RESUMED_TAG in one["tags"]] == ["boost"]
+def test_what_people_have_asked_for_is_taken_up_again() -> None:
+    resumed = {name for name, one in DEPLOYMENTS.items() if RESUMED_TAG in one["tags"]}
+    assert resumed == {"boost", "ready_by", "limit"}
 
 
 def test_no_flow_file_bears_the_name_of_a_module() -> None:

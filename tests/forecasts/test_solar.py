@@ -44,11 +44,12 @@ async def test_reads_the_power_of_each_quarter_hour(
     house: SimulatedHouse, source: str, share: float
 ) -> None:
     found = await fetch_pv(panels(house, source), NOW)
-    for hour in (9, 12, 16):
-        at = TODAY + timedelta(hours=hour)
-        true_w = house.plant.day.pv_at(hour * 3600 + 450)
-        assert found[at] == pytest.approx(share * true_w, rel=0.05), hour
-    assert found.get(TODAY + timedelta(hours=1), 0.0) == 0.0
+    quarter = NOW.replace(minute=NOW.minute // 15 * 15, second=0, microsecond=0)
+    for hour in (-3, 0, 4, 13):  # from noon, where the house's clock stands
+        at = quarter + timedelta(hours=hour)
+        second = house.plant.clock_s + int((at - NOW).total_seconds()) + 450
+        true_w = house.plant.day.pv_at(second)
+        assert found.get(at, 0.0) == pytest.approx(share * true_w, rel=0.05, abs=60), hour
     assert max(found) >= TODAY + timedelta(days=1, hours=18)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from easee_load_balancer.simulation.faults import Faults
-from easee_load_balancer.simulation.plant.day import Weather
+from easee_load_balancer.simulation.plant.plant import Plant
 from easee_load_balancer.simulation.sources.market import QUARTER
 
 _PEAK_W = 10_000.0
@@ -19,10 +19,10 @@ _TOO_MUCH = 1.2
 
 
 class SolarRoutes:
-    """Forecasts below `/sources`: each day is the simulated one again."""
+    """Forecasts below `/sources`, by the house's own clock: each day is the simulated one again."""
 
-    def __init__(self, day: Weather, faults: Faults) -> None:
-        self._day, self._faults = day, faults
+    def __init__(self, plant: Plant, faults: Faults) -> None:
+        self._plant, self._faults = plant, faults
 
     def routes(self) -> list[BaseRoute]:
         """Each source with the path of the real one."""
@@ -47,11 +47,11 @@ class SolarRoutes:
         return answered
 
     def _share(self, at: datetime) -> float:
-        """The mean of that quarter-hour, as a share of the peak power; local time is UTC."""
+        """The mean of that quarter-hour, as a share of the peak power."""
         if self._faults.solar_forecast == "impossible":
             return 1e6
-        second = at.hour * 3600 + at.minute * 60
-        return _TOO_MUCH * self._day.pv_at(second + 450) / _PEAK_W
+        ahead_s = int((at - datetime.now(UTC)).total_seconds())
+        return _TOO_MUCH * self._plant.day.pv_at(self._plant.clock_s + ahead_s + 450) / _PEAK_W
 
     def _ahead(self, days: int) -> list[datetime]:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,147 @@
+"""What the car needs and when, from the owner's wishes and what is known of the car. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from easee_load_balancer.control.departures import Amount, ChargingWishes, ReadyBy, upcoming
+from easee_load_balancer.control.limits import lowest_limit, possible_phases
+from easee_load_balancer.control.plan import QUARTER, Car, Departure
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.measurements import ChargerMode, ChargerState
+
+HORIZON = timedelta(hours=72)
+_UNKNOWN_KWH = 200.0
+"""Capacity of a car that nothing is known of; it stops by itself."""
+_AWAY = timedelta(hours=9)
+
+
+@dataclass(frozen=True, slots=True)
+class CarSeen:
+    """What the charger tells of the car, or what was last known."""
+
+    connected: bool
+    session_kwh: float
+    """What it has got since it was plugged in."""
+    max_current_a: int
+    phases: tuple[int, ...]
+    charging: bool = False
+
+    @classmethod
+    def of(cls, charger: ChargerState, policy: Policy, state: ControllerState) -> CarSeen:
+        """The car in this cycle; while the charger is unknown it counts as plugged in."""
+        phases = possible_phases(charger, policy, state)
+        limit_a, _ = lowest_limit(charger, policy, state.external_limit_a, max(phases))
+        lines = tuple(sorted({state.car.lines.get(each, each) for each in phases}))
+        here = charger.car_connected is not False
+        return cls(
+            connected=here,
+            session_kwh=(charger.session_kwh or 0.0) if here else 0.0,
+            max_current_a=max(limit_a, policy.min_current_a),
+            phases=lines,
+            charging=charger.mode is ChargerMode.CHARGING,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CarReport:
+    """What the car itself has told, by way of another program."""
+
+    soc_pct: float
+    session_kwh: float = 0.0
+    """What it had got since it was plugged in when it told."""
+    limit_pct: float | None = None
+    """Up to which it charges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The car, and the departures for which it needs energy."""
+
+    car: Car
+    departures: tuple[Departure, ...]
+
+
+def needs(
+    seen: CarSeen,
+    wishes: ChargingWishes,
+    policy: Policy,
+    now: datetime,
+    zone: ZoneInfo,
+    ready_by: ReadyBy | None = None,
+    report: CarReport | None = None,
+) -> Needs:
+    """What has to be in the car and when.
+
+    Without its state of charge, the energy in the car counts from its return: each departure needs
+    what is written for it.
+    """
+    capacity_kwh = wishes.car_battery_kwh
+    known = None if capacity_kwh is None or report is None else report
+    energy_kwh = seen.session_kwh
+    highest_kwh = capacity_kwh or _UNKNOWN_KWH
+    if known is not None and capacity_kwh is not None:
+        since_kwh = max(0.0, seen.session_kwh - known.session_kwh) if seen.connected else 0.0
+        energy_kwh = capacity_kwh * known.soc_pct / 100 + since_kwh
+        highest_kwh = capacity_kwh * (known.limit_pct or 100) / 100
+    car = Car(
+        energy_kwh=energy_kwh,
+        capacity_kwh=max(highest_kwh, energy_kwh),
+        floor_kwh=wishes.floor_kwh,
+        connected=seen.connected,
+        connects_at=None if seen.connected else _connects_at(wishes, now, zone),
+        charging=seen.charging,
+        min_current_a=policy.min_current_a,
+        max_current_a=seen.max_current_a,
+        phases=seen.phases,
+    )
+    rule = _Energy(energy_kwh - seen.session_kwh, wishes, known is not None)
+    weekly = [
+        Departure(at, rule.kwh(amount), rule.trip_kwh(amount), back)
+        for at, back, amount in upcoming(wishes.weekly, now, now + HORIZON, zone)
+    ]
+    return Needs(car, tuple(_with_single(weekly, ready_by, car, rule)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Energy:
+    """How much has to be in the car for an amount."""
+
+    at_return_kwh: float
+    """What was in the car when it was plugged in."""
+    wishes: ChargingWishes
+    knows_soc: bool
+
+    def kwh(self, amount: Amount) -> float:
+        if amount.kwh is not None:
+            return self.at_return_kwh + amount.kwh
+        if self.knows_soc and self.wishes.car_battery_kwh is not None:
+            return self.wishes.car_battery_kwh * (amount.soc_pct or 0.0) / 100
+        return self.wishes.usual_trip_kwh
+
+    def trip_kwh(self, amount: Amount) -> float:
+        return self.wishes.usual_trip_kwh if amount.kwh is None else amount.kwh
+
+
+def _with_single(
+    weekly: list[Departure], ready_by: ReadyBy | None, car: Car, rule: _Energy
+) -> Iterator[Departure]:
+    """The weekly departures, with the one that was asked for before those later."""
+    if ready_by is not None:
+        missing_kwh = ready_by.missing_kwh
+        energy_kwh = rule.kwh(ready_by.amount)
+        if missing_kwh is not None:
+            energy_kwh = car.energy_kwh + missing_kwh
+        trip_kwh = rule.trip_kwh(ready_by.amount)
+        weekly = [*weekly, Departure(ready_by.at, energy_kwh, trip_kwh, ready_by.at + _AWAY)]
+    yield from sorted(weekly, key=lambda each: each.at)
+
+
+def _connects_at(wishes: ChargingWishes, now: datetime, zone: ZoneInfo) -> datetime:
+    """When a car that is away comes back: at the end of its trip, else at any moment."""
+    begun = upcoming(wishes.weekly, now - timedelta(days=2), now, zone)
+    return max((back for _, back, _ in begun if back > now), default=now + QUARTER)

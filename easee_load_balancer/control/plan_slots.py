@@ -1,0 +1,77 @@
+"""The quarter-hours of a plan: prices, solar forecast, what the house usually does. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from easee_load_balancer.control.peak import PeakTariff, highest_intervals
+from easee_load_balancer.control.plan import QUARTER, PlanSlot
+from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, expected_pv
+from easee_load_balancer.energy.price_table import PriceTable, quarter_of
+from easee_load_balancer.energy.tariff import Prices
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the house did in past quarter-hours, by their start; gaps are left out."""
+
+    pv_w: Mapping[datetime, float] = field(default_factory=dict)
+    load_w: Mapping[datetime, float] = field(default_factory=dict)
+    import_w: Mapping[datetime, float] = field(default_factory=dict)
+    forecast_w: Mapping[datetime, float] = field(default_factory=dict)
+    """The solar forecast of past and coming quarter-hours, before any scaling."""
+
+
+def plan_slots(
+    table: PriceTable, past: Past, now: datetime, horizon: timedelta
+) -> tuple[PlanSlot, ...]:
+    """What is expected of each quarter-hour from now on."""
+    first, zone = quarter_of(now), table.zone
+    load = UsualLoad.of(past.load_w, zone)
+    roof = RoofFactor.learned(
+        {start: watts for start, watts in past.forecast_w.items() if start < first},
+        past.pv_w,
+        zone,
+    )
+    prices = table.expected(first, first + horizon)
+    starts = [first + index * QUARTER for index in range(horizon // QUARTER)]
+    return tuple(
+        PlanSlot(
+            start=start,
+            import_price=price.import_price,
+            export_price=price.export_price,
+            pv_w=expected_pv(start, past.forecast_w, roof, past.pv_w, zone),
+            load_w=load.at(start.astimezone(zone)),
+            price_known=price.is_known,
+        )
+        for start, price in zip(starts, prices, strict=True)
+    )
+
+
+def peak_tariff(
+    prices: Prices, import_w: Mapping[datetime, float], now: datetime, zone: ZoneInfo
+) -> PeakTariff | None:
+    """The capacity tariff with the highest intervals of this month; None without one."""
+    if not prices.peak_price_per_kw:
+        return None
+    local = now.astimezone(zone)
+    begins = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    tariff = PeakTariff(
+        price_per_kw=prices.peak_price_per_kw,
+        highest=prices.peak_highest,
+        minutes=int(prices.peak_minutes),
+        different_days=prices.peak_different_days,
+        free_w=prices.peak_free_w,
+        month_ends=(begins + timedelta(days=32)).replace(day=1),
+    )
+    intervals: dict[datetime, list[float]] = {}
+    for start, watts in import_w.items():
+        here = start.astimezone(zone)
+        if here >= begins:
+            begin = here.replace(minute=here.minute - here.minute % tariff.minutes)
+            intervals.setdefault(begin, []).append(watts)
+    means = [(start, sum(watts) / len(watts)) for start, watts in intervals.items()]
+    return replace(tariff, so_far_w=highest_intervals(means, tariff))

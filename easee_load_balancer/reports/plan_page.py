@@ -1,0 +1,100 @@
+"""The page of a charging plan: what is charged when and why, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from easee_load_balancer.control.plan import QUARTER, Departure, Plan, PlanSlot
+from easee_load_balancer.reports.markdown import UNKNOWN, as_kwh, as_table, embedded_svg
+from easee_load_balancer.reports.plan_picture import plan_svg
+
+_PLANNED_W = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """A plan and what it was made of."""
+
+    plan: Plan
+    slots: Sequence[PlanSlot]
+    departures: Sequence[Departure]
+    zone: ZoneInfo
+    currency: str
+    warnings: Sequence[str] = ()
+    """What was missing, and what was used instead."""
+    forecast: str = ""
+    """Where the solar forecast is from."""
+
+
+def plan_page(report: PlanReport) -> str:
+    """The page as markdown."""
+    plan, zone = report.plan, report.zone
+    parts = [
+        f"# {plan.sentence}",
+        f"Made {plan.made_at.astimezone(zone):%a %H:%M}. The sun is taken whenever it shines; this "
+        "is what comes from the grid beside it.",
+        *(f"**{warning}**" for warning in report.warnings),
+        embedded_svg(plan_svg(plan, report.slots, report.departures, zone), "Plan"),
+        "## Departures",
+        as_table(("Leaves", "In the car by then", "Expected"), "lrr", [*_departures(report)])
+        if report.departures
+        else "None in the next three days.",
+        "## From the grid",
+        as_table(("From", "Until", "kWh", report.currency), "llrr", [*_charges(report)])
+        if any(slot.grid_w >= _PLANNED_W for slot in plan.slots)
+        else "Nothing.",
+        _sources(report),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _departures(report: PlanReport) -> Iterator[tuple[str, str, str]]:
+    unmet = {one.at: one.possible_kwh for one in report.plan.unmet}
+    for departure in report.departures:
+        before = [slot for slot in report.plan.slots if slot.start + QUARTER <= departure.at]
+        expected = before[-1].car_kwh if before else None
+        if departure.at in unmet:
+            shown = f"only {as_kwh(unmet[departure.at])} kWh"
+        else:
+            shown = UNKNOWN if expected is None else f"{as_kwh(expected)} kWh"
+        at = departure.at.astimezone(report.zone)
+        yield f"{at:%a %H:%M}", f"{as_kwh(departure.energy_kwh)} kWh", shown
+
+
+def _charges(report: PlanReport) -> Iterator[tuple[str, str, str, str]]:
+    """Runs of quarter-hours with planned energy from the grid."""
+    price = {slot.start: slot.import_price for slot in report.slots}
+    begun: datetime | None = None
+    until, kwh, cost = report.plan.made_at, 0.0, 0.0
+    for slot in report.plan.slots:
+        if begun is not None and (slot.grid_w < _PLANNED_W or slot.start > until):
+            yield _charge(begun, until, kwh, cost, report.zone)
+            begun, kwh, cost = None, 0.0, 0.0
+        if slot.grid_w >= _PLANNED_W:
+            begun = begun or slot.start
+            until = slot.start + QUARTER
+            here_kwh = slot.grid_w / 1000 * (QUARTER / timedelta(hours=1))
+            kwh, cost = kwh + here_kwh, cost + here_kwh * price.get(slot.start, 0.0)
+    if begun is not None:
+        yield _charge(begun, until, kwh, cost, report.zone)
+
+
+def _charge(
+    begun: datetime, until: datetime, kwh: float, cost: float, zone: ZoneInfo
+) -> tuple[str, str, str, str]:
+    times = (f"{at.astimezone(zone):%a %H:%M}" for at in (begun, until))
+    return (*times, as_kwh(kwh), f"{cost:.2f}")  # type: ignore[return-value]
+
+
+def _sources(report: PlanReport) -> str:
+    known = [slot.start + QUARTER for slot in report.slots if slot.price_known]
+    until = f"{max(known).astimezone(report.zone):%a %H:%M}" if known else "now"
+    solar_kwh = sum(slot.pv_w for slot in report.slots[:96]) / 4000
+    return (
+        f"Prices are known until {until}; pale bars are the usual prices of the last week. "
+        f"Expected from PV in the next 24 hours: {as_kwh(solar_kwh)} kWh ({report.forecast}). "
+        "The page is updated in place every quarter of an hour: reload it."
+    )

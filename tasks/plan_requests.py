@@ -1,0 +1,52 @@
+"""Asking for a charging plan: every quarter-hour, when a car comes, when a departure is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from easee_load_balancer.control.departures import ReadyBy
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.price_table import quarter_of
+from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.remote_control import RemoteControl
+from tasks.planned import Planned
+from tasks.run import Run
+
+_SERVER_S = 3.0
+"""How long a cycle waits for the server."""
+_ASKED: dict[str, datetime] = {}
+"""When each site last asked in this process."""
+
+
+async def ask_if_due(setup: Site, run: Run, planned: Planned, state: ControllerState) -> None:
+    """Ask the server for a plan where one is wanted and due; a cycle never fails for that."""
+    wanted = setup.wishes is not None or planned.departure is not None or setup.tariff.is_dynamic
+    if not wanted or run.alone:
+        return
+    now = datetime.now(UTC)
+    since = [quarter_of(now)]
+    since += [] if state.session_at is None else [state.session_at]
+    since += [] if planned.departure is None else [planned.departure.started_at]
+    reason = max(moment for moment in since if moment <= now)
+    if _ASKED.get(setup.name, datetime.min.replace(tzinfo=UTC)) >= reason:
+        return
+    _ASKED[setup.name] = now
+    await ask_for_plan(setup.name, run, reason)
+
+
+async def ask_for_plan(site: str, run: Run, reason: datetime) -> None:
+    """Start the deployment of `plan`, once for each reason; the next quarter-hour tries again."""
+    try:
+        async with asyncio.timeout(_SERVER_S):
+            await RemoteControl(site).begin_plan(f"plan-{site}-{reason.timestamp():.0f}")
+    except (BalancerError, TimeoutError) as error:
+        run.log(f"No charging plan is made now. {error or 'The Prefect server is slow.'}")
+
+
+def within_reach(asked: ReadyBy, setup: Site, now: datetime) -> ReadyBy:
+    """The departure, with what is possible until then where that is less."""
+    policy = setup.policy
+    phases = 1 if policy.phases == "1" else 3
+    return asked.within(policy.max_current_a * phases * 230.0, now)

@@ -1,0 +1,105 @@
+"""What was planned, asked for or limited, for the cycle that obeys it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from easee_load_balancer.control.departures import ChargingWishes, ReadyBy
+from easee_load_balancer.control.needs import CarReport, CarSeen, needs
+from easee_load_balancer.control.peak import PeakLimit
+from easee_load_balancer.control.plan import CarLimit, GridAllowance, Plan, grid_allowance
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.errors import HistoryError
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.tables import DimmingRow, ReadyByRow
+from easee_load_balancer.measurements import ChargerState
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.system.settings import Settings
+from tasks.dimming import obey_dimming
+from tasks.failures import Failures
+from tasks.history import StoredState, in_time
+from tasks.ready_by import obey_ready_by
+
+SEEN: dict[str, tuple[datetime, CarSeen]] = {}
+"""The car of each site that plans, and when a cycle of this process saw it."""
+REPORTS: dict[str, CarReport] = {}
+"""What the car of a site has told, as long as it is not too old."""
+_PLANS: dict[str, Plan] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What counts in this cycle."""
+
+    departure: ReadyBy | None = None
+    grid: GridAllowance | None = None
+    car_limit: CarLimit | None = None
+    peak: PeakLimit | None = None
+    plan: Plan | None = None
+
+
+async def planned(
+    setup: Site,
+    zone: ZoneInfo,
+    past: StoredState,
+    now: datetime,
+    charger: ChargerState,
+    state: ControllerState,
+    failures: Failures,
+) -> Planned:
+    """What counts now; nothing where the owner has neither wishes nor asked for anything."""
+    limit = await _limit(setup, past.dimming, now, charger, failures)
+    departure = await _departure(past.departure, now, charger, failures)
+    if setup.wishes is None and departure is None:
+        return Planned(car_limit=limit)
+    seen = CarSeen.of(charger, setup.policy, state)
+    SEEN[setup.name] = (now, seen)
+    plan = await _last_plan(setup.name)
+    wishes, report = setup.wishes or ChargingWishes(), REPORTS.get(setup.name)
+    need = needs(seen, wishes, setup.policy, now, zone, departure, report)
+    tariff, peak = setup.tariff, None
+    if tariff.peak_price_per_kw and plan is not None and plan.peak_w is not None:
+        peak = PeakLimit(plan.peak_w, int(tariff.peak_minutes))
+    grid = grid_allowance(now, plan, need.car, need.departures)
+    return Planned(departure, grid, limit, peak, plan)
+
+
+async def _departure(
+    row: ReadyByRow | None, now: datetime, charger: ChargerState, failures: Failures
+) -> ReadyBy | None:
+    if row is None:
+        return None
+    recorded = row.request
+    fallback = None if recorded.ended(now) else recorded
+    return await failures.or_else(fallback, obey_ready_by(row, now, charger))
+
+
+async def _limit(
+    setup: Site, row: DimmingRow | None, now: datetime, charger: ChargerState, failures: Failures
+) -> CarLimit | None:
+    """The lower one of the policy's limit and the one for a time."""
+    always_w = setup.policy.max_power_w
+    limits = [] if always_w is None else [CarLimit(float(always_w), source="the policy")]
+    if row is not None:
+        recorded = row.request
+        fallback = None if recorded.ended(now) else recorded
+        dimming = await failures.or_else(fallback, obey_dimming(row, now, charger))
+        limits += [] if dimming is None else [dimming.car_limit]
+    return min(limits, key=lambda each: each.limit_w, default=None)
+
+
+async def _last_plan(site: str) -> Plan | None:
+    """The stored plan, read again when there is a newer one; as last read where that fails."""
+    plans, known = open_history(Settings().database_url).plans, _PLANS.get(site)
+    try:
+        made_at = await in_time(lambda: plans.made_at(site))
+        if made_at is None or (known is not None and known.made_at == made_at):
+            return known if made_at is not None else None
+        plan = await in_time(lambda: plans.last(site))
+    except HistoryError:  # the cycle says so when it is recorded
+        return known
+    if plan is not None:
+        _PLANS[site] = plan
+    return plan
