@@ -24,6 +24,7 @@ from easee_load_balancer.orchestration.parameters import (
 from easee_load_balancer.periods import Period
 from tasks.backtest import load_csv_days, load_recorded_days, publish_backtest, replay_days
 from tasks.run import completed, failed
+from tasks.session_costs import cost_sessions
 
 _Kwh = Annotated[float, Field(gt=0, le=500)]
 
@@ -36,6 +37,7 @@ async def backtest(
     csv: Annotated[str, shown("Days from CSV", "/home/me/july.csv")] = "",
     car_kwh: Annotated[_Kwh | None, MAY_STAY_EMPTY, shown("Car's need (kWh)", 12)] = None,
     battery_kwh: Annotated[_Kwh | None, MAY_STAY_EMPTY, shown("Battery (kWh)", 10)] = None,
+    tariff: Annotated[str, shown("Planned with the tariff", "home-spot")] = "",
     site: SiteName = Site.DEFAULT,
     time_zone: TimeZone = "Europe/Stockholm",
 ) -> State[None]:
@@ -48,6 +50,8 @@ async def backtest(
         csv: Used instead of the history: lines of time,pv_w,load_w, or the path of such a file.
         car_kwh: Energy that fills a car that was not seen full; unlimited if empty.
         battery_kwh: Capacity of the house battery; estimated from the history if empty.
+        tariff: Name of a block 'Tariff' for what planned charging would have cost; the site's own
+            if empty.
         site: Name of the blocks that describe the home.
         time_zone: IANA name of the home's time zone; it decides when a day begins.
     """
@@ -64,8 +68,13 @@ async def backtest(
         days = await replay_days(site, recorded, policy, changed)
         description = str(change) if changed != policy else ""
         prices = await Tariff.of_site(site) or Prices()
+        costs = None if csv else await cost_sessions(site, period, prices, tariff)
         headline = await publish_backtest(
-            Backtest(site, period, description, recorded.house, days, prices, recorded.left_out)
+            Backtest(
+                *(site, period, description, recorded.house, days, prices),
+                left_out=recorded.left_out,
+                costs=costs,
+            )
         )
     except BalancerError as error:
         return await failed(str(error))

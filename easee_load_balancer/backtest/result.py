@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
+from easee_load_balancer.backtest.planned_sessions import SessionCosts
 from easee_load_balancer.backtest.recorded_days import RecordedDay
 from easee_load_balancer.backtest.replay import HouseModel
 from easee_load_balancer.energy.tariff import Prices
@@ -43,6 +44,8 @@ class Backtest:
     prices: Prices = field(default_factory=Prices)
     left_out: Mapping[date, float] = field(default_factory=dict)
     """Days measured for too little of their daylight, and the share that was measured."""
+    costs: SessionCosts | None = None
+    """What the recorded charging cost; None where no price changes in time."""
 
     @cached_property
     def current(self) -> Mapping[date, Energy]:

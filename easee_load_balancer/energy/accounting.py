@@ -15,13 +15,14 @@ share.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from easee_load_balancer.energy import counters
+from easee_load_balancer.energy.car_costs import price_arrays
 from easee_load_balancer.energy.power_flows import (
     CHARGING_W,
     COUNTERS,
@@ -115,10 +116,7 @@ class _Window:
 
 def _money(at: pd.Series, kwh: Floats, prices: PriceTable) -> dict[str, float]:
     column = dict(zip(_FLOWS, kwh.T, strict=True))
-    quarters, index = np.unique(at.dt.floor("15min"), return_inverse=True)
-    known = [prices.at(quarter.to_pydatetime()) for quarter in pd.DatetimeIndex(quarters, tz=UTC)]
-    cost = np.array([one.import_price for one in known])[index]
-    income = np.array([one.export_price for one in known])[index]
+    cost, income = price_arrays(at, prices)
     return {
         "import_cost": float(column["import_kwh"] @ cost),
         "export_income": float(column["export_kwh"] @ income),

@@ -261,6 +261,11 @@ class Prices(BaseModel):
         return self.source != "fixed"
 
     @property
+    def varies(self) -> bool:
+        """Whether the import price changes in time."""
+        return self.is_dynamic or bool(self.import_price_by_hour or self.import_price_by_time)
+
+    @property
     def is_in_euro(self) -> bool:
         """Whether the source has prices in EUR whatever the tariff's currency is."""
         return self.source in _IN_EURO or self.currency == "EUR"

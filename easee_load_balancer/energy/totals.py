@@ -71,6 +71,11 @@ class Energy:
     car_grid_cost: float | None = None
     saved: float | None = None
     """Solar energy in the car: its import price less the export income given up."""
+    car_solar_cost: float | None = None
+    """Export income given up for the car. Known where the prices change in time."""
+    car_battery_cost: float | None = None
+    car_arrival_cost: float | None = None
+    """What the same energy would have cost at full power from the arrival on."""
 
     def __add__(self, other: Energy) -> Energy:
         total: dict[str, Any] = {
@@ -94,6 +99,14 @@ class Energy:
             return None
         used_kwh = self.house_kwh + self.car_kwh
         return _share_pct(used_kwh - self.import_kwh, used_kwh)
+
+    @property
+    def car_cost(self) -> float | None:
+        """What the car's energy cost, from all sources; None where prices do not change."""
+        parts = (self.car_solar_cost, self.car_battery_cost, self.car_grid_cost)
+        if self.car_arrival_cost is None:
+            return None
+        return sum(part for part in parts if part is not None)
 
     @property
     def has_unseen_source(self) -> bool:

@@ -58,6 +58,7 @@ def markdown(test: Backtest, picture: bytes | None) -> str:
             "## Total",
             _totals(test),
             *(["## Day by day", _day_by_day(test)] if len(test.days) > 1 else []),
+            *_costs(test),
             "## Accuracy",
             *_accuracy(test),
             "",
@@ -90,6 +91,28 @@ def _gain(test: Backtest) -> str:
         f"Compared with charging at night for {prices.night_price:.2f} {prices.currency}/kWh, the "
         f"change is worth {test.gain:+.2f} {prices.currency}."
     )
+
+
+def _costs(test: Backtest) -> list[str]:
+    """What the recorded charging cost, and what a plan would have made of it."""
+    costs = test.costs
+    if costs is None or not costs.sessions:
+        return []
+    currency = test.prices.currency
+    rows = [
+        ("as recorded", f"{costs.recorded:.2f}"),
+        ("on arrival, at full power", f"{costs.arrival:.2f}"),
+        ("planned, ready by each departure", f"{costs.planned:.2f}"),
+    ]
+    difference = f"{abs(costs.saved):.2f} {currency} {'less' if costs.saved >= 0 else 'more'}"
+    return [
+        "## Money",
+        f"Planned to be ready by each departure, the recorded charging would have cost "
+        f"{difference}: {as_kwh(costs.kwh)} kWh, plugged in {costs.sessions} times.",
+        as_table(("Car's energy", currency), "lr", rows),
+        "Solar energy costs what it would have earned as export. The plan knows prices, sun and "
+        "departures beforehand: a real one gains somewhat less.",
+    ]
 
 
 def _totals(test: Backtest) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 
 import pandas as pd
 
 from easee_load_balancer.energy.accounting import account
+from easee_load_balancer.energy.car_costs import ARRIVAL, COST_COLUMNS, car_costs
 from easee_load_balancer.energy.power_flows import (
     COLUMNS,
     MARGIN,
@@ -84,6 +85,10 @@ def sum_up(
                 days[day] = _account(cycles, start, min(end, now), table)
             continue
         days[day] = _account(cycles, start, min(end, now), table)
+        if table is not None and table.prices.varies and days[day].car_kwh:
+            known = history.cycles(site, start - ARRIVAL, end + MARGIN, COST_COLUMNS)
+            costs = car_costs(known, start, min(end, now), usual_interval(cycles), table)
+            days[day] = replace(days[day], **costs)
         if end <= now:
             complete.append(day)
     history.record_days(

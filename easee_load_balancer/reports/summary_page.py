@@ -122,11 +122,25 @@ def _car(total: Energy, currency: str | None) -> str:
         )
     ]
     table = as_table(("", "kWh", "share"), "lrr", rows)
+    if total.car_cost is not None and total.car_arrival_cost is not None:
+        costs = (total.car_solar_cost, total.car_battery_cost, total.car_grid_cost)
+        rows_with_cost = [(*row, _money(cost, None)) for row, cost in zip(rows, costs, strict=True)]
+        table = as_table(("", "kWh", "share", currency or ""), "lrrr", rows_with_cost)
+        return f"{table}\n\n{_against_arrival(total.car_cost, total.car_arrival_cost, currency)}"
     if total.saved is None:
         return f"{table}\n\nSave a block 'Tariff' to see amounts of money."
     return (
         f"{table}\n\nThe solar energy saved {_money(total.saved, currency)}: its import price less "
         "the export income given up."
+    )
+
+
+def _against_arrival(cost: float, arrival_cost: float, currency: str | None) -> str:
+    less = arrival_cost - cost
+    return (
+        f"The car's energy cost {_money(cost, currency)}, with what solar energy would have earned "
+        f"as export. Charged on arrival it would have cost {_money(arrival_cost, currency)}: "
+        f"{_money(abs(less), currency)} {'saved' if less >= 0 else 'more was paid'}."
     )
 
 
@@ -249,4 +263,4 @@ def _pct(share: float | None) -> str:
 
 
 def _money(amount: float | None, currency: str | None) -> str:
-    return UNKNOWN if amount is None else f"{amount:,.2f} {currency}"
+    return UNKNOWN if amount is None else f"{amount:,.2f} {currency or ''}".rstrip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from io import BytesIO
 from zoneinfo import ZoneInfo
@@ -149,3 +149,20 @@ def test_local_days_have_their_own_length(day: date, hours: int) -> None:
 def test_a_period_cannot_end_before_it_begins() -> None:
     with pytest.raises(ValueError, match="before the first"):
         Period.between(DAY, DAY - timedelta(days=1), ZONE)
+
+
+def test_the_cars_cost_is_shown_by_source_against_charging_on_arrival() -> None:
+    energy = replace(
+        GOOD,
+        saved=3.8,
+        car_grid_cost=0.2,
+        car_solar_cost=1.5,
+        car_battery_cost=0.0,
+        car_arrival_cost=6.1,
+    )
+    page = markdown(one_day(energy, "EUR"), None)
+    assert "| From solar | 19.0 | 95 % | 1.50 |" in page
+    assert "| From the grid | 1.0 | 5 % | 0.20 |" in page
+    assert "energy cost 1.70 EUR" in page
+    assert "on arrival it would have cost 6.10 EUR: 4.40 EUR saved." in page
+    assert "on arrival" not in markdown(one_day(replace(GOOD, saved=3.8), "EUR"), None)
