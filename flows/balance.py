@@ -131,7 +131,7 @@ async def _cycle(
         failures.add(f"{decision.reason}. {error}")
     record.write("")
     await ask_if_due(setup, run, plan, decision.state)
-    await tell_home_assistant(setup, run, inputs, decision, cycle)
+    await tell_home_assistant(setup, run, inputs, decision, cycle, plan)
     if failures:
         return await failed(str(failures))
     name = "Attention" if decision.attention else "Asleep" if inverter.asleep else None

@@ -14,8 +14,15 @@ from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import BalancerError, ConfigurationError
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
-from easee_load_balancer.integrations.commands import BoostRequest, Command, SettingChange
+from easee_load_balancer.integrations.commands import (
+    BoostRequest,
+    CancelReadyBy,
+    Command,
+    ReadyByRequest,
+    SettingChange,
+)
 from easee_load_balancer.integrations.entities import TODAY
+from easee_load_balancer.integrations.inbound import Reported
 from easee_load_balancer.integrations.link import LinkSettings
 from easee_load_balancer.integrations.links import LINKS
 from easee_load_balancer.integrations.snapshot import Snapshot, Today
@@ -24,6 +31,9 @@ from easee_load_balancer.orchestration.remote_control import RemoteControl
 from easee_load_balancer.periods import Period, bounds, time_zone_called
 from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
+from tasks.inbound import take
+from tasks.planned import Planned, seen_session_kwh
+from tasks.prices import price_now
 from tasks.run import Run
 
 _LONGEST_S = 1.0
@@ -31,7 +41,7 @@ _LONGEST_S = 1.0
 
 
 async def tell_home_assistant(
-    setup: Site, run: Run, inputs: CycleInputs, decision: Decision, cycle: Cycle
+    setup: Site, run: Run, inputs: CycleInputs, decision: Decision, cycle: Cycle, planned: Planned
 ) -> None:
     """Hand the cycle over to the site's link.
 
@@ -51,6 +61,10 @@ async def tell_home_assistant(
         outcome=cycle.outcome,
         reason=cycle.reason,
         currency=setup.tariff.currency if setup.tariff.model_fields_set else None,
+        import_price=price_now(setup, inputs.now),
+        plans=setup.wishes is not None or planned.departure is not None,
+        plan=None if planned.plan is None else planned.plan.sentence,
+        ready_by=None if planned.departure is None else str(planned.departure),
     )
     if LINKS.kept:
         LINKS.hand_over(snapshot, lambda: _Home(setup.name))
@@ -87,20 +101,28 @@ class _Home:
         prices = await Tariff.of_site(self.site)
         return await in_time(lambda: _today(self.site, zone, prices, datetime.now(UTC)))
 
-    async def obey(self, command: Command) -> Policy | None:
+    async def obey(self, command: Command | Reported) -> Policy | None:
         """Carry out the command; returns the policy if it has changed. Raises BalancerError."""
         remote = RemoteControl(self.site)
+        if isinstance(command, Reported):
+            await take(self.site, command, seen_session_kwh(self.site))
+            return None
         if isinstance(command, SettingChange):
             return await remote.change_policy(command)
         if isinstance(command, BoostRequest):
             await remote.begin_boost(command.until)
             return None
-        row = await in_time(
-            lambda: open_history(Settings().database_url).boosts.under_way(self.site)
+        if isinstance(command, ReadyByRequest):
+            await remote.begin_ready_by(command.ready)
+            return None
+        boost, departure, _ = await in_time(
+            lambda: open_history(Settings().database_url).requests(self.site)
         )
+        row = departure if isinstance(command, CancelReadyBy) else boost
         if row is None:
-            raise ConfigurationError("there is no boost to cancel.")
-        await remote.cancel_boost(row.run_id)
+            what = "departure" if isinstance(command, CancelReadyBy) else "boost"
+            raise ConfigurationError(f"there is no {what} to cancel.")
+        await remote.cancel_run(row.run_id)
         return None
 
 

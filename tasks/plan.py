@@ -26,7 +26,8 @@ from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
 from easee_load_balancer.reports.plan_page import PlanReport, plan_page
 from easee_load_balancer.system.settings import Settings
-from tasks.planned import REPORTS, SEEN
+from tasks.inbound import car_report, is_away
+from tasks.planned import SEEN
 from tasks.prices import AHEAD, forget_prices
 from tasks.step import step
 
@@ -51,7 +52,7 @@ class PastAndCar:
 @step(name="fetch prices", timeout_seconds=60, tags=["history"])
 async def fetch_prices(setup: Site, zone: ZoneInfo, now: datetime) -> str:
     """Fetch and store the prices that are due. Returns what failed, with what holds instead."""
-    if not setup.tariff.is_dynamic:
+    if not setup.tariff.is_dynamic or setup.tariff.source == "MQTT":
         return ""
     spot = open_history(Settings().database_url).spot_prices
     known_until = await asyncio.to_thread(spot.known_until, setup.name, setup.tariff)
@@ -99,8 +100,11 @@ async def make_and_store(
     setup: Site, zone: ZoneInfo, now: datetime, known: PastAndCar, warnings: tuple[str, ...]
 ) -> Plan:
     """The cheapest plan, stored for the next cycle and shown under Artifacts."""
-    wishes, report = setup.wishes or ChargingWishes(), REPORTS.get(setup.name)
-    need = needs(known.car, wishes, setup.policy, now, zone, known.departure, report)
+    wishes, report = setup.wishes or ChargingWishes(), car_report(setup.name, now)
+    need = needs(
+        *(known.car, wishes, setup.policy, now, zone, known.departure, report),
+        away=is_away(setup.name, now),
+    )
     inputs = plan_inputs(setup, known, need, now)
     plan = await asyncio.to_thread(make_plan, inputs)
     plans = open_history(Settings().database_url).plans

@@ -7,7 +7,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.departures import ChargingWishes, ReadyBy
-from easee_load_balancer.control.needs import CarReport, CarSeen, needs
+from easee_load_balancer.control.needs import CarSeen, needs
 from easee_load_balancer.control.peak import PeakLimit
 from easee_load_balancer.control.plan import CarLimit, GridAllowance, Plan, grid_allowance
 from easee_load_balancer.control.state import ControllerState
@@ -20,12 +20,11 @@ from easee_load_balancer.system.settings import Settings
 from tasks.dimming import obey_dimming
 from tasks.failures import Failures
 from tasks.history import StoredState, in_time
+from tasks.inbound import car_report
 from tasks.ready_by import obey_ready_by
 
 SEEN: dict[str, tuple[datetime, CarSeen]] = {}
 """The car of each site that plans, and when a cycle of this process saw it."""
-REPORTS: dict[str, CarReport] = {}
-"""What the car of a site has told, as long as it is not too old."""
 _PLANS: dict[str, Plan] = {}
 
 
@@ -57,7 +56,7 @@ async def planned(
     seen = CarSeen.of(charger, setup.policy, state)
     SEEN[setup.name] = (now, seen)
     plan = await _last_plan(setup.name)
-    wishes, report = setup.wishes or ChargingWishes(), REPORTS.get(setup.name)
+    wishes, report = setup.wishes or ChargingWishes(), car_report(setup.name, now)
     need = needs(seen, wishes, setup.policy, now, zone, departure, report)
     tariff, peak = setup.tariff, None
     if tariff.peak_price_per_kw and plan is not None and plan.peak_w is not None:
@@ -103,3 +102,8 @@ async def _last_plan(site: str) -> Plan | None:
     if plan is not None:
         _PLANS[site] = plan
     return plan
+
+
+def seen_session_kwh(site: str) -> float | None:
+    """What the car has got since it was plugged in, as the last cycle saw it."""
+    return SEEN[site][1].session_kwh if site in SEEN else None

@@ -48,3 +48,9 @@ async def price_table(setup: Site, zone: ZoneInfo, now: datetime) -> PriceTable:
 def forget_prices(site: str) -> None:
     """Read the history again with the next cycle: there are new prices."""
     _TABLES.pop(site, None)
+
+
+def price_now(setup: Site, now: datetime) -> float | None:
+    """What a kWh costs now, by the prices as last read; None unless day-ahead prices are used."""
+    _, table = _TABLES.get(setup.name, (None, None))
+    return None if table is None or not setup.tariff.is_dynamic else table.at(now).import_price

@@ -74,8 +74,12 @@ async def _cancelled(run_id: str) -> bool:
     if offline_due() is not None:
         return False
     try:
+        flow_run_id = UUID(run_id)
+    except ValueError:  # it came by MQTT
+        return False
+    try:
         async with asyncio.timeout(_SERVER_S), get_client() as client:
-            state = (await client.read_flow_run(UUID(run_id))).state
+            state = (await client.read_flow_run(flow_run_id)).state
     except ObjectNotFound:
         return True
     except (*_NO_SERVER, TimeoutError):

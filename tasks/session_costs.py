@@ -52,7 +52,7 @@ async def cost_sessions(
 
 async def _complete(history: History, name: str, prices: Prices, period: Period) -> None:
     """Fetch the day-ahead prices of the days without any."""
-    if not prices.is_dynamic:
+    if not prices.is_dynamic or prices.source == "MQTT":
         return
     now, (start, _) = datetime.now(UTC), bounds(period.first, period.zone)
     end = bounds(period.last, period.zone)[1]

@@ -74,6 +74,8 @@ def needs(
     zone: ZoneInfo,
     ready_by: ReadyBy | None = None,
     report: CarReport | None = None,
+    *,
+    away: bool = False,
 ) -> Needs:
     """What has to be in the car and when.
 
@@ -93,7 +95,7 @@ def needs(
         capacity_kwh=max(highest_kwh, energy_kwh),
         floor_kwh=wishes.floor_kwh,
         connected=seen.connected,
-        connects_at=None if seen.connected else _connects_at(wishes, now, zone),
+        connects_at=None if seen.connected or away else _connects_at(wishes, now, zone),
         charging=seen.charging,
         min_current_a=policy.min_current_a,
         max_current_a=seen.max_current_a,

@@ -18,7 +18,9 @@ from pydantic import (
 from easee_load_balancer.energy.timed_prices import TimedPrice, price_at
 
 Price = Annotated[float, Field(ge=-100, le=1000, allow_inf_nan=False)]
-PriceSource = Literal["fixed", "Energy-Charts", "Nord Pool", "aWATTar", "ENTSO-E", "address"]
+PriceSource = Literal[
+    "fixed", "Energy-Charts", "Nord Pool", "aWATTar", "ENTSO-E", "address", "MQTT"
+]
 HOURS = 24
 _MOST_LINES = 50
 _IN_EURO = ("Energy-Charts", "aWATTar", "ENTSO-E")
@@ -185,7 +187,7 @@ class Prices(BaseModel):
             return self
         if self.source == "address" and not self.address:
             raise ValueError("day-ahead prices from an address need the address of prices")
-        if self.source != "address" and not self.zone:
+        if self.source not in ("address", "MQTT") and not self.zone:
             raise ValueError("day-ahead prices need a bidding zone, for example SE4")
         if self.source == "ENTSO-E" and not self.token.get_secret_value():
             raise ValueError("ENTSO-E needs a token")

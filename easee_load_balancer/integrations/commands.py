@@ -54,7 +54,25 @@ class CancelBoost:
         return "cancel the boost"
 
 
-Command = SettingChange | BoostRequest | CancelBoost
+@dataclass(frozen=True, slots=True)
+class ReadyByRequest:
+    """A departure, as in the form of the deployment: "tomorrow 07:00, 20 kWh"."""
+
+    ready: str
+
+    def __str__(self) -> str:
+        return f"ready by {plain(self.ready)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReadyBy:
+    """The end of the departure that was asked for."""
+
+    def __str__(self) -> str:
+        return "cancel the departure"
+
+
+Command = SettingChange | BoostRequest | CancelBoost | ReadyByRequest | CancelReadyBy
 
 
 def command_from(name: str, payload: bytes) -> Command:
@@ -67,6 +85,8 @@ def command_from(name: str, payload: bytes) -> Command:
         raise ConfigurationError(f"the command {plain(name)!r} needs 1 to {_LONGEST} characters.")
     if name == "boost":
         return CancelBoost() if text.lower() == NO_BOOST else BoostRequest(text)
+    if name == "ready_by":
+        return CancelReadyBy() if text.lower() == NO_BOOST else ReadyByRequest(text)
     if name in SETTINGS:
         return SettingChange(name, text)
     raise ConfigurationError(f"there is no command {plain(name)!r}.")

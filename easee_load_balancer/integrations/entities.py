@@ -119,6 +119,17 @@ def _boost(snapshot: Snapshot) -> str:
     return NO_BOOST if boost is None else str(boost).removeprefix("boost until ")
 
 
+def _ready_by(snapshot: Snapshot) -> str:
+    return (snapshot.ready_by or NO_BOOST).removeprefix("ready by ")
+
+
+def _plan(snapshot: Snapshot) -> str | None:
+    text = snapshot.plan
+    if text is None or len(text) <= _LONGEST_STATE:
+        return text
+    return f"{text[: _LONGEST_STATE - 4]} ..."
+
+
 TODAY = {
     "pv_kwh": "PV today",
     "house_kwh": "House today",
@@ -198,6 +209,13 @@ SITE_ENTITIES: tuple[Entity, ...] = (
         **_DIAGNOSTIC,
     ),
     _sensor(
+        *("import_price", "Import price", lambda s: s.import_price),
+        exists=lambda s: s.import_price is not None,
+        state_class="measurement",
+        suggested_display_precision=3,
+    ),
+    _sensor("plan", "Charging plan", _plan, exists=lambda s: s.plans),
+    _sensor(
         *("last_cycle", "Last cycle", lambda s: s.at.isoformat()),
         device_class="timestamp",
         **_DIAGNOSTIC,
@@ -237,6 +255,10 @@ CHARGER_ENTITIES: tuple[Entity, ...] = (
     Entity("boost_until", "Boost until", "text", {"max": 40}, _boost, command="boost"),
     Entity("boost", "Boost", "button", {"payload_press": UNPLUGGED}, command="boost"),
     Entity("cancel_boost", "Cancel boost", "button", {"payload_press": NO_BOOST}, command="boost"),
+    Entity(
+        *("ready_by", "Ready by", "text", {"max": 40}, _ready_by, "ready_by"),
+        exists=lambda s: s.plans,
+    ),
     _sensor("car_w", "Car", lambda s: s.charger.car_w, needs_charger=True, **_POWER),
     _sensor("setpoint_a", "Current set", _setpoint, **_CURRENT),
     _sensor(

@@ -65,6 +65,16 @@ class Topics:
         return topic[len(before) : -len(after)]
 
     @property
+    def inputs(self) -> str:
+        """Where other programs send what they know."""
+        return f"easee-balancer/{self.site}/input/+"
+
+    def input_name(self, topic: str) -> str | None:
+        """The name of the input; None for any other topic."""
+        before = self.inputs.removesuffix("+")
+        return topic.removeprefix(before) if topic.startswith(before) else None
+
+    @property
     def site_id(self) -> str:
         """The site's device in Home Assistant."""
         return f"easee_balancer_{self.site}"

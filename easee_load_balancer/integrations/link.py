@@ -28,6 +28,7 @@ from easee_load_balancer.integrations.home_assistant import (
     states,
     status_topic,
 )
+from easee_load_balancer.integrations.inbound import Reported, reported
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
 from easee_load_balancer.integrations.snapshot import Snapshot, Today
 
@@ -64,8 +65,8 @@ class Home(Protocol):
     async def today(self) -> Today:
         """The energy of the current day."""
 
-    async def obey(self, command: Command) -> Policy | None:
-        """Carry out the command; returns the policy if it has changed."""
+    async def obey(self, command: Command | Reported) -> Policy | None:
+        """Carry out the command, or use the value; returns the policy if it has changed."""
 
 
 class Link:
@@ -84,7 +85,7 @@ class Link:
         """The last change of the policy by a command."""
         self._failing = False
         self._named: set[str] = set()
-        """Topics whose retained commands were named."""
+        """Topics whose retained commands or unusable values were named."""
 
     def hand_over(self, snapshot: Snapshot) -> None:
         """Take the newest cycle; returns at once."""
@@ -121,7 +122,7 @@ class Link:
         self._announced = []
         offline = Message(status_topic(site), OFFLINE)
         async with connected(settings.address, site, will=offline) as client:
-            await client.subscribe([BIRTH_TOPIC, topics.command("+")])
+            await client.subscribe([BIRTH_TOPIC, topics.command("+"), topics.inputs])
             listening = asyncio.create_task(self._listen(client, topics))
             try:
                 while not listening.done():
@@ -195,6 +196,20 @@ class Link:
             elif (name := topics.command_name(message.topic)) is not None:
                 await self._obey(name, message)
                 self._fresh.set()
+            elif (name := topics.input_name(message.topic)) is not None:
+                await self._take(name, message)
+
+    async def _take(self, name: str, message: Received) -> None:
+        """Pass on a value of another program, or say once why not."""
+        try:
+            value = reported(name, message.payload, datetime.now(UTC), retained=message.retained)
+            await self._home.obey(value)
+        except BalancerError as error:
+            if message.topic not in self._named:
+                self._named.add(message.topic)
+                logger.warning("Ignored a value from MQTT: %s", error)
+        else:
+            self._named.discard(message.topic)
 
     async def _obey(self, name: str, message: Received) -> None:
         """Carry out a command, or say why not; what holds is published next."""

@@ -55,6 +55,14 @@ class Snapshot:
     """The decision in one sentence, or what failed."""
     currency: str | None
     """None without a tariff."""
+    import_price: float | None = None
+    """What a kWh costs now; None unless prices change in time."""
+    plans: bool = False
+    """Whether charging is planned here."""
+    plan: str | None = None
+    """The plan in one sentence."""
+    ready_by: str | None = None
+    """The departure that was asked for."""
     today: Today | None = None
     """None until it has been summed up."""
 

@@ -18,6 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
 from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.departures import ReadyBy
 from easee_load_balancer.errors import ConfigurationError, ServerUnreachable
 from easee_load_balancer.integrations.commands import SettingChange
 from easee_load_balancer.integrations.link import LinkSettings
@@ -70,19 +71,28 @@ class RemoteControl:
             parameters = {"current_a": policy.max_current_a, "until": until}
             await client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
 
+    async def begin_ready_by(self, ready: str) -> None:
+        """Start the deployment of `ready_by`."""
+        async with _server() as client:
+            deployment = await self._deployment(client, "ready_by")
+            zone = str(deployment.parameters["time_zone"])
+            ReadyBy.asked(ready, zone, datetime.now(UTC))
+            parameters = {"ready": ready}
+            await client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
+
     async def begin_plan(self, reason: str) -> None:
         """Start the deployment of `plan`, once for each reason."""
         async with _server() as client:
             deployment = await self._deployment(client, "plan")
             await client.create_flow_run_from_deployment(deployment.id, idempotency_key=reason)
 
-    async def cancel_boost(self, run_id: str) -> None:
-        """Cancel the run of a boost; the next cycle ends it."""
+    async def cancel_run(self, run_id: str) -> None:
+        """Cancel the run of a boost or departure; the next cycle ends it."""
         async with _server() as client:
             try:
                 await client.set_flow_run_state(UUID(run_id), Cancelling())
             except ObjectNotFound:
-                return  # the next cycle ends a boost without a run
+                return  # the next cycle ends what has no run
 
     async def _interval(self, client: PrefectClient) -> timedelta:
         try:

@@ -24,6 +24,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelling
 from ready_by import ready_by
 
+from easee_load_balancer.control.plan import Plan
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import ChargingPlan, SolarPlant, Tariff
 from easee_load_balancer.simulation.plant.day import Day
@@ -83,9 +84,9 @@ async def test_a_plan_is_made_shown_and_obeyed() -> None:
     wishes = ChargingPlan(departures=[f"{clock(12)} 30 kWh"], floor_kwh=1)
     async with planning_home(wishes) as home:
         await home.cycle(time_zone="UTC")
-        state = await plan(SITE, time_zone="UTC", return_state=True)
+        state: State[Any] = await plan(SITE, time_zone="UTC", return_state=True)
         assert state.is_completed(), state.message
-        made = await state.aresult()
+        made: Plan = await state.aresult()
         assert made.grid_kwh > 29  # and for the departures of the days after
         assert not made.unmet
         assert (await last_run()).name == f"{made.sentence}."

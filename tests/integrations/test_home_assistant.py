@@ -24,7 +24,7 @@ from tests.support.snapshots import CHARGER_ID, snapshot, today
 INTERVAL = timedelta(seconds=30)
 SITE_CONFIG = "homeassistant/device/easee_balancer_home/config"
 CHARGER_CONFIG = f"homeassistant/device/easee_balancer_home_{CHARGER_ID}/config"
-FULL = snapshot(battery=True, currency="EUR", today=today())
+FULL = snapshot(battery=True, currency="EUR", today=today(), import_price=0.3, plans=True)
 UNITS = {
     "power": "W",
     "current": "A",
@@ -123,12 +123,13 @@ def test_unique_ids_never_change() -> None:
         *("today_pv_kwh", "today_house_kwh", "today_import_kwh", "today_export_kwh"),
         *("today_car_kwh", "today_car_from_solar_kwh", "today_car_from_battery_kwh"),
         *("today_car_from_grid_kwh", "today_saved", "cloud_calls", "last_cycle"),
+        *("import_price", "plan"),
     )
     charger = (
         *("mode", "phases", "min_current_a", "max_current_a", "boost_until", "boost"),
         *("cancel_boost", "car_w", "setpoint_a", "output_current_a", "car_l1_a", "car_l2_a"),
         *("car_l3_a", "output_phases", "status", "session_kwh", "lifetime_kwh", "car_age_s"),
-        *("car_connected", "charging", "online", "other_controller"),
+        *("car_connected", "charging", "online", "other_controller", "ready_by"),
     )
     assert {one["unique_id"] for one in components().values()} == {
         *(f"easee_balancer_home_{key}" for key in site),
@@ -171,7 +172,8 @@ def test_what_a_home_does_not_have_is_not_there() -> None:
     controls = {"mode", "phases", "min_current_a", "max_current_a"}
     summed_up = {*(f"today_{key}" for key in TODAY), "today_saved", "cloud_calls"}
     boosts = {"boost", "boost_until", "cancel_boost"}
-    assert gone == battery | controls | boosts | summed_up
+    plans = {"import_price", "plan", "ready_by"}
+    assert gone == battery | controls | boosts | summed_up | plans
     assert values(snapshot()).keys() & (battery | {"today_saved"}) == set()
 
 

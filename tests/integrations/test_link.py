@@ -20,6 +20,7 @@ from easee_load_balancer.errors import BrokerError, ConfigurationError, ServerUn
 from easee_load_balancer.integrations import link
 from easee_load_balancer.integrations.commands import Command, SettingChange
 from easee_load_balancer.integrations.home_assistant import BIRTH_TOPIC, Topics
+from easee_load_balancer.integrations.inbound import Reported
 from easee_load_balancer.integrations.link import LinkSettings
 from easee_load_balancer.integrations.links import Links
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
@@ -50,7 +51,7 @@ class FakeHome:
 
     address: BrokerAddress | None
     policy: Policy = field(default_factory=Policy)
-    commands: list[Command] = field(default_factory=list)
+    commands: list[Command | Reported] = field(default_factory=list)
     server_down: bool = False
 
     async def settings(self) -> LinkSettings | None:
@@ -61,8 +62,10 @@ class FakeHome:
     async def today(self) -> Today:
         return today()
 
-    async def obey(self, command: Command) -> Policy | None:
+    async def obey(self, command: Command | Reported) -> Policy | None:
         self.commands.append(command)
+        if isinstance(command, Reported):
+            return None
         if not isinstance(command, SettingChange):
             raise ConfigurationError("there is no boost to cancel.")
         self.policy = Policy(**command.applied_to(self.policy.model_dump()))
@@ -166,6 +169,20 @@ async def test_an_illegal_command_is_refused_and_the_old_state_published_again(
             assert scene.watcher.last(TOPICS.charger_state)["max_current_a"] == 16
             assert sentence in caplog.text
         assert scene.home.policy == Policy()
+
+
+async def test_values_of_other_programs_are_passed_on_and_others_refused(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_scene(broker) as scene:
+        scene.cycle()
+        await scene.charger("max_current_a", 16)
+        await scene.watcher.command("easee-balancer/home/input/car_soc", "much")
+        await scene.watcher.command("easee-balancer/home/input/car_soc", "63")
+        [value] = await until(lambda: scene.home.commands)
+        assert isinstance(value, Reported)
+        assert (value.name, value.value) == ("car_soc", 63.0)
+        assert "Ignored a value from MQTT: the input car_soc cannot be used" in caplog.text
 
 
 async def test_a_retained_command_is_ignored_and_named_once(
