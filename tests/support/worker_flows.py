@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -20,6 +21,13 @@ from easee_load_balancer.orchestration.worker.offline import offline_due
 async def good() -> State[None]:
     """Returns the name of its thread."""
     return Completed(message=threading.current_thread().name)
+
+
+@flow
+async def apart(seconds: float = 0) -> State[None]:
+    """Returns the number of its process."""
+    await asyncio.sleep(seconds)
+    return Completed(message=str(os.getpid()))
 
 
 @flow

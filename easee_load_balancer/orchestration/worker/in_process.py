@@ -1,7 +1,6 @@
 """The worker that runs flows in its own process: worker type `in-process`.
 
-Started by `prefect worker start --pool home` for a pool of that type. A run is claimed only when it
-is due, so that a worker that is killed leaves no claimed runs behind.
+A run is claimed only when it is due, so that a worker that is killed leaves no claimed runs behind.
 
 Runs of deployments tagged `cycle` are control cycles: only the newest due run is carried out, and
 if Prefect does not start it in time, the worker runs it offline, without Prefect.
@@ -41,13 +40,16 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker
 from easee_load_balancer.orchestration.pairing import Pairing
 from easee_load_balancer.orchestration.worker.due_runs import DueRuns
 from easee_load_balancer.orchestration.worker.flow_runner import FlowRunner
+from easee_load_balancer.orchestration.worker.own_process import OwnProcesses
 from easee_load_balancer.orchestration.worker.progress import Progress, in_future
 from easee_load_balancer.orchestration.worker.run_states import (
     CYCLE_TAG,
     UNFINISHED,
     PendingStates,
+    cancelled,
     deployment_of,
     due_at,
+    has_own_process,
     in_states,
     is_cycle,
     is_outage,
@@ -97,6 +99,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Connect to the server if it is available, and start the flow thread and the clock."""
         harden_process()
         self._runner = FlowRunner()
+        self._own_processes = OwnProcesses()
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted: dict[UUID, asyncio.Task[None]] = {}
         """Runs that wait until they are due, or are running."""
@@ -130,6 +133,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             await asyncio.wait(finishing, timeout=self.finish_s)
         for run_id in self._started:
             self._pending[run_id] = requeued("its worker was stopped")
+        self._own_processes.end_all()
         await asyncio.to_thread(self._runner.stop)
         try:
             with suppress(httpx.HTTPError):
@@ -147,7 +151,12 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Run a claimed flow run to its end."""
         if task_status is not None:
             task_status.started(os.getpid())
-        await asyncio.wrap_future(self._runner.run(flow_run))
+        if has_own_process(flow_run):
+            code = await self._own_processes.run(flow_run.id)
+            if code and flow_run.id not in self._pending:  # sent unless the run has ended
+                self._pending[flow_run.id] = Crashed(message=f"Its process ended with code {code}.")
+        else:
+            await asyncio.wrap_future(self._runner.run(flow_run))
         return InProcessResult(identifier=str(os.getpid()), status_code=0)
 
     async def sync_with_backend(self) -> None:
@@ -363,6 +372,9 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             wanted.id = FlowRunFilterId(any_=list(self._started))
             for run in await self.client.read_flow_runs(flow_run_filter=wanted):
                 self._runner.cancel(run.id)
+                if has_own_process(run):
+                    self._pending[run.id] = cancelled()
+                    self._own_processes.end(run.id)
 
     def _offline_after_s(self) -> float:
         return _OFFLINE_AFTER_S if self._reachable else _OFFLINE_AFTER_OUTAGE_S

@@ -30,6 +30,9 @@ CYCLE_TAG = "cycle"
 RESUMED_TAG = "resumed"
 """Marks deployments whose interrupted runs are resumed by the next worker."""
 
+OWN_PROCESS_TAG = "own-process"
+"""Marks deployments whose runs are carried out in a process of their own."""
+
 _SUPERSEDED = "Superseded"
 
 _AT_ONCE = 2
@@ -52,6 +55,11 @@ def is_cycle(run: FlowRun) -> bool:
 def is_resumed(run: FlowRun) -> bool:
     """Whether the next worker resumes the run if this one stops."""
     return RESUMED_TAG in run.tags
+
+
+def has_own_process(run: FlowRun) -> bool:
+    """Whether the run is carried out in a process of its own."""
+    return OWN_PROCESS_TAG in run.tags
 
 
 def deployment_of(run: FlowRun) -> UUID:
@@ -113,6 +121,9 @@ class PendingStates:
 
     def __setitem__(self, run_id: UUID, state: State[Any]) -> None:
         self._states[run_id] = state
+
+    def __contains__(self, run_id: UUID) -> bool:
+        return run_id in self._states
 
     async def flush(self, client: PrefectClient, kinds: Sequence[StateType] = UNFINISHED) -> None:
         """Send the updates for the runs that are still in one of these kinds of states."""
