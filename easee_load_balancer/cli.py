@@ -93,17 +93,28 @@ def setup(
     fuse: Annotated[
         str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
     ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="IANA name. Default: this machine's.")
+    ] = None,
+    currency: Annotated[str | None, typer.Option(help="Currency of the prices.")] = None,
+    import_price: Annotated[
+        str | None, typer.Option(metavar="PRICE", help="What a kWh from the grid costs.")
+    ] = None,
+    export_price: Annotated[
+        str | None, typer.Option(metavar="PRICE", help="What a kWh sold to the grid earns.")
+    ] = None,
     api: Annotated[
         str | None, typer.Option(metavar="URL", help="Easee API of a simulated house.")
     ] = None,
     port: ServerPort = 4200,
 ) -> None:
-    """Set up your house: login, charger, inverter, main fuse. Enter keeps a saved value.
+    """Set up your house: login, charger, inverter, main fuse, prices. Enter keeps a saved value.
 
     Type the password, or set the environment variable EASEE_PASSWORD.
     """
     from easee_load_balancer.commands.setup import run_setup
-    from easee_load_balancer.commands.setup_wizard import SEARCH, Answers
+    from easee_load_balancer.commands.setup_answers import Answers
+    from easee_load_balancer.commands.setup_wizard import SEARCH
 
     if search and inverter:
         raise typer.BadParameter("Use either --inverter or --search.")
@@ -118,6 +129,10 @@ def setup(
         meter_backwards=meter_backwards,
         calibrate=calibrate,
         fuse=fuse,
+        time_zone=time_zone,
+        currency=currency,
+        import_price=import_price,
+        export_price=export_price,
     )
     interrupt_on_signals()
     with _exit_on_error(1):
@@ -150,6 +165,16 @@ def check(
             raise typer.Exit(0 if run_calibration(Path.cwd(), port, _console()) else 1)
     with _exit_on_error(2):
         raise typer.Exit(0 if run_check(Path.cwd(), port, watch, _console()) else 1)
+
+
+@app.command()
+def deploy(port: ServerPort = 4200) -> None:
+    """Deploy after an update or a change of the time zone; `up` does it itself."""
+    from easee_load_balancer.commands.prefect_server import run_deploy
+
+    interrupt_on_signals()
+    with _exit_on_error(1):
+        run_deploy(Path.cwd(), port, _console())
 
 
 @app.command()

@@ -18,6 +18,9 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "deployments/README.md",
+    "deployments/container/README.md",
+    "deployments/systemd/README.md",
+    "docs/raspberry-pi.md",
     "deployments/home-assistant/README.md",
 )
 README = (PROJECT / "README.md").read_text()

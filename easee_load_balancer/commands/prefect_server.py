@@ -18,7 +18,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack, deploy
 from easee_load_balancer.system.processes import HOST, StartError, is_free, listener_on
 from easee_load_balancer.system.settings import Settings
 
@@ -56,6 +56,13 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
             stack = stop_at_exit.enter_context(PrefectStack(folder, project, data_folder=folder))
         stop_at_exit.enter_context(temporary_settings({PREFECT_API_URL: stack.api_url}))
         yield stack.env
+
+
+def run_deploy(project: Path, port: int, console: Console) -> None:
+    """Deploy to the server of `prefect_server`. Raises StartError if that fails."""
+    with prefect_server(project, port, console) as env:
+        deploy(project, env)
+    console.print("Deployed.")
 
 
 async def _answers() -> bool:

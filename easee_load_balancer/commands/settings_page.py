@@ -48,7 +48,7 @@ def _lines() -> Iterator[str]:
         flow: Any = load_flow_from_entrypoint(deployment["entrypoint"])
         given: Mapping[str, Any] = deployment["parameters"]
         parameters = [
-            (f"{one['title']} (`{name}`)", given.get(name, one.get("default")), _described(one))
+            (f"{one['title']} (`{name}`)", _given(given, name, one), _described(one))
             for name, one in flow.parameters.properties.items()
         ]
         yield from _table(deployment["name"], "parameter | default | what it does", parameters)
@@ -68,6 +68,12 @@ def _table(title: str, head: str, rows: Iterable[Iterable[object]]) -> Iterator[
     for row in rows:
         cells = ("" if cell is None else " ".join(str(cell).split()) for cell in row)
         yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _given(parameters: Mapping[str, Any], name: str, schema: Mapping[str, Any]) -> object:
+    """What the deployment gives to a parameter, else its default."""
+    value = parameters.get(name, schema.get("default"))
+    return "as in setup" if isinstance(value, str) and "prefect.variables" in value else value
 
 
 def _default(field: FieldInfo) -> object:

@@ -17,12 +17,20 @@ from rich.text import Text
 from easee_load_balancer.commands import warnings
 from easee_load_balancer.commands.output import print_table, print_warnings
 from easee_load_balancer.commands.prefect_server import prefect_server
-from easee_load_balancer.commands.setup_wizard import Answers, SavedBlocks, SetupWizard, block_with
+from easee_load_balancer.commands.prompts import Prompts
+from easee_load_balancer.commands.setup_answers import Answers
+from easee_load_balancer.commands.setup_preferences import (
+    ask_prices,
+    ask_time_zone,
+    save_time_zone,
+    saved_time_zone,
+)
+from easee_load_balancer.commands.setup_wizard import SavedBlocks, SetupWizard, block_with
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.identity import Identity
-from easee_load_balancer.orchestration.blocks import EaseeCharger, Site
+from easee_load_balancer.orchestration.blocks import EaseeCharger, Site, Tariff, load_if_saved
 from easee_load_balancer.orchestration.prefect_stack import deploy
 
 
@@ -45,12 +53,15 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     wizard.require_answers()
     credentials, charger = wizard.find_charger()
     policy = wizard.ask_fuse(charger)
+    prompts = Prompts(console)
+    zone = ask_time_zone(prompts, answers, saved_time_zone())
+    tariff = ask_prices(prompts, answers, asyncio.run(load_if_saved(Tariff, Site.DEFAULT)))
     inverter, identity = wizard.find_inverter()
     state, controls, permitted = wizard.read_charger(credentials, charger)
     if identity is not None and identity.meter_online:
         wizard.prove_sign(inverter, credentials, charger, state, policy)
     meter_phases = identity.meter_phases if identity and identity.meter_online else None
-    print_table(console, "Your house", _rows(charger, inverter, identity, policy))
+    print_table(console, "Your house", _rows(charger, inverter, identity, policy, zone))
     console.print(Text(warnings.when_unattended(state, policy)))
     print_warnings(
         console,
@@ -64,7 +75,9 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     )
     charger_block = block_with(EaseeCharger, saved.charger, **charger.address.model_dump())
     with _uninterrupted():
-        asyncio.run(Site(Site.DEFAULT, inverter, charger_block, credentials, policy).save())
+        blocks = (inverter, charger_block, credentials, policy, tariff or Tariff())
+        asyncio.run(Site(Site.DEFAULT, *blocks).save())
+        save_time_zone(zone)
 
 
 @contextmanager
@@ -80,7 +93,11 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _rows(
-    charger: FoundCharger, inverter: InverterAddress, identity: Identity | None, policy: Policy
+    charger: FoundCharger,
+    inverter: InverterAddress,
+    identity: Identity | None,
+    policy: Policy,
+    zone: str,
 ) -> list[tuple[str, str]]:
     rated_a = charger.circuit.rated_current
     rows = [
@@ -90,4 +107,4 @@ def _rows(
     ]
     if identity is not None:
         rows += [("Grid meter", identity.meter), ("Battery", identity.battery)]
-    return [*rows, ("Main fuse", f"{policy.main_fuse_a} A per phase")]
+    return [*rows, ("Main fuse", f"{policy.main_fuse_a} A per phase"), ("Time zone", zone)]

@@ -1,8 +1,9 @@
-"""What a typed answer means, and what of a device a block holds."""
+"""The answers to setup: what a typed one means, and what of a device a block holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,26 @@ from pydantic import ValidationError
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.discovery import PORTS
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers from flags and environment variables; None asks the user."""
+
+    user_name: str | None = None
+    password: str | None = field(default=None, repr=False)
+    api: str | None = None
+    charger: str | None = None
+    inverter: str | None = None
+    unit_id: int | None = None
+    asleep: bool = False
+    meter_backwards: bool | None = None
+    calibrate: bool = False
+    fuse: str | None = None
+    time_zone: str | None = None
+    currency: str | None = None
+    import_price: str | None = None
+    export_price: str | None = None
 
 
 def not_empty(text: str) -> str:

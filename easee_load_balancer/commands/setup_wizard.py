@@ -7,7 +7,7 @@ import time
 from asyncio import gather
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from easee_load_balancer.commands.calibrate import Calibrator
 from easee_load_balancer.commands.output import print_error
 from easee_load_balancer.commands.prompts import Prompts
 from easee_load_balancer.commands.setup_answers import (
+    Answers,
     endpoint_fields,
     host_and_port,
     line_number,
@@ -77,22 +78,6 @@ _LONGEST_WAIT_S = 130.0
 
 _AnyBlock = TypeVar("_AnyBlock", bound=Block)
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Answers from flags and environment variables; None asks the user."""
-
-    user_name: str | None = None
-    password: str | None = field(default=None, repr=False)
-    api: str | None = None
-    charger: str | None = None
-    inverter: str | None = None
-    unit_id: int | None = None
-    asleep: bool = False
-    meter_backwards: bool | None = None
-    calibrate: bool = False
-    fuse: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

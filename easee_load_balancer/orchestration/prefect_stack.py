@@ -9,14 +9,17 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.variables import Variable
 from prefect.workers.base import BaseWorker
@@ -24,6 +27,7 @@ from prefect.workers.process import ProcessWorker
 
 from easee_load_balancer.orchestration.blocks import BLOCKS
 from easee_load_balancer.orchestration.stack_environment import api_url, stack_environment
+from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 from easee_load_balancer.system.forked import Spare
@@ -71,7 +75,7 @@ def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
 def deploy(
     project: Path, env: Mapping[str, str], pool: str = POOL, pool_type: PoolType = "in-process"
 ) -> None:
-    """Register the blocks, create the pool, and deploy prefect.yaml.
+    """Register the blocks, create the pool, and deploy prefect.yaml; intervals stay as they are.
 
     `env` names the server. Raises StartError if a step fails.
     """
@@ -83,10 +87,32 @@ def deploy(
             for block in BLOCKS:
                 block.register_type_and_schema()
             client.create_work_pool(wanted, overwrite=True)
+            intervals = _intervals(client)
             run_prefect(project, env, "--no-prompt", "deploy", "--all")
+            _keep_intervals(client, intervals)
             _delete_renamed_schedules(client)
         except httpx.HTTPError as error:
             raise StartError(f"The Prefect server refuses the deployment: {error}") from error
+
+
+def _intervals(client: SyncPrefectClient) -> dict[UUID, timedelta]:
+    """The intervals of the schedules on the server, which an owner changes in the UI."""
+    return {
+        one.id: schedule.schedule.interval
+        for one in client.read_deployments()
+        for schedule in one.schedules
+        if isinstance(schedule.schedule, IntervalSchedule)
+    }
+
+
+def _keep_intervals(client: SyncPrefectClient, before: Mapping[UUID, timedelta]) -> None:
+    """Give the deployments the intervals that they had before."""
+    for one in client.read_deployments():
+        for each in one.schedules:
+            wanted, deployed = before.get(one.id), each.schedule
+            if isinstance(deployed, IntervalSchedule) and wanted not in (None, deployed.interval):
+                schedule = deployed.model_copy(update={"interval": wanted})
+                client.update_deployment_schedule(one.id, each.id, schedule=schedule)
 
 
 def _delete_renamed_schedules(client: SyncPrefectClient) -> None:
@@ -169,7 +195,7 @@ class PrefectStack:
 
         The settings have to name this server.
         """
-        fingerprint = _fingerprint(self.project)
+        fingerprint = _fingerprint(self.project, str(Variable.get(TIME_ZONE)))
         if Variable.get(_DEPLOYED) != fingerprint or not client.read_deployments(limit=1):
             self.deploy()
             Variable.set(_DEPLOYED, fingerprint, overwrite=True)
@@ -213,9 +239,9 @@ class PrefectStack:
         raise StartError(f"The Prefect server did not start; see {server.log}.")
 
 
-def _fingerprint(project: Path) -> str:
-    """Changes with the folder of the project, its code and prefect.yaml."""
-    digest = hashlib.sha256(str(project).encode())
+def _fingerprint(project: Path, time_zone: str) -> str:
+    """Changes with the folder of the project, its code, prefect.yaml and the time zone."""
+    digest = hashlib.sha256(f"{project} {time_zone}".encode())
     for file in (project / "prefect.yaml", *sorted(project.glob("[eft]*/**/*.py"))):
         digest.update(file.read_bytes())
     return digest.hexdigest()

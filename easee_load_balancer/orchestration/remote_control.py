@@ -112,7 +112,7 @@ class RemoteControl:
                 return one
         raise ConfigurationError(
             f"There is no deployment of {' or '.join(flows)} for the site '{self.site}': run "
-            "`prefect deploy --all`."
+            "`easee-balancer deploy`."
         )
 
 

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from prefect.variables import Variable
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -33,6 +34,7 @@ from easee_load_balancer.orchestration.blocks import (
     load_if_saved,
 )
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
@@ -120,9 +122,10 @@ def saved_names() -> set[str]:
 
 def test_setup_shows_and_saves_what_it_finds() -> None:
     with a_house_beside(PECULIAR, CloudSpec(equalizer_id="QP123456")) as house:
-        said = set_up(house)
+        said = set_up(house, time_zone="Europe/Oslo", currency="NOK", import_price="1.2")
         for sentence in (
             "Battery │ 10 kWh",
+            "Time zone │ Europe/Oslo",
             "unlocked for each car",
             "Equalizer is installed",
             "schedule of its own",
@@ -135,6 +138,8 @@ def test_setup_shows_and_saves_what_it_finds() -> None:
         assert site.credentials.base_url == house.api_url
         assert (site.inverter.port, site.inverter.timeout_s) == (house.modbus_port, 0.4)
         assert site.policy.main_fuse_a == 25
+        assert (site.tariff.currency, site.tariff.import_price) == ("NOK", 1.2)
+        assert Variable.get(TIME_ZONE) == "Europe/Oslo"
         assert house.cloud.spec.password not in said
         assert house.cloud.writes == 1  # the present current once more: may this login do that?
 

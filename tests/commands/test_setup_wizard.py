@@ -18,7 +18,8 @@ import pytest
 from rich.console import Console
 
 from easee_load_balancer.commands import setup_wizard
-from easee_load_balancer.commands.setup_wizard import Answers, SavedBlocks, SetupWizard
+from easee_load_balancer.commands.setup_answers import Answers
+from easee_load_balancer.commands.setup_wizard import SavedBlocks, SetupWizard
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.huawei import discovery
 from easee_load_balancer.devices.huawei.identity import Identity

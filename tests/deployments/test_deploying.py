@@ -6,14 +6,17 @@ import os
 import pty
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.types._datetime import DateTime
+from prefect.variables import Variable
 
 from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack
+from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
 from tests.support.paths import PROJECT
 
 DEPLOY_S = 240
@@ -56,14 +59,23 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_deploying_deletes_a_schedule_that_has_a_new_name(stack: PrefectStack) -> None:
-    every = IntervalSchedule(interval=timedelta(seconds=30))
+def test_deploying_keeps_the_interval_and_deletes_a_schedule_that_has_a_new_name(
+    stack: PrefectStack,
+) -> None:
+    every = IntervalSchedule(interval=timedelta(seconds=10))
     old = DeploymentScheduleCreate(schedule=every, slug="every-30-s", active=True)
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow_from_name("balance")
         client.create_deployment(flow_id, name="Balance", schedules=[old])
         stack.deploy()
-        assert [one.slug for one in cycles(client).schedules] == ["cycle"]
+        [schedule] = cycles(client).schedules
+        assert schedule.slug == "cycle"
+        assert schedule.schedule == every.model_copy(
+            update={
+                "anchor_date": DateTime(2026, 1, 1, tzinfo=UTC),
+                "timezone": Variable.get(TIME_ZONE),
+            }
+        )
 
 
 def test_the_flows_file_runs_one_cycle_of_the_site_home(stack: PrefectStack) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from easee_load_balancer.commands.setup_wizard import Answers
+from easee_load_balancer.commands.setup_answers import Answers
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec

@@ -17,8 +17,8 @@ from prefect.server.database import provide_database_interface
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _PAGE_BYTES = 1024
-_LOG_PAGES = 12_000
-"""The log is applied to the database when it is this long (12 MB)."""
+_LOG_PAGES = 24_000
+"""The log is applied to the database when it is this long (24 MB)."""
 _CACHE_KB = 2_000
 """For each of up to 15 connections; Prefect's own setting lets each keep 80 MB."""
 

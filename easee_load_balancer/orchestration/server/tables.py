@@ -1,4 +1,4 @@
-"""Prefect's tables and block types, created or updated by a process of its own.
+"""Prefect's tables, block types and our variable, created or updated by a process of its own.
 
 Whoever does it keeps 40 MB of memory for a new database, and 15 MB for one that is up to date.
 """
@@ -19,6 +19,7 @@ from prefect.settings import (
 )
 
 from easee_load_balancer.orchestration.server.light_sqlite import set_up
+from easee_load_balancer.orchestration.server.time_zone import create_missing
 from easee_load_balancer.system.processes import StartError
 
 _DONE_ALREADY = {
@@ -29,7 +30,7 @@ _DONE_ALREADY = {
 
 @contextmanager
 def tables_created() -> Iterator[None]:
-    """Create or update tables and block types; inside, the server leaves them alone.
+    """Create or update them; inside, the server leaves them alone.
 
     To be called before there is a connection. Raises StartError if it fails.
     """
@@ -52,3 +53,5 @@ async def _prepare() -> None:
     await database.create_db()
     async with await database.session() as session:
         await run_block_auto_registration(session=session)
+    async with database.session_context(begin_transaction=True) as session:
+        await create_missing(session)

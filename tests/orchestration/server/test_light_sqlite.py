@@ -74,7 +74,7 @@ def test_every_connection_of_the_server_is_set_up(tmp_path: Path) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path}/prefect.db"
     database = {PREFECT_API_DATABASE_CONNECTION_URL: url}
     with temporary_settings(database), temporary_database_config(None):
-        assert asyncio.run(settings_of_a_connection()) == [1024, -2000, 12_000, 1]
+        assert asyncio.run(settings_of_a_connection()) == [1024, -2000, 24_000, 1]
 
 
 def test_a_database_in_memory_is_left_alone() -> None:

@@ -21,6 +21,8 @@ from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_s
 
 from easee_load_balancer.orchestration.server.renamed import RENAMED, rename_deployments
 from easee_load_balancer.orchestration.server.run_names import name_scheduled_runs
+from easee_load_balancer.orchestration.server.time_zone import create_missing
+from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
 from tests.support.paths import PROJECT
 from tests.support.prefect_servers import prepared
 
@@ -106,6 +108,27 @@ async def test_a_scheduled_run_says_what_it_is_and_when(
         names = list(await session.scalars(sa.select(database.FlowRun.name)))
     assert "Daily summary at 00:07:00" in names
     assert any(re.fullmatch(r"Balance at \d\d:\d\d:(00|30)", name) for name in names)
+
+
+@pytest.mark.parametrize("deployed", [True, False])
+async def test_an_owner_keeps_the_time_zone_of_an_earlier_version(
+    database: PrefectDBInterface, deployed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Oslo")
+    async with database.session_context(begin_transaction=True) as session:
+        await session.execute(sa.delete(database.Variable))
+    if deployed:
+        cycles = await a_deployment(database, "balance", "home", EVERY)
+        async with database.session_context(begin_transaction=True) as session:
+            ours = await session.get_one(database.Deployment, cycles)
+            ours.parameters = {"site": "home", "time_zone": "Europe/Paris"}
+    for _ in range(2):
+        async with database.session_context(begin_transaction=True) as session:
+            await create_missing(session)
+    async with database.session_context() as session:
+        found = await session.execute(sa.select(database.Variable.name, database.Variable.value))
+    zone = "Europe/Paris" if deployed else "Europe/Oslo"
+    assert dict(tuple(row) for row in found) == {TIME_ZONE: zone}
 
 
 def test_present_names_are_those_of_the_project() -> None:
