@@ -23,6 +23,7 @@ from easee_load_balancer.errors import (
     InvalidAnswer,
 )
 from easee_load_balancer.history.tables import Cycle
+from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
@@ -37,11 +38,13 @@ from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_in_memory
 from tasks.home_assistant import tell_home_assistant
 from tasks.inverter import read_inverter
+from tasks.now_page import refresh_now_page
 from tasks.plan_requests import ask_if_due
 from tasks.planned import planned
 from tasks.prices import law_prices
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
+from tasks.snapshot import snapshot_of
 
 
 @flow(name="balance", timeout_seconds=28, persist_result=False)
@@ -131,11 +134,17 @@ async def _cycle(
         failures.add(f"{decision.reason}. {error}")
     record.write("")
     await ask_if_due(setup, run, plan, decision.state)
-    await tell_home_assistant(setup, run, inputs, decision, cycle, plan)
+    await _tell(setup, run, zone, snapshot_of(setup, run, inputs, decision, cycle, plan))
     if failures:
         return await failed(str(failures))
     name = "Attention" if decision.attention else "Asleep" if inverter.asleep else None
     return await completed(decision.reason, decision, name=name)
+
+
+async def _tell(setup: Site, run: Run, zone: ZoneInfo, snapshot: Snapshot) -> None:
+    """Tell other programs and the owner of the cycle."""
+    await tell_home_assistant(snapshot, run)
+    await refresh_now_page(snapshot, setup, zone)
 
 
 def _state_before(past: StoredState, now: datetime, *, lost: bool) -> ControllerState:

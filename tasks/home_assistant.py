@@ -7,13 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from easee_load_balancer.control.cycle_inputs import CycleInputs
-from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import BalancerError, ConfigurationError
 from easee_load_balancer.history.store import open_history
-from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.integrations.commands import (
     BoostRequest,
     CancelReadyBy,
@@ -26,48 +23,27 @@ from easee_load_balancer.integrations.inbound import Reported
 from easee_load_balancer.integrations.link import LinkSettings
 from easee_load_balancer.integrations.links import LINKS
 from easee_load_balancer.integrations.snapshot import Snapshot, Today
-from easee_load_balancer.orchestration.blocks import Site, Tariff
+from easee_load_balancer.orchestration.blocks import Tariff
 from easee_load_balancer.orchestration.remote_control import RemoteControl
 from easee_load_balancer.periods import Period, bounds, time_zone_called
 from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 from tasks.inbound import take
-from tasks.planned import Planned, seen_session_kwh
-from tasks.prices import price_now
+from tasks.planned import seen_session_kwh
 from tasks.run import Run
 
 _LONGEST_S = 1.0
 """How long a cycle in a process of its own takes for the broker."""
 
 
-async def tell_home_assistant(
-    setup: Site, run: Run, inputs: CycleInputs, decision: Decision, cycle: Cycle, planned: Planned
-) -> None:
+async def tell_home_assistant(snapshot: Snapshot, run: Run) -> None:
     """Hand the cycle over to the site's link.
 
     Where no link outlives the cycle, as in a pool of type `process`, publish it within a second or
     not at all.
     """
-    snapshot = Snapshot(
-        site=setup.name,
-        charger_id=setup.charger.charger_id,
-        loaded_at=run.started_at,
-        at=inputs.now,
-        inverter=inputs.inverter,
-        charger=inputs.charger,
-        policy=setup.policy,
-        boost=inputs.boost,
-        decision=decision,
-        outcome=cycle.outcome,
-        reason=cycle.reason,
-        currency=setup.tariff.currency if setup.tariff.model_fields_set else None,
-        import_price=price_now(setup, inputs.now),
-        plans=setup.wishes is not None or planned.departure is not None,
-        plan=None if planned.plan is None else planned.plan.sentence,
-        ready_by=None if planned.departure is None else str(planned.departure),
-    )
     if LINKS.kept:
-        LINKS.hand_over(snapshot, lambda: _Home(setup.name))
+        LINKS.hand_over(snapshot, lambda: _Home(snapshot.site))
     elif not run.alone:  # without Prefect, there is no block to look up
         await publish_in_time(snapshot)
 

@@ -12,7 +12,12 @@ from rich.console import Console
 from rich.text import Text
 
 from easee_load_balancer.commands import warnings
-from easee_load_balancer.commands.output import print_failure, print_table, print_warnings
+from easee_load_balancer.commands.output import (
+    print_addresses,
+    print_failure,
+    print_table,
+    print_warnings,
+)
 from easee_load_balancer.commands.prefect_server import prefect_server
 from easee_load_balancer.commands.troubleshooting import (
     CHARGER_OFFLINE,
@@ -43,8 +48,10 @@ from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.own_addresses import ui_address
 from easee_load_balancer.reports.cycle_text import car_rows, charger_rows, inverter_rows
 from easee_load_balancer.system.locks import no_cycle, worker_runs
+from easee_load_balancer.system.processes import HOST
 from easee_load_balancer.system.settings import Settings
 
 WATCH_EVERY_S = 30.0
@@ -73,6 +80,7 @@ def run_check(project: Path, port: int, watch: bool, console: Console) -> bool:
 
     Raises BalancerError if blocks are missing or there is no Prefect server.
     """
+    ui = ui_address() or f"http://{HOST}:{port}"
     with prefect_server(project, port, console):
         site = asyncio.run(Site.load(Site.DEFAULT))
     good = True
@@ -81,6 +89,8 @@ def run_check(project: Path, port: int, watch: bool, console: Console) -> bool:
         while True:
             good = check.run()
             if not watch:
+                console.print("\nWhile the balancer runs, its pages are at")
+                print_addresses(console, ui)
                 return good
             time.sleep(WATCH_EVERY_S)
             console.print()

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from easee_load_balancer.commands.cycle_lines import CycleLines
+from easee_load_balancer.commands.output import print_addresses
 from easee_load_balancer.orchestration.blocks import (
     ChargingPlan,
     ChargingPolicy,
@@ -56,7 +57,7 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
         lines = CycleLines(client, console)
         start_cycles(client)
         worker = stack.start_worker()
-        console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
+        print_addresses(console, stack.ui_url)
         console.print("One cycle every 30 s, the first one soon; Ctrl-C stops everything.\n")
         try:
             while cycles is None or lines.completed < cycles:

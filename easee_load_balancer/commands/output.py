@@ -10,6 +10,7 @@ from rich.text import Text
 
 from easee_load_balancer.commands.troubleshooting import usual_causes
 from easee_load_balancer.devices.huawei.discovery import NotFound
+from easee_load_balancer.orchestration.own_addresses import addresses
 
 
 def print_table(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -20,6 +21,12 @@ def print_table(console: Console, title: str, rows: Iterable[tuple[str, str]]) -
     for name, value in rows:
         table.add_row(Text(name), Text(value))
     console.print(table)
+
+
+def print_addresses(console: Console, ui: str) -> None:
+    """Print where the pages are that an owner looks for."""
+    for title, address in addresses(ui).items():
+        console.print(Text.assemble(f"{title:<15}", (address, f"link {address}")))
 
 
 def print_warnings(console: Console, warnings: Iterable[str]) -> None:

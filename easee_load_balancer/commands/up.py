@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
 from easee_load_balancer.commands.cycle_lines import CycleLines
+from easee_load_balancer.commands.output import print_addresses
 from easee_load_balancer.orchestration.pairing import pair
 from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, start_cycles
 from easee_load_balancer.system.forked import fork_spares
@@ -53,7 +54,7 @@ def run_up(project: Path, port: int, console: Console) -> None:
                 lines = CycleLines(client, console)
                 start_cycles(client)
                 stack.start_worker()
-                console.print(f"Prefect UI: [link={stack.ui_url}]{stack.ui_url}[/link]")
+                print_addresses(console, stack.ui_url)
                 console.print(f"Logs are in {folder}. Ctrl-C stops everything.\n")
                 _watch(stack, lines, console)
     except KeyboardInterrupt:

@@ -36,6 +36,11 @@ class QuarterPrice:
     is_known: bool
     """Whether it was published or is fixed; else it is the mean of a week, or the fixed price."""
 
+    @property
+    def solar_gain(self) -> float:
+        """What a kWh of solar in the car saves: its import price less the export income."""
+        return self.import_price - self.export_price
+
 
 @dataclass(frozen=True)
 class PriceTable:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -119,6 +119,15 @@ class History:
         from easee_load_balancer.history.frames import frame
 
         return frame(wanted, rows)
+
+    def values(
+        self, site: str, start: datetime, end: datetime, columns: Sequence[str]
+    ) -> Sequence[Sequence[Any]]:
+        """The same rows as tuples of these columns, without pandas; None is unknown."""
+        wanted = [Cycle.__table__.columns[name] for name in columns]
+        query = select(*wanted).where(Cycle.site == site, Cycle.at >= start, Cycle.at < end)
+        with self._session("read") as session:
+            return session.execute(query.order_by(Cycle.at)).tuples().all()
 
     def record_days(self, rows: Iterable[DailyEnergy]) -> None:
         """Store the totals of days; storing a day again replaces it."""

@@ -36,8 +36,16 @@ from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError, MissingBlock, problems
 from easee_load_balancer.forecasts.solar import PvPlant
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
+from easee_load_balancer.orchestration.own_addresses import HOME, LOGO, SETTINGS, OwnAddress
 
 _READ_TIMEOUT_S = 2.0
+
+
+class _Documented:
+    """Gives a block a logo and a link to the page of settings."""
+
+    _logo_url: ClassVar[Any] = OwnAddress(LOGO)
+    _documentation_url: ClassVar[Any] = OwnAddress(SETTINGS, section=True)
 
 
 class SavedByAnyVersion(BaseModel):
@@ -94,7 +102,7 @@ def _not_asterisks(password: SecretStr) -> SecretStr:
     return password
 
 
-class EaseeCredentials(Account, Block):
+class EaseeCredentials(Account, _Documented, Block):
     """Login of the Easee account that owns the charger. The password is stored encrypted."""
 
     _block_type_name = "Easee credentials"
@@ -114,7 +122,7 @@ class EaseeCredentials(Account, Block):
         return document.updated
 
 
-class EaseeCharger(ChargerAddress, Block, SavedByAnyVersion):
+class EaseeCharger(ChargerAddress, _Documented, Block, SavedByAnyVersion):
     """The charger to control. The Easee credentials of the same name may control it."""
 
     _block_type_name = "Easee charger"
@@ -140,14 +148,14 @@ class EaseeCharger(ChargerAddress, Block, SavedByAnyVersion):
         await super().write_back(name)
 
 
-class HuaweiInverter(InverterAddress, Block):
+class HuaweiInverter(InverterAddress, _Documented, Block):
     """The SUN2000 inverter with the grid meter (and battery), read over Modbus TCP."""
 
     _block_type_name = "Huawei inverter"
     _block_type_slug = "huawei-inverter"
 
 
-class Tariff(Prices, Block, SavedByAnyVersion):
+class Tariff(Prices, _Documented, Block, SavedByAnyVersion):
     """What electricity costs and earns. Decides what counts as cheap, and shows savings."""
 
     _block_type_name = "Tariff"
@@ -161,7 +169,7 @@ class Tariff(Prices, Block, SavedByAnyVersion):
         return await load_if_saved(cls, name)
 
 
-class ChargingPolicy(Policy, Block, SavedByAnyVersion):
+class ChargingPolicy(Policy, _Documented, Block, SavedByAnyVersion):
     """How to charge the car. Changes take effect with the next cycle."""
 
     _block_type_name = "Charging policy"
@@ -187,21 +195,21 @@ class ChargingPolicy(Policy, Block, SavedByAnyVersion):
         await super().write_back(name)
 
 
-class ChargingPlan(ChargingWishes, Block, SavedByAnyVersion):
+class ChargingPlan(ChargingWishes, _Documented, Block, SavedByAnyVersion):
     """When the car has to be ready. Where it is saved, grid energy is planned and bought."""
 
     _block_type_name = "Charging plan"
     _block_type_slug = "charging-plan"
 
 
-class SolarPlant(PvPlant, Block, SavedByAnyVersion):
+class SolarPlant(PvPlant, _Documented, Block, SavedByAnyVersion):
     """Where the panels are, for a solar forecast. Only charging plans need it."""
 
     _block_type_name = "Solar plant"
     _block_type_slug = "solar-plant"
 
 
-class MqttBroker(BrokerAddress, Block, SavedByAnyVersion):
+class MqttBroker(BrokerAddress, _Documented, Block, SavedByAnyVersion):
     """Connects the site to Home Assistant by MQTT. Looked up every five minutes."""
 
     _block_type_name = "MQTT broker"
@@ -228,7 +236,7 @@ _AnyBlock = TypeVar("_AnyBlock", bound=Block)
 class Site:
     """The blocks of one home; each is saved under the site's name."""
 
-    DEFAULT: ClassVar[str] = "home"
+    DEFAULT: ClassVar[str] = HOME
 
     name: str
     inverter: HuaweiInverter

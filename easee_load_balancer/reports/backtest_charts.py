@@ -13,12 +13,6 @@ from matplotlib.figure import Figure
 from easee_load_balancer.backtest.result import Backtest, Replayed
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.reports.chart_style import (
-    BATTERY,
-    CAR,
-    EXPORT,
-    GRID,
-    INK,
-    SOLAR,
     STYLE,
     WIDTH_IN,
     bars_axis,
@@ -26,6 +20,7 @@ from easee_load_balancer.reports.chart_style import (
     hours_axis,
     png,
 )
+from easee_load_balancer.reports.colours import BATTERY, CAR, EXPORT, GRID, INK, SOLAR
 from easee_load_balancer.reports.summary_charts import by_bar
 from easee_load_balancer.simulation.plant.closed_loop import Outcome
 

@@ -13,9 +13,8 @@ from matplotlib.dates import DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-BACKGROUND, INK, FAINT = "#12161f", "#e6e9f0", "#39414f"
-SOLAR, HOUSE, GRID, BATTERY = "#f6c445", "#8b96aa", "#ef6b5b", "#9d8cf5"
-CAR, EXPORT, SETPOINT = "#46c487", "#4aa8e0", "#ffffff"
+from easee_load_balancer.reports.colours import BACKGROUND, FAINT, INK
+
 WIDTH_IN = 6.2
 STYLE: dict[Any, Any] = {
     "figure.facecolor": BACKGROUND,

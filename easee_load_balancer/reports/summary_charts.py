@@ -17,6 +17,14 @@ from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.chart_style import (
+    STYLE,
+    WIDTH_IN,
+    bars_axis,
+    head,
+    hours_axis,
+    png,
+)
+from easee_load_balancer.reports.colours import (
     BATTERY,
     CAR,
     EXPORT,
@@ -25,12 +33,6 @@ from easee_load_balancer.reports.chart_style import (
     INK,
     SETPOINT,
     SOLAR,
-    STYLE,
-    WIDTH_IN,
-    bars_axis,
-    head,
-    hours_axis,
-    png,
 )
 from easee_load_balancer.reports.summary import DayDetail, Summary
 

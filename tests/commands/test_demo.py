@@ -6,6 +6,7 @@ Only this test notices a dependency version that breaks Prefect's scheduler.
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -23,3 +24,5 @@ def test_scheduled_cycles_complete_and_change_the_charger_also_the_second_time(
         assert good, said.getvalue()
         assert said.getvalue().count("Completed ") == cycles
         assert f"{cycles} cycles completed, 0 failed" in said.getvalue()
+        for page in ("now", "yesterday", "decisions"):
+            assert re.search(rf"http://127\.0\.0\.1:\d+/{page}\n", said.getvalue())

@@ -95,6 +95,7 @@ def check() -> tuple[bool, str]:
     """Whether a check could read everything, and its output on one line."""
     said = StringIO()
     good = run_check(PROJECT, 1, watch=False, console=Console(file=said, width=1000))
+    assert "/decisions" in said.getvalue()
     return good, re.sub(r"\s+", " ", said.getvalue())
 
 

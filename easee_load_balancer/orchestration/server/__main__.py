@@ -17,6 +17,7 @@ from easee_load_balancer.orchestration.server.guard import Guard
 from easee_load_balancer.orchestration.server.light_services import look_once_a_second
 from easee_load_balancer.orchestration.server.light_sqlite import WithLightSqlite
 from easee_load_balancer.orchestration.server.overdue import WithoutOverdueCycles
+from easee_load_balancer.orchestration.server.own_pages import WithOwnPages
 from easee_load_balancer.orchestration.server.renamed import WithRenamedDeployments
 from easee_load_balancer.orchestration.server.run_names import name_scheduled_runs
 from easee_load_balancer.orchestration.server.tables import tables_created
@@ -34,7 +35,7 @@ def serve(
     server = get_current_settings().server
     look_once_a_second()
     name_scheduled_runs()
-    app = WithRenamedDeployments(Durable(create_app(final=True)))
+    app = WithRenamedDeployments(Durable(WithOwnPages(create_app(final=True))))
     prepared = WithLightSqlite(WithoutOverdueCycles(app))
     with tables_created():
         uvicorn.run(

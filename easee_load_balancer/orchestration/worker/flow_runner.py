@@ -29,6 +29,7 @@ from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.huawei.hold_record import RECORDS
 from easee_load_balancer.errors import InverterError
 from easee_load_balancer.integrations.links import LINKS
+from easee_load_balancer.orchestration.live_pages import LIVE_PAGES
 from easee_load_balancer.orchestration.worker.engine import (
     AnyFlow,
     run_by_engine,
@@ -108,7 +109,12 @@ class FlowRunner:
             temporary_settings({PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}),
             SyncClientContext(),
         ):
-            async with CONNECTIONS.streaming(), AsyncClientContext(), LINKS.held():
+            async with (
+                CONNECTIONS.streaming(),
+                AsyncClientContext(),
+                LINKS.held(),
+                LIVE_PAGES.held(),
+            ):
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()
                 await self._ended.wait()

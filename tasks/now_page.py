@@ -1,0 +1,83 @@
+"""Keeping the page of now up to date, in a worker that outlives the cycle."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from easee_load_balancer.energy.day_so_far import DaySoFar, Sample
+from easee_load_balancer.energy.price_table import QUARTER, PriceTable
+from easee_load_balancer.errors import HistoryError
+from easee_load_balancer.history.store import open_history
+from easee_load_balancer.integrations.snapshot import Snapshot
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
+from easee_load_balancer.periods import bounds
+from easee_load_balancer.reports.now_page import Now, now_headline, now_page, sample_of
+from easee_load_balancer.reports.now_picture import day_svg
+from easee_load_balancer.system.settings import Settings
+from tasks.history import in_time
+from tasks.prices import price_table
+
+_PICTURE_EVERY = timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What this process knows of a site between two cycles."""
+
+    day: DaySoFar
+    drawn_at: datetime
+    picture: bytes = b""
+    cloud_calls: int | None = None
+    last_good_at: datetime | None = None
+
+
+_SHOWN: dict[str, _Shown] = {}
+
+
+async def refresh_now_page(snapshot: Snapshot, setup: Site, zone: ZoneInfo) -> None:
+    """Show the cycle on the page `now-<site>`; nothing where no process outlives the cycle."""
+    if not LIVE_PAGES.kept:
+        return
+    prices = PriceTable(setup.tariff, zone)
+    if setup.tariff.is_dynamic:
+        prices = await price_table(setup, zone, snapshot.at)
+    shown = _SHOWN.get(snapshot.site)
+    if shown is None or not shown.day.start <= snapshot.at < shown.day.end:
+        shown = await _begin(snapshot, prices, shown)
+        _SHOWN[snapshot.site] = shown
+    shown.day.add(sample_of(snapshot), prices.at(snapshot.at).solar_gain)
+    if snapshot.outcome != "failed":
+        shown.last_good_at = snapshot.at
+    if not timedelta() <= snapshot.at - shown.drawn_at < _PICTURE_EVERY:
+        shown.picture = day_svg(shown.day, zone)
+        shown.drawn_at = snapshot.at if shown.day.bins else shown.drawn_at
+        with suppress(HistoryError):
+            shown.cloud_calls = await in_time(lambda: _cloud_calls(snapshot.site, shown.day))
+    now = Now(snapshot, zone, shown.day, shown.picture, shown.last_good_at, shown.cloud_calls)
+    LIVE_PAGES.show(f"now-{snapshot.site}", Page(now_page(now), now_headline(snapshot)))
+
+
+async def _begin(snapshot: Snapshot, prices: PriceTable, before: _Shown | None) -> _Shown:
+    """The day of the cycle, with what the history has of it."""
+    day = DaySoFar(*bounds(snapshot.at.astimezone(prices.zone).date(), prices.zone))
+    gains = [price.solar_gain for price in prices.between(day.start, day.end)]
+    with suppress(HistoryError):
+        for sample in await in_time(lambda: _samples(snapshot, day.start)):
+            day.add(sample, gains[(sample.at - day.start) // QUARTER])
+    never = datetime.min.replace(tzinfo=snapshot.at.tzinfo)
+    return _Shown(day, never, last_good_at=before.last_good_at if before else None)
+
+
+def _samples(snapshot: Snapshot, start: datetime) -> list[Sample]:
+    history = open_history(Settings().database_url)
+    rows = history.values(snapshot.site, start, snapshot.at, Sample._fields)
+    return [Sample(*row) for row in rows]
+
+
+def _cloud_calls(site: str, day: DaySoFar) -> int:
+    history = open_history(Settings().database_url)
+    return sum(history.cloud_calls(site, day.start, day.end).values())

@@ -1,0 +1,36 @@
+"""What a cycle hands over to other programs and to the page of now."""
+
+from __future__ import annotations
+
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.history.tables import Cycle
+from easee_load_balancer.integrations.snapshot import Snapshot
+from easee_load_balancer.orchestration.blocks import Site
+from tasks.planned import Planned
+from tasks.prices import price_now
+from tasks.run import Run
+
+
+def snapshot_of(
+    setup: Site, run: Run, inputs: CycleInputs, decision: Decision, cycle: Cycle, planned: Planned
+) -> Snapshot:
+    """The cycle with what it has read, decided and known."""
+    return Snapshot(
+        site=setup.name,
+        charger_id=setup.charger.charger_id,
+        loaded_at=run.started_at,
+        at=inputs.now,
+        inverter=inputs.inverter,
+        charger=inputs.charger,
+        policy=setup.policy,
+        boost=inputs.boost,
+        decision=decision,
+        outcome=cycle.outcome,
+        reason=cycle.reason,
+        currency=setup.tariff.currency if setup.tariff.model_fields_set else None,
+        import_price=price_now(setup, inputs.now),
+        plans=setup.wishes is not None or planned.departure is not None,
+        plan=None if planned.plan is None else planned.plan.sentence,
+        ready_by=None if planned.departure is None else str(planned.departure),
+    )
