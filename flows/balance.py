@@ -31,6 +31,7 @@ from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, only_writer
 from easee_load_balancer.system.settings import Settings
+from tasks.alerts import send_alerts
 from tasks.battery import keep_battery
 from tasks.boost import obey_boost
 from tasks.charger import push_setpoint, read_charger
@@ -145,6 +146,7 @@ async def _tell(setup: Site, run: Run, zone: ZoneInfo, snapshot: Snapshot) -> No
     """Tell other programs and the owner of the cycle."""
     await tell_home_assistant(snapshot, run)
     await refresh_now_page(snapshot, setup, zone)
+    send_alerts(snapshot, run)
 
 
 def _state_before(past: StoredState, now: datetime, *, lost: bool) -> ControllerState:

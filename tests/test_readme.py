@@ -22,6 +22,7 @@ PAGES = (
     "deployments/systemd/README.md",
     "docs/raspberry-pi.md",
     "deployments/home-assistant/README.md",
+    "deployments/automations/README.md",
 )
 README = (PROJECT / "README.md").read_text()
 

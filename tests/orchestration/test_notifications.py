@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import uvicorn
@@ -21,10 +24,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.integrations.snapshot import Snapshot
+from easee_load_balancer.measurements import ReasonForNoCurrent
 from easee_load_balancer.orchestration.notifications import FOLDER, create_automations
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.system.processes import HOST, free_port
+from tasks import alerts
+from tasks.alerts import send_alerts
+from tasks.run import Run
+from tests.support.control_readings import NOW, charger
 from tests.support.paths import PROJECT
+from tests.support.snapshots import snapshot
 from tests.support.waiting import LONGEST_S
 
 SHORTEST_S = 10
@@ -84,7 +94,14 @@ async def automations(stack: PrefectStack, webhook: Webhook, tmp_path: Path) -> 
     described["trigger"]["within"] = SHORTEST_S
     file.write_text(yaml.safe_dump(described))
     names = await create_automations(folder, "custom-webhook/phone")
-    assert names == ["Balancing fails", "Balancing works again", "Daily headline"]
+    assert names == [
+        "Balancing fails",
+        "Balancing works again",
+        "Daily headline",
+        "Limited by another controller",
+        "Needs attention",
+        "Not charging in spite of surplus",
+    ]
     return folder
 
 
@@ -105,16 +122,16 @@ async def ends(one: Any, state: State[None], *tags: str) -> None:
         await client.set_flow_run_state(run.id, state, force=True)
 
 
-async def test_failure_or_attention_and_recovery_are_sent_once(
+async def test_failure_recovery_and_the_headline_are_sent_once(
     automations: Path, webhook: Webhook
 ) -> None:
     await ends(a_cycle, Completed(message="9 A x 3"))
     failing = asyncio.create_task(_fail_for_long())
-    told = await webhook.hears("Balancing fails or needs attention")
-    assert "No cycle has completed normally since 20" in told["body"]
+    told = await webhook.hears("Balancing fails")
+    assert "No cycle has worked since 20" in told["body"]
     # it goes on failing for longer than it takes to be told
     await failing
-    await ends(a_cycle, Completed(message="7 A x 3: surplus 5.0 kW"))
+    await ends(a_cycle, Completed(name="Attention", message="7 A x 3: surplus 5.0 kW"))
     told = await webhook.hears("Balancing works again")
     assert told["body"] == "7 A x 3: surplus 5.0 kW"
     await ends(a_cycle, Completed(name="Asleep", message="0 A: no sun"))
@@ -123,7 +140,7 @@ async def test_failure_or_attention_and_recovery_are_sent_once(
     told = await webhook.hears("Yesterday's solar charging")
     assert told["body"] == "18.4 of the car's 20.1 kWh"
     assert webhook.subjects() == [
-        "Balancing fails or needs attention",
+        "Balancing fails",
         "Balancing works again",
         "Yesterday's solar charging",
     ]
@@ -133,15 +150,49 @@ async def _fail_for_long() -> None:
     for _ in range(SHORTEST_S + 2):
         await ends(a_cycle, Failed(message="no answer from the inverter"))
         await asyncio.sleep(1)
-        await ends(a_cycle, Completed(name="Attention", message="no readings of the meter"))
-        await asyncio.sleep(1)
+
+
+WARNINGS: dict[str, tuple[Snapshot, str]] = {
+    "Charging needs attention": (
+        snapshot(
+            decision=replace(snapshot().decision, attention="drawing too much"),
+            reason="10 A x 3: drawing too much",
+        ),
+        "10 A x 3: drawing too much",
+    ),
+    "The car does not charge in spite of surplus": (
+        snapshot(
+            charger=charger(0),
+            decision=replace(snapshot().decision, setpoint=None),
+            reason="charger waits for its own schedule",
+        ),
+        "charger waits for its own schedule",
+    ),
+    "Another controller limits the car": (
+        snapshot(charger=charger(8, reason_for_no_current=ReasonForNoCurrent.LIMITED_BY_EQUALIZER)),
+        "The Equalizer allows 8 A: 10 A x 3: surplus 4.0 kW",
+    ),
+}
+
+
+async def test_each_warning_is_sent_once(
+    automations: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EASEE_BALANCER_DATA_FOLDER", str(tmp_path))
+    run = Run(id=uuid4(), scheduled_at=NOW, started_at=NOW)
+    for number, (subject, (cycle, body)) in enumerate(WARNINGS.items()):
+        for minutes in range(0, 20, 2):  # the owner is told in the course of them
+            alerts._KNOWN.clear()  # each in a process of its own
+            send_alerts(replace(cycle, at=NOW + timedelta(hours=number, minutes=minutes)), run)
+        assert (await webhook.hears(subject))["body"] == body
+    assert webhook.subjects() == list(WARNINGS)
 
 
 async def test_creating_automations_again_replaces_them(automations: Path) -> None:
     await create_automations(automations, "custom-webhook/phone")
     async with get_client() as client:
         names = [one.name for one in await client.read_automations()]
-    assert len(names) == len(set(names)) == 3
+    assert len(names) == len(set(names)) == 6
 
 
 async def test_an_unknown_block_is_an_error(stack: PrefectStack) -> None:
