@@ -132,14 +132,18 @@ class _Energy:
 def _with_single(
     weekly: list[Departure], ready_by: ReadyBy | None, car: Car, rule: _Energy
 ) -> Iterator[Departure]:
-    """The weekly departures, with the one that was asked for before those later."""
+    """The weekly departures, with the one that was asked for in place of those of its trip."""
     if ready_by is not None:
         missing_kwh = ready_by.missing_kwh
         energy_kwh = rule.kwh(ready_by.amount)
         if missing_kwh is not None:
             energy_kwh = car.energy_kwh + missing_kwh
-        trip_kwh = rule.trip_kwh(ready_by.amount)
-        weekly = [*weekly, Departure(ready_by.at, energy_kwh, trip_kwh, ready_by.at + _AWAY)]
+        trip_kwh, back_at = rule.trip_kwh(ready_by.amount), ready_by.at + _AWAY
+        same_trip = [each for each in weekly if ready_by.at <= each.at < back_at]
+        for each in same_trip:  # the usual trip, only earlier or longer
+            weekly.remove(each)
+            energy_kwh, back_at = max(energy_kwh, each.energy_kwh), each.back_at
+        weekly = [*weekly, Departure(ready_by.at, energy_kwh, trip_kwh, back_at)]
     yield from sorted(weekly, key=lambda each: each.at)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.plan import QUARTER, Departure, Plan, PlanSlot
@@ -12,6 +13,7 @@ from easee_load_balancer.reports.markdown import UNKNOWN, as_kwh, as_table, embe
 from easee_load_balancer.reports.plan_picture import plan_svg
 
 _PLANNED_W = 100.0
+_LEAST_KWH = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,9 @@ class PlanReport:
 def plan_page(report: PlanReport) -> str:
     """The page as markdown."""
     plan, zone = report.plan, report.zone
+    charges = [_shown(charge, zone) for charge in _charges(report) if charge.kwh >= _LEAST_KWH]
     parts = [
-        f"# {plan.sentence}",
+        f"## {plan.sentence}",
         f"Made {plan.made_at.astimezone(zone):%a %H:%M}. The sun is taken whenever it shines; this "
         "is what comes from the grid beside it.",
         *(f"**{warning}**" for warning in report.warnings),
@@ -43,8 +46,8 @@ def plan_page(report: PlanReport) -> str:
         if report.departures
         else "None in the next three days.",
         "## From the grid",
-        as_table(("From", "Until", "kWh", report.currency), "llrr", [*_charges(report)])
-        if any(slot.grid_w >= _PLANNED_W for slot in plan.slots)
+        as_table(("From", "Until", "kWh", report.currency), "llrr", charges)
+        if charges
         else "Nothing.",
         _sources(report),
     ]
@@ -64,29 +67,35 @@ def _departures(report: PlanReport) -> Iterator[tuple[str, str, str]]:
         yield f"{at:%a %H:%M}", f"{as_kwh(departure.energy_kwh)} kWh", shown
 
 
-def _charges(report: PlanReport) -> Iterator[tuple[str, str, str, str]]:
+class _Charge(NamedTuple):
+    """A time with energy from the grid."""
+
+    begun: datetime
+    until: datetime
+    kwh: float
+    cost: float
+
+
+def _charges(report: PlanReport) -> Iterator[_Charge]:
     """Runs of quarter-hours with planned energy from the grid."""
     price = {slot.start: slot.import_price for slot in report.slots}
-    begun: datetime | None = None
-    until, kwh, cost = report.plan.made_at, 0.0, 0.0
+    charge: _Charge | None = None
     for slot in report.plan.slots:
-        if begun is not None and (slot.grid_w < _PLANNED_W or slot.start > until):
-            yield _charge(begun, until, kwh, cost, report.zone)
-            begun, kwh, cost = None, 0.0, 0.0
+        if charge is not None and (slot.grid_w < _PLANNED_W or slot.start > charge.until):
+            yield charge
+            charge = None
         if slot.grid_w >= _PLANNED_W:
-            begun = begun or slot.start
-            until = slot.start + QUARTER
-            here_kwh = slot.grid_w / 1000 * (QUARTER / timedelta(hours=1))
-            kwh, cost = kwh + here_kwh, cost + here_kwh * price.get(slot.start, 0.0)
-    if begun is not None:
-        yield _charge(begun, until, kwh, cost, report.zone)
+            begun, _, kwh, cost = charge or _Charge(slot.start, slot.start, 0.0, 0.0)
+            more_kwh = slot.grid_w / 1000 * (QUARTER / timedelta(hours=1))
+            more = more_kwh * price.get(slot.start, 0.0)
+            charge = _Charge(begun, slot.start + QUARTER, kwh + more_kwh, cost + more)
+    if charge is not None:
+        yield charge
 
 
-def _charge(
-    begun: datetime, until: datetime, kwh: float, cost: float, zone: ZoneInfo
-) -> tuple[str, str, str, str]:
-    times = (f"{at.astimezone(zone):%a %H:%M}" for at in (begun, until))
-    return (*times, as_kwh(kwh), f"{cost:.2f}")  # type: ignore[return-value]
+def _shown(charge: _Charge, zone: ZoneInfo) -> tuple[str, str, str, str]:
+    begun, until = (f"{at.astimezone(zone):%a %H:%M}" for at in charge[:2])
+    return begun, until, as_kwh(charge.kwh), f"{charge.cost:.2f}"
 
 
 def _sources(report: PlanReport) -> str:

@@ -19,6 +19,8 @@ SHOWN = timedelta(hours=36)
 _LEGEND_PX = 10.5
 """Width of a letter."""
 _GUESSED = 0.45
+_APART_PX = 120
+"""Departures that are closer to each other share a line."""
 
 
 def plan_svg(
@@ -130,10 +132,14 @@ def _line(scale: _Scale, values: Sequence[float]) -> str:
 
 
 def _departures(scale: _Scale, departures: Sequence[Departure], zone: ZoneInfo) -> Iterator[str]:
+    named = -math.inf
     for departure in departures:
         if not scale.start < departure.at < scale.end:
             continue
         x = scale.x(departure.at)
+        if x - named < _APART_PX:
+            continue
+        named = x
         side = "end" if x > _WIDTH / 2 else "start"
         shift = -6 if side == "end" else 6
         yield f'<path d="M{x:.1f} {_PRICES[0]}V{scale.bottom}" stroke="{INK}" '
@@ -154,6 +160,6 @@ def _steps(low: float, high: float) -> list[float]:
     """Round values from low to high, three to five of them."""
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * part for part in (1, 2, 2.5, 5, 10) if power * part >= rough)
+    step = next(power * part for part in (1, 2, 5, 10) if power * part >= rough)
     first = math.ceil(low / step)
     return [step * index for index in range(first, math.floor(high / step) + 1)]

@@ -93,7 +93,7 @@ async def test_a_plan_is_made_shown_and_obeyed() -> None:
         history = open_history(Settings().database_url)
         assert history.plans.last(SITE) == made
         shown = await until(page)
-        assert shown.startswith(f"# {made.sentence}")
+        assert shown.startswith(f"## {made.sentence}")
         assert "data:image/svg+xml;base64" in shown
         row = await home.cycle(time_zone="UTC")
         assert "up to 1 kWh at once" in (row.message or "")
