@@ -211,6 +211,7 @@ class GridAllowance:
 
 FULL_POWER_SHARE = 0.9
 """Of the car's highest power, what the latest start counts on: house and fuse may take the rest."""
+LAST_MINUTES = timedelta(minutes=45)
 READY_BEFORE = timedelta(minutes=15)
 """How long before a departure its energy should be in the car."""
 
@@ -227,15 +228,19 @@ def latest_start(car: Car, departure: Departure) -> datetime | None:
 def grid_allowance(
     now: datetime, plan: Plan | None, car: Car, departures: Iterable[Departure]
 ) -> GridAllowance:
-    """What counts in this cycle: the floor, else the plan, else each departure's latest start."""
+    """What counts in this cycle: the floor, else the plan, else each departure's latest start.
+
+    Shortly before a departure its latest start counts beside the plan, as no other plan may come.
+    """
     if car.energy_kwh < min(car.floor_kwh, car.capacity_kwh):
         return GridAllowance(car.max_w, f"up to {car.floor_kwh:g} kWh at once")
     slot = None if plan is None or plan.is_old(now) else plan.slot_at(now)
-    if slot is not None:
-        return GridAllowance(slot.grid_w, "planned" if slot.grid_w else "")
-    ahead = [(latest_start(car, each), each) for each in departures if each.at > now]
-    late = [each for start, each in ahead if start is not None and start <= now]
-    if not late:
+    within = timedelta.max if slot is None else LAST_MINUTES
+    ahead = [each for each in departures if timedelta() < each.at - now <= within]
+    starts = [(latest_start(car, each), each.energy_kwh) for each in ahead]
+    late_kwh = [energy_kwh for start, energy_kwh in starts if start is not None and start <= now]
+    if late_kwh:
+        return GridAllowance(car.max_w, f"latest start for {max(late_kwh):g} kWh")
+    if slot is None:
         return GridAllowance(0.0)
-    urgent = min(late, key=lambda each: each.at)
-    return GridAllowance(car.max_w, f"no plan; {urgent.energy_kwh:g} kWh needed soon")
+    return GridAllowance(slot.grid_w, "planned" if slot.grid_w else "")

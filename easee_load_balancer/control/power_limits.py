@@ -39,12 +39,13 @@ def power_limits(case: Assessment, phases: int) -> Iterator[tuple[int, str]]:
 def peak_leaves_w(case: Assessment) -> float:
     """What the car may take until the running interval ends, so that it stays below the peak.
 
-    With the meter unknown the house is left half of it.
+    With the meter unknown, what was planned with the expected load counts; without a plan, the
+    house is left half.
     """
     inputs, peak = case.inputs, case.inputs.peak
     assert peak is not None
     if inputs.inverter.grid_export_w is None:
-        return peak.limit_w / 2
+        return peak.limit_w / 2 if inputs.grid is None else inputs.grid.grid_w
     whole = timedelta(minutes=peak.minutes)
     rest = max(interval_start(inputs.now, peak.minutes) + whole - inputs.now, SHORTEST_REST)
     left_wh = PEAK_SHARE * peak.limit_w * (whole / timedelta(hours=1)) - case.state.interval_wh

@@ -116,6 +116,13 @@ LATE = replace(READY, at=NOW + timedelta(hours=3))
     [
         pytest.param(plan(5000.0), CAR, LATE, 5000.0, id="the plan's running quarter-hour"),
         pytest.param(plan(0.0), CAR, SOON, 0.0, id="a plan knows better than the latest start"),
+        pytest.param(
+            plan(0.0),
+            replace(CAR, energy_kwh=29.5),
+            replace(SOON, at=NOW + timedelta(minutes=15)),
+            FULL_W,
+            id="the last minutes: no other plan may come",
+        ),
         pytest.param(None, CAR, LATE, 0.0, id="no plan: 20 kWh take 2 h"),
         pytest.param(None, CAR, SOON, FULL_W, id="no plan: the latest start is over"),
         pytest.param(plan(0.0, age=timedelta(hours=2)), CAR, SOON, FULL_W, id="old: like no plan"),

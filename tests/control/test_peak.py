@@ -15,7 +15,7 @@ from easee_load_balancer.control.plan import GridAllowance
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_limits import count_interval
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.measurements import Setpoint
+from easee_load_balancer.measurements import InverterReading, Setpoint
 from tests.support.control_readings import NOW, charger, inverter, told
 
 FAST = Policy(mode="fast")
@@ -46,6 +46,13 @@ def test_energy_left_in_the_hour_decides_the_current(
     shown = charger(10)
     decision = decide(CycleInputs(now, reading, shown, FAST, peak=HOUR), state)
     assert decision.setpoint == expected
+
+
+def test_the_meter_asleep_leaves_what_was_planned() -> None:
+    reading, planned = InverterReading.sleeping(NOW), GridAllowance(8 * 690.0, "planned")
+    state = told(8, planned=True)
+    inputs = CycleInputs(NOW, reading, charger(8), Policy(), grid=planned, peak=HOUR)
+    assert decide(inputs, state).setpoint == Setpoint(8)
 
 
 def test_the_meter_unknown_leaves_half_of_the_peak() -> None:
