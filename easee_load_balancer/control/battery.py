@@ -19,6 +19,8 @@ _EXPORT_W = 300.0
 _CHARGING_W = 500.0
 GRID_MODES = ("fast", "solar+minimum")
 """Modes in which the car charges without surplus; a boost is "fast"."""
+_STEP_W = 700.0
+"""One ampere on three phases."""
 _LARGEST_ONE_PHASE_W = 6000.0
 _CLAIM_CHANGES = 0.2
 """A battery whose charging power changes by this share follows the surplus again."""
@@ -46,10 +48,22 @@ def available_charge_w(inverter: InverterReading, state: ControllerState) -> flo
         return charge_w
     if state.battery_claim_w is not None:
         charge_w = max(0.0, charge_w - state.battery_claim_w)
+    headroom_w = _ac_headroom_w(inverter)
+    return charge_w if headroom_w is None else min(charge_w, headroom_w)
+
+
+def _ac_headroom_w(inverter: InverterReading) -> float | None:
+    """What the inverters with a battery could add on the AC side; None = unknown."""
     headroom_w = inverter.battery_ac_headroom_w
     if headroom_w is None and inverter.rated_w is not None and inverter.inverter_ac_w is not None:
         headroom_w = max(0.0, inverter.rated_w - inverter.inverter_ac_w)
-    return charge_w if headroom_w is None else min(charge_w, headroom_w)
+    return headroom_w
+
+
+def can_give(inverter: InverterReading) -> bool:
+    """Whether another step of the car could come from the battery rather than from the grid."""
+    headroom_w = _ac_headroom_w(inverter)
+    return headroom_w is None or headroom_w >= _STEP_W
 
 
 def may_be_held(policy: Policy, state: ControllerState) -> bool:
@@ -71,21 +85,28 @@ def imports_when_held_a(
 
 
 def follow_battery(
-    state: ControllerState, now: datetime, inverter: InverterReading, policy: Policy
+    state: ControllerState,
+    now: datetime,
+    inverter: InverterReading,
+    policy: Policy,
+    first_until_pct: float,
 ) -> ControllerState:
-    """The state with what this reading says about the battery."""
-    state = _prioritise(state, inverter, policy)
+    """The state with what this reading says about the battery.
+
+    `first_until_pct`: state of charge below which it comes first.
+    """
+    state = _prioritise(state, inverter, policy, first_until_pct)
     return _notice_limit(_notice_claim(state, now, inverter), now, inverter)
 
 
 def _prioritise(
-    state: ControllerState, inverter: InverterReading, policy: Policy
+    state: ControllerState, inverter: InverterReading, policy: Policy, until_pct: float
 ) -> ControllerState:
     """Whether the battery comes first, or assists the car; each with its hysteresis."""
     soc_pct = inverter.battery_soc_pct
     if not inverter.has_battery or soc_pct is None:
         return state
-    until_pct, assist_pct = policy.battery_first_until_pct, policy.battery_support_from_pct
+    assist_pct = policy.battery_support_from_pct
     first = soc_pct < until_pct - (0.0 if state.battery_first else SOC_HYSTERESIS_PCT)
     if state.battery_assisting:
         assisting = soc_pct > assist_pct - policy.battery_support_hysteresis_pct

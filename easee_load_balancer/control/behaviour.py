@@ -14,8 +14,11 @@ CONFIRMED_AFTER = timedelta(seconds=60)
 """A mismatch that lasts this long is none of the usual delays."""
 PHASE_MISMATCHES = (Mismatch.ONE_PHASE, Mismatch.MORE_PHASES)
 _EXCESS_A = 2.0
+"""A car draws up to this much more than commanded without being wrong."""
 _RESEND_AFTER = timedelta(seconds=60)
+"""The first repetition of an ignored command; each further one waits twice as long."""
 _LONGEST_RESEND = timedelta(minutes=15)
+"""The longest wait between two of them."""
 
 
 def is_drawing(charger: ChargerState) -> bool:

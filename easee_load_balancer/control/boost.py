@@ -22,6 +22,7 @@ CAR_COMES = timedelta(hours=1)
 SILENCE = timedelta(minutes=3)
 """So long without a cycle is worth a word."""
 _MOST_KWH = 200.0
+"""No car takes more; a larger number is a slip of the keyboard."""
 _ENERGY = re.compile(r"(\d+(?:[.,]\d+)?)\s*kwh", re.IGNORECASE)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 

@@ -20,8 +20,11 @@ _HUNTING_CHANGES = 5
 _STANDS_STILL_A = 3.5
 """Surplus and load move by less than this while the setpoint hunts by itself."""
 _FOLLOWED_A = 0.3
+"""A raise that had this much more available than the lowering followed what was there."""
 _HUNTING_WITHIN = timedelta(minutes=15)
+"""Slower changes are the weather's."""
 HUNTING_PAUSE = timedelta(minutes=10)
+"""So long the higher current waits after that."""
 
 
 class Change(BaseModel):

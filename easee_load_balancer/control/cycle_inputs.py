@@ -11,6 +11,7 @@ from easee_load_balancer.control import battery
 from easee_load_balancer.control.behaviour import car_is_absent, is_drawing
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.export_limit import export_limit_w, is_at_limit
+from easee_load_balancer.control.lending import STRICT_GRID_WEIGHT, lent_weight, used_share
 from easee_load_balancer.control.limits import (
     fuse_headroom,
     lowest_limit,
@@ -31,16 +32,12 @@ from easee_load_balancer.control.state import Choice, ControllerState, Phases
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 
-PHASE_CHANGE = timedelta(seconds=60)
-"""Charging time that a phase change costs."""
 _SAID_W = 200.0
 """A smaller difference is not worth a word."""
 _AT_LEAST_W = 1.0
 """An export at its limit counts as this much above it, so that what is carried stays."""
 RAISE_MARGIN_A = 0.4
 """The main fuse has to leave this much more for a raise, so that noise does not toggle it."""
-STRICT_GRID_WEIGHT = 10.0
-"""Weight of grid energy where the car should have solar energy only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +125,17 @@ class Assessment:
         return self.state.drew and is_drawing(self.inputs.charger)
 
     @property
-    def solar_only(self) -> bool:
-        """Whether the car should have solar energy only.
-
-        With a battery in the house, energy that the sun does not cover comes out of the battery.
-        """
-        return self._price_weight is None or self.inputs.inverter.has_battery
-
-    @property
     def grid_weight(self) -> float:
-        """Wh of solar energy that make up for a Wh from the grid."""
+        """Wh of solar energy that make up for a Wh from the grid, or lent by the battery."""
         weight = self._price_weight
-        return STRICT_GRID_WEIGHT if weight is None or self.solar_only else weight
+        if weight is None:
+            return STRICT_GRID_WEIGHT
+        if not self.inputs.inverter.has_battery:
+            return weight
+        if not battery.can_give(self.inputs.inverter):
+            return STRICT_GRID_WEIGHT
+        used = used_share(self.state.lent, self.inputs.now, self.inputs.policy)
+        return lent_weight(weight, used)
 
     @property
     def _price_weight(self) -> float | None:
@@ -195,7 +191,7 @@ class Assessment:
             )
         step_w = self.estimator.watts_per_ampere(phases)
         weight = self.grid_weight
-        solar_share = 1.0 if self.solar_only else weight / (1 + weight)
+        solar_share = 1.0 if weight >= STRICT_GRID_WEIGHT else weight / (1 + weight)
         steps = (surplus_w - self.draw_w(lowest_a, phases)) / step_w + 1 - solar_share
         return max(lowest_a, min(lowest_a + math.floor(steps), highest_a))
 
@@ -214,7 +210,7 @@ class Assessment:
         lowest_w = self.draw_w(policy.min_current_a, self.possible[0])
         if self.choice == 0:
             return policy.start_threshold_s * lowest_w / 3600
-        return PHASE_CHANGE.total_seconds() * self.draw_w(policy.min_current_a, 3) / 3600
+        return self.state.phase_change_s * self.draw_w(policy.min_current_a, 3) / 3600
 
     def limit(self, phases: int) -> tuple[int, str]:
         """The lowest fixed limit in A, and who sets it."""

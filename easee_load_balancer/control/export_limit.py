@@ -19,7 +19,9 @@ _EXPORTS_W = 300.0
 _EXPORTS_FOR = timedelta(minutes=1)
 """Longer than the moment until an inverter has throttled its PV."""
 _PROVES_LIMIT = timedelta(minutes=10)
+"""So long a full battery exports nothing before that proves a limit."""
 _FORGETS_EXPORT = timedelta(hours=24)
+"""An export on the day before proves that there is none."""
 
 
 class Probe(BaseModel):

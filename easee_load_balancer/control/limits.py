@@ -12,8 +12,11 @@ from easee_load_balancer.measurements import ChargerState, GridType, InverterRea
 IT_GRIDS = (GridType.IT_THREE_PHASES, GridType.IT_ONE_PHASE)
 """Grids without neutral: current returns on another line, so no line in use may be set to 0 A."""
 _ROUNDING = 1e-6
+"""Keeps a current that is a whole number from being rounded down."""
 _CURRENT_DISAGREES_A = 3.0
+"""Current and power of a phase that differ by more say different things."""
 _POWER_DISAGREES_W = 700.0
+"""The total imports as much while the phases together export: their currents have no sign."""
 
 
 def possible_phases(

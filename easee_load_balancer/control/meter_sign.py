@@ -30,7 +30,9 @@ _SUSPECT_W = 1200.0
 """From here on the car is lowered at once, which is the next change."""
 _TOLERANCE, _TOLERANCE_W = 0.3, 100.0
 _SHOWN_AFTER = timedelta(seconds=12)
+"""From a command until the meter shows its effect."""
 _SHOWN_UNTIL = timedelta(seconds=75)
+"""Later the house has changed too."""
 
 
 class Balance(BaseModel):

@@ -121,6 +121,15 @@ class Policy(BaseModel):
         title="Battery first until (%)",
         description="Below this state of charge the house battery comes first; 0: the car first.",
     )
+    battery_first_for_night: bool = Field(
+        default=False,
+        title="Battery first for the night",
+        description=(
+            "The battery comes first until it holds what the house took from it in the last "
+            "nights, as long as the import price is higher than the night price of the car. Until "
+            "a night has been seen, 'Battery first until' applies."
+        ),
+    )
     battery_reserve_w: int = Field(
         default=5000,
         ge=0,
@@ -129,6 +138,16 @@ class Policy(BaseModel):
         description=(
             "While the battery comes first, this much of the surplus is left to it. Enter its "
             "maximum charging power."
+        ),
+    )
+    battery_lends_kwh: float = Field(
+        default=0.5,
+        ge=0,
+        le=20,
+        title="Battery lends (kWh a day)",
+        description=(
+            "So much a day may the car take from the battery to get over clouds and to fill a "
+            "step of current; 0: never more than until the next cycle notices."
         ),
     )
     battery_support_w: int = Field(

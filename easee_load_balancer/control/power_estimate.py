@@ -20,6 +20,7 @@ CLOUD_SETTLES = timedelta(seconds=60)
 STABLE_FOR = timedelta(seconds=30)
 """Unchanged this long counts as steady."""
 DRAWING_W = 500.0
+"""More than the standby of a car, less than any charging."""
 
 
 @dataclass(frozen=True, slots=True)

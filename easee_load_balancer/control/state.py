@@ -13,7 +13,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 from easee_load_balancer.control.car_model import CarModel
 from easee_load_balancer.control.changes import Change, with_change
 from easee_load_balancer.control.export_limit import HiddenSurplus
+from easee_load_balancer.control.lending import Lent
 from easee_load_balancer.control.meter_sign import MeterSign
+from easee_load_balancer.control.nights import Nights
 from easee_load_balancer.measurements import BatteryHold, Setpoint
 
 TIME_TO_LIVE = timedelta(minutes=30)
@@ -25,7 +27,9 @@ _LONGEST_RESEND = timedelta(minutes=20)
 START_PATIENCE = timedelta(seconds=200)
 """How long a car is given to start drawing, the cloud's delay included."""
 DARK_W = 150.0
+"""With less PV than this at the last reading, an inverter that is silent is asleep."""
 LONGEST_NIGHT = timedelta(hours=20)
+"""In the dark season in the north, with snow on the panels."""
 
 Phases = Literal[1, 3]
 Choice = Literal[0, 1, 3]
@@ -89,6 +93,8 @@ class ControllerState(BaseModel):
     before_phases: Phases = 3
     changed_at: AwareDatetime | None = None
     """When current or phases last changed; renewals do not count."""
+    phase_change_s: float = 60.0
+    """How long a phase change interrupts the charge, as seen with this charger and its cars."""
     raised_at: AwareDatetime | None = None
     started_at: AwareDatetime | None = None
     switched_at: AwareDatetime | None = None
@@ -101,6 +107,10 @@ class ControllerState(BaseModel):
     """Whether the battery was still below the state of charge until which it comes first."""
     battery_assisting: bool = False
     """Whether the battery is adding power for the car."""
+    lent: Lent = Lent()
+    """What the battery has lent the car today."""
+    nights: Nights = Nights()
+    """What the house took from the battery in the last nights."""
     battery_claim_w: float | None = None
     """Power with which the battery charges on command; None = it follows the surplus."""
     battery_takes_w: float | None = None
@@ -128,6 +138,8 @@ class ControllerState(BaseModel):
     """When benefits were last accumulated."""
     accumulated_benefit_wh: dict[int, float] = {}
     """Energy that each other `Choice` would have gained over the present one so far."""
+    accumulated_at_weight: float | None = None
+    """Weight of grid energy with which the benefit of a pause was accumulated."""
     accumulated_step_benefit_wh: float = 0.0
     """Energy that another current would have gained over the present one so far."""
     frozen: bool = False

@@ -21,8 +21,10 @@ from easee_load_balancer.control.car_model import (
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, assess
 from easee_load_balancer.control.feedback import acknowledge_command, notice_external_limit
 from easee_load_balancer.control.hidden_surplus import follow_hidden_surplus
+from easee_load_balancer.control.lending import lend
 from easee_load_balancer.control.limits import phase_imports_a
 from easee_load_balancer.control.meter_sign import check_sign
+from easee_load_balancer.control.nights import first_until_pct, follow_night
 from easee_load_balancer.control.power_estimate import (
     CLOUD_SETTLES,
     STABLE_FOR,
@@ -50,6 +52,9 @@ FROZEN_W = 500.0
 """A meter that shows the same this long after the car's power changed by this is frozen."""
 LONGEST_GAP = timedelta(minutes=5)
 """After a longer gap another car may be plugged in."""
+LONGEST_PHASE_CHANGE_S = 150.0
+NEWEST_COUNTS = 0.3
+"""Share of the newest phase change in what is expected of the next one."""
 SURPLUS_MATTERS_W = 1000.0
 _SESSION_RESTARTS_KWH = 0.3
 """A session counter that is this much lower than before counts another session."""
@@ -70,7 +75,8 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     state = _compare_behaviour(state, now, charger)
     state = _notice_frozen_meter(state, inverter, charger)
     state = _time_missing_values(state, inputs)
-    state = follow_battery(state, now, inverter, policy)
+    state = _count_battery(state, inputs)
+    state = follow_battery(state, now, inverter, policy, _battery_first_until_pct(state, inputs))
     state = count_interval(state, inputs)
     if not state.unknown_since:
         case = assess(inputs, state)
@@ -99,7 +105,9 @@ def missing_values(inputs: CycleInputs, state: ControllerState) -> list[str]:
     if inverter.battery_charge_w is None and needs_surplus:
         missing.append("battery power")
     needs_soc = needs_surplus and (
-        policy.battery_first_until_pct > 0 or policy.battery_support_w > 0
+        policy.battery_first_until_pct > 0
+        or policy.battery_first_for_night
+        or policy.battery_support_w > 0
     )
     if needs_soc and inverter.has_battery and inverter.battery_soc_pct is None:
         missing.append("battery state of charge")
@@ -186,6 +194,7 @@ def _learn_car(
                 other_phases = state.attempt in (Attempt.OTHER_PHASES, Attempt.LAST)
                 car = car.started_on(active.phases, at_once=other_phases)
             update |= {"drew": True, "attempt": Attempt.FIRST}
+            update["phase_change_s"] = _learned_phase_change_s(state, observed_at)
         car = learn_lines(car, now, charger, active.phases, volts)
     steady = observed_at is None or now - observed_at >= STABLE_FOR
     if active.current_a and age >= CLOUD_SETTLES and steady:
@@ -195,6 +204,16 @@ def _learn_car(
         tolerance_w = 0.08 * estimator.offered(active).power_w
         car = learn_draw(car, active, drawn_a, watts_per_ampere, tolerance_w)
     return state.model_copy(update=update | {"car": car})
+
+
+def _learned_phase_change_s(state: ControllerState, observed_at: datetime | None) -> float:
+    """How long a phase change takes, now that the car draws again."""
+    changed_at, before = state.changed_at, state.before
+    by_us = before.current_a and before.phases != state.phases and state.attempt is Attempt.FIRST
+    if not by_us or changed_at is None or observed_at is None or observed_at <= changed_at:
+        return state.phase_change_s
+    seen_s = min((observed_at - changed_at).total_seconds(), LONGEST_PHASE_CHANGE_S)
+    return state.phase_change_s + (seen_s - state.phase_change_s) * NEWEST_COUNTS
 
 
 def _compare_behaviour(
@@ -243,6 +262,33 @@ def _time_missing_values(state: ControllerState, inputs: CycleInputs) -> Control
     return state.model_copy(update={"unknown_since": since})
 
 
+def _count_battery(state: ControllerState, inputs: CycleInputs) -> ControllerState:
+    """Add what car and house took from the battery since the last cycle."""
+    now, inverter, policy = inputs.now, inputs.inverter, inputs.policy
+    if not inverter.has_battery or state.assessed_at is None:
+        return state
+    since_last, car_w = (
+        min(state.since(state.assessed_at, now), LONGEST_CYCLE),
+        inputs.charger.car_w,
+    )
+    update: dict[str, object] = {}
+    if car_w and policy.mode in ("solar", "solar+minimum"):
+        assist_w = float(policy.battery_support_w) if state.battery_assisting else 0.0
+        update["lent"] = lend(state.lent, now, since_last, inverter, car_w, assist_w)
+    if policy.battery_first_for_night:
+        draws = is_drawing(inputs.charger)
+        update["nights"] = follow_night(state.nights, now, since_last, inverter, car_draws=draws)
+    return state.model_copy(update=update) if update else state
+
+
+def _battery_first_until_pct(state: ControllerState, inputs: CycleInputs) -> float:
+    """State of charge below which the battery comes first."""
+    policy, until_pct = inputs.policy, None
+    if policy.battery_first_for_night:
+        until_pct = first_until_pct(state.nights, inputs.prices)
+    return policy.battery_first_until_pct if until_pct is None else until_pct
+
+
 def _accumulate_benefit(case: Assessment) -> ControllerState:
     """Add up what each alternative would have gained since the last cycle."""
     state, surplus, now = case.state, case.surplus, case.inputs.now
@@ -254,10 +300,12 @@ def _accumulate_benefit(case: Assessment) -> ControllerState:
             other: case.best_worth_w(other, surplus.middle_w) - present_w
             for other in case.alternatives
         }
+        before_wh = _at_present_weight(case)
         benefit_wh: dict[int, float] = {
-            other: max(0.0, state.accumulated_benefit_wh.get(other, 0.0) + gain_w[other] * hours)
+            other: max(0.0, before_wh.get(other, 0.0) + gain_w[other] * hours)
             for other in case.alternatives
         }
+        update["accumulated_at_weight"] = case.grid_weight
         if case.inputs.policy.mode == "fast":  # back on solar there is no delay, but no debt either
             best = max(gain_w, key=lambda other: gain_w[other])
             benefit_wh = {best: min(benefit_wh[best], case.switching_threshold_wh(best))}
@@ -269,6 +317,15 @@ def _accumulate_benefit(case: Assessment) -> ControllerState:
             update["accumulated_step_benefit_wh"] = max(0.0, step_wh)
     update |= {"available_a": _available_a(case), "near_fuse": _is_near_fuse(case)}
     return state.model_copy(update=update)
+
+
+def _at_present_weight(case: Assessment) -> dict[int, float]:
+    """The benefits so far; that of a pause in terms of what its threshold is made of now."""
+    state, weight = case.state, case.grid_weight
+    benefit_wh, before = dict(state.accumulated_benefit_wh), state.accumulated_at_weight
+    if before and 0 in benefit_wh:
+        benefit_wh[0] *= weight / before
+    return benefit_wh
 
 
 def _is_near_fuse(case: Assessment) -> bool:

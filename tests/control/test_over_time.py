@@ -102,7 +102,9 @@ def test_plugging_in_at_little_surplus_takes_less_than_20_wh_from_grid_or_batter
     assert taken_kwh[-1] - taken_kwh[0] < 0.020
 
 
-def test_the_battery_does_not_drive_the_car() -> None:
-    outcome = run_day(Ours(), generate_day("clear"), SLOW, BatterySpec(), hours=16)
+@pytest.mark.parametrize(("lends_kwh", "most_kwh"), [(0.0, 0.2), (0.5, 0.5)])
+def test_the_battery_does_not_drive_the_car(lends_kwh: float, most_kwh: float) -> None:
+    law = Ours(Policy(battery_lends_kwh=lends_kwh))
+    outcome = run_day(law, generate_day("clear"), SLOW, BatterySpec(), hours=16)
     assert outcome.solar_kwh > 20
-    assert outcome.battery_kwh < 0.2
+    assert outcome.battery_kwh < most_kwh

@@ -186,6 +186,16 @@ CASES = [
     Case(
         "the battery does not drive the car",
         with_battery(0, -1500, 60), charger(9.7), told(10), Setpoint(7), "battery -1.5",
+        policy=Policy(battery_lends_kwh=0),
+    ),
+    Case(
+        "unless the owner lets it lend: then for some Wh",
+        with_battery(0, -1500, 60), charger(9.7), told(10), Setpoint(10), "battery -1.5",
+    ),
+    Case(
+        "and no longer",
+        with_battery(0, -1500, 60), charger(9.7), told(10, accumulated_step_benefit_wh=5.0),
+        Setpoint(8), "battery -1.5",
     ),
     Case(
         "main fuse: the worst phase decides",
