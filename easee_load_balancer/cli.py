@@ -25,6 +25,22 @@ ServerPort = Annotated[
 ]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+ChargerId = Annotated[
+    str | None, typer.Option(metavar="ID", help="Charger to use if there are several.")
+]
+MainFuse = Annotated[
+    str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
+]
+TimeZoneName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="IANA name. Default: this machine's.")
+]
+Currency = Annotated[str | None, typer.Option(help="Currency of the prices.")]
+ImportPrice = Annotated[
+    str | None, typer.Option(metavar="PRICE", help="What a kWh from the grid costs.")
+]
+ExportPrice = Annotated[
+    str | None, typer.Option(metavar="PRICE", help="What a kWh sold to the grid earns.")
+]
 MeterBackwards = Annotated[
     bool | None,
     typer.Option(
@@ -72,9 +88,7 @@ def setup(
     user_name: Annotated[
         str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
     ] = None,
-    charger: Annotated[
-        str | None, typer.Option(metavar="ID", help="Charger to use if there are several.")
-    ] = None,
+    charger: ChargerId = None,
     inverter: Annotated[
         str | None,
         typer.Option(metavar="HOST[:PORT]", help="Address of the inverter or its dongle."),
@@ -90,19 +104,11 @@ def setup(
     ] = False,
     meter_backwards: MeterBackwards = None,
     calibrate: Calibrate = False,
-    fuse: Annotated[
-        str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
-    ] = None,
-    time_zone: Annotated[
-        str | None, typer.Option(metavar="NAME", help="IANA name. Default: this machine's.")
-    ] = None,
-    currency: Annotated[str | None, typer.Option(help="Currency of the prices.")] = None,
-    import_price: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="What a kWh from the grid costs.")
-    ] = None,
-    export_price: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="What a kWh sold to the grid earns.")
-    ] = None,
+    fuse: MainFuse = None,
+    time_zone: TimeZoneName = None,
+    currency: Currency = None,
+    import_price: ImportPrice = None,
+    export_price: ExportPrice = None,
     api: Annotated[
         str | None, typer.Option(metavar="URL", help="Easee API of a simulated house.")
     ] = None,

@@ -1,8 +1,8 @@
 """What the house battery lends the car: how much today, and what a lent Wh has to bring.
 
 The battery covers what the car draws beyond the surplus, whether the law wants that or not. The
-account counts all of it, what an empty battery leaves to the grid too. As it fills up, the law wants
-less of it, and nothing once it is full.
+account counts all of it, also what an empty battery leaves to the grid. As it fills up, the law
+wants less of it, and nothing once it is full.
 """
 
 from __future__ import annotations
