@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -54,6 +54,8 @@ async def planned(
     if setup.wishes is None and departure is None:
         return Planned(car_limit=limit)
     seen = CarSeen.of(charger, setup.policy, state)
+    if charger.session_kwh is None and seen.connected:  # else a floor would be charged again
+        seen = replace(seen, session_kwh=seen_session_kwh(setup.name) or 0.0)
     SEEN[setup.name] = (now, seen)
     plan = await _last_plan(setup.name)
     wishes, report = setup.wishes or ChargingWishes(), car_report(setup.name, now)
