@@ -3,6 +3,7 @@
 # make test             lint, types and tests
 # make fuzz [SECONDS=600]  property tests with random seeds, repeated for this long
 # make benchmark        the control law against others, DAYS=folder with days as CSV
+# make benchmark-year PRICES=file  a year of a car's energy by ways of charging (10 min)
 # make benchmark-adversarial [ONLY=NAME]  the control law on awkward plants
 # make soak [HOURS=24] [INTERVAL=30] [SEED=1]  a simulated day under random faults
 # make audit            known vulnerabilities of the pinned packages
@@ -19,7 +20,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: install demo test fuzz lint audit soak faults screenshots clean benchmark \
-	benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint \
+	benchmark-year benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint \
 	benchmark-retention benchmark-stream power-cuts container
 
 install: .venv/installed
@@ -50,6 +51,9 @@ benchmark: .venv/installed
 
 benchmark-adversarial: .venv/installed
 	$(BIN)/python -m tests.benchmarks.adversarial $(if $(ONLY),--only "$(ONLY)")
+
+benchmark-year: .venv/installed
+	$(BIN)/python -m tests.benchmarks.year $(PRICES)
 
 benchmark-plants: .venv/installed-dev
 	PYTHONPATH=.:flows $(BIN)/python -m tests.benchmarks.plants $(DAY)

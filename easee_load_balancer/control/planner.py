@@ -25,11 +25,13 @@ READY_FIRST = 1000.0
 before money."""
 SOONER = 1e-4
 """Of equal prices the sooner: what an hour's delay costs, in mean prices."""
-LATER = ((12.0, 1.0), (12.0, 0.92), (12.0, 0.84), (1e6, 0.76))
+LATER = ((12.0, 1.0), (12.0, 0.8), (12.0, 0.6), (1e6, 0.4))
 """What energy that is left at the horizon is worth, step by step in kWh, as a share of the later
 price: the more there is, the later it is needed, and the more sun comes before."""
 SUN_PAYS_FROM = 0.9
 """A surplus of this share of the minimum charging power is taken by itself."""
+CHEAP = 0.2
+"""The share of hours that are as cheap as the price later is taken to be."""
 MONTH = timedelta(days=30)
 MOST_S = 1.5
 GAP = 0.005
@@ -111,7 +113,7 @@ def _add_worth_later(
     """What is in the car at the horizon spares buying it later."""
     price = inputs.later_price
     if price is None:
-        price = float(np.quantile(times.import_price, 0.2))
+        price = float(np.quantile(times.import_price, CHEAP))
     steps = np.array(LATER)
     parts = model.variables(len(steps), high=steps[:, 0], cost=-price * steps[:, 1])
     model.row((parts, 1.0), (at_end, -1.0), high=0.0)

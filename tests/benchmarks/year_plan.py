@@ -1,0 +1,233 @@
+"""Our planning and our control law for a year: knows at each moment what a home would know."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from easee_load_balancer.control.controller import decide
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.plan import (
+    QUARTER,
+    Car,
+    Departure,
+    HomeBattery,
+    Plan,
+    PlanInputs,
+    PlanSlot,
+    grid_allowance,
+)
+from easee_load_balancer.control.planner import make_plan
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.expectations import usual_day, usual_prices
+from easee_load_balancer.measurements import BatteryHold, ChargerMode, ChargerState, InverterReading
+from tests.benchmarks.year_house import (
+    CAPACITY_KWH,
+    LOWEST_KWH,
+    BatterySize,
+    Floats,
+    Moment,
+    Year,
+    battery_w,
+)
+from tests.benchmarks.year_rules import known_until
+
+VOLTS = 230.0
+ERROR = 0.20
+SEED = 19
+DAYS = 7
+"""Past days that are looked at."""
+FORECAST_DAYS = 3
+DEVIATION_KWH = 0.4
+"""A plan is made anew when the car has this much more or less than planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is known beforehand of the sun: nothing, or each day with an error."""
+
+    known: bool
+    errors: Floats
+
+    @classmethod
+    def none(cls, year: Year) -> Forecast:
+        return cls(False, np.ones(year.quarters // 96))
+
+    @classmethod
+    def with_error(cls, year: Year, error: float) -> Forecast:
+        """Each day's production is misjudged by this share (one standard deviation)."""
+        days = year.quarters // 96
+        noise = np.random.default_rng(SEED).normal(1.0, error, days) if error else np.ones(days)
+        return cls(True, np.clip(noise, 0.0, 2.0))
+
+
+@dataclass(slots=True)
+class Planned:
+    """`make_plan` and `decide`, as the flows call them."""
+
+    year: Year
+    forecast: Forecast
+    battery: BatterySize | None = None
+    horizon: timedelta = timedelta(hours=72)
+    plan: Plan | None = None
+    state: ControllerState = field(default_factory=ControllerState)
+    plans: int = 0
+    plan_s: float = 0.0
+    slowest_s: float = 0.0
+    _made_of: tuple[object, ...] = ()
+    _car_w: float = 0.0
+    _held: bool = False
+    _seen: tuple[object, ...] = ()
+    _lifetime_kwh: float = 0.0
+    _hours: float = 0.0
+
+    def car_w(self, moment: Moment) -> float:
+        if not moment.connected:
+            self._car_w, self._made_of, self._held = 0.0, (), False
+            return 0.0
+        if moment.now.minute % 15 == 0:
+            self._refresh(moment)
+        car = self._car(moment)
+        departures = self._departures(moment.now)
+        allowance = grid_allowance(moment.now, self.plan, car, departures)
+        if self._rests(moment, allowance.grid_w):
+            return self._car_w
+        reading, charger = self._readings(moment)
+        policy = Policy(hold_battery=self.battery is not None, main_fuse_a=25)
+        inputs = CycleInputs(moment.now, reading, charger, policy, grid=allowance)
+        decision = decide(inputs, self.state)
+        if decision.push:
+            decision = decision.pushed(moment.now)
+        self.state = decision.state
+        self._held = self.state.hold is not BatteryHold.FREE
+        active = self.state.setpoint
+        self._car_w = active.power_w(VOLTS) if active else 0.0
+        if moment.car_kwh >= CAPACITY_KWH - 1e-6:
+            self._car_w = 0.0
+        return self._car_w
+
+    def _rests(self, moment: Moment, grid_w: float) -> bool:
+        """Whether this cycle can only decide what the last one did: nothing has changed since."""
+        now = (moment.quarter // 2, grid_w, self._car_w, self.state.setpoint, moment.battery_kwh)
+        nothing = moment.pv_w < moment.load_w and not grid_w and not self._car_w
+        rests = now == self._seen or (nothing and self.state.setpoint_a == 0)
+        self._seen = now
+        return rests
+
+    def holds_battery(self) -> bool:
+        return self._held
+
+    def _refresh(self, moment: Moment) -> None:
+        """A plan, where there is something new: nothing of what it is made of changes else."""
+        known = (moment.quarter // 96, known_until(self.year, moment.quarter))
+        if self.plan is not None and self._made_of == known:
+            before = self.plan.slot_at(moment.now - QUARTER)
+            if before is not None and abs(before.car_kwh - moment.car_kwh) < DEVIATION_KWH:
+                self.plan = self.plan.model_copy(update={"made_at": moment.now})
+                return
+        began = time.process_time()
+        self.plan = make_plan(self.inputs(moment))
+        took_s = time.process_time() - began
+        self.plans, self.plan_s = self.plans + 1, self.plan_s + took_s
+        self.slowest_s = max(self.slowest_s, took_s)
+        self._made_of = known
+
+    def inputs(self, moment: Moment) -> PlanInputs:
+        """What a home knows at this moment."""
+        battery = None
+        if self.battery is not None and moment.battery_kwh is not None:
+            size, power_w = self.battery, self.battery.power_w
+            battery = HomeBattery(moment.battery_kwh, size.capacity_kwh, power_w, power_w)
+        return PlanInputs(
+            now=moment.now,
+            slots=self._slots(moment),
+            car=replace(self._car(moment), charging=self._car_w > 0),
+            departures=self._departures(moment.now),
+            battery=battery,
+            max_import_w=23 * 3 * VOLTS,
+        )
+
+    def _car(self, moment: Moment) -> Car:
+        return Car(moment.car_kwh, CAPACITY_KWH, floor_kwh=LOWEST_KWH)
+
+    def _departures(self, now: datetime) -> tuple[Departure, ...]:
+        first = (now - self.year.start) // timedelta(days=7) * 6
+        near = self.year.departures[max(0, first - 8) : first + 20]
+        return tuple(each for each in near if now < each.at < now + self.horizon)
+
+    def _slots(self, moment: Moment) -> tuple[PlanSlot, ...]:
+        year, first = self.year, moment.quarter
+        last = min(year.quarters, first + self.horizon // QUARTER)
+        known = known_until(year, first)
+        today = first // 96
+        prices = usual_prices(_days(year.spot, range(known // 96 - DAYS, known // 96)))
+        load = usual_day(_days(year.load_w, range(today - DAYS, today)))
+        pv = usual_day(_days(year.pv_w, range(today - DAYS, today)))
+        slots = []
+        for quarter in range(first, last):
+            day, of_day = divmod(quarter, 96)
+            spot = float(year.spot[quarter]) if quarter < known else prices[of_day]
+            pv_w = pv[of_day]
+            if self.forecast.known and day < today + FORECAST_DAYS:
+                pv_w = float(year.pv_w[quarter] * self.forecast.errors[day])
+            at = year.at(quarter)
+            price = spot * 1.25 + 0.10
+
+            slots.append(PlanSlot(at, price, spot, pv_w, load[of_day], quarter < known))
+        return tuple(slots)
+
+    def _readings(self, moment: Moment) -> tuple[InverterReading, ChargerState]:
+        """What inverter and charger show, after the last step."""
+        now, car_w = moment.now, self._car_w
+        rest_w = moment.pv_w - moment.load_w - car_w
+        charge_w, soc_pct = 0.0, None
+        if self.battery is not None and moment.battery_kwh is not None:
+            charge_w = battery_w(self.battery, moment.battery_kwh, rest_w, held=self._held)
+            soc_pct = 100 * moment.battery_kwh / self.battery.capacity_kwh
+        export_w = rest_w - charge_w
+        amps = export_w / 3 / VOLTS
+        reading = InverterReading(
+            taken_at=now,
+            grid_export_w=export_w,
+            battery_charge_w=charge_w,
+            battery_soc_pct=soc_pct,
+            has_battery=self.battery is not None,
+            pv_w=moment.pv_w,
+            inverter_ac_w=moment.pv_w - charge_w,
+            rated_w=10_000.0,
+            grid_current_phase_a=(amps, amps, amps),
+            grid_voltage_v=(VOLTS, VOLTS, VOLTS),
+            meter_phases=3,
+        )
+        active = self.state.setpoint
+        full = moment.car_kwh >= CAPACITY_KWH - 1e-6
+        mode = ChargerMode.CHARGING if car_w else ChargerMode.AWAITING_START
+        car_a = car_w / VOLTS / (active.phases if active else 3)
+        currents = (car_a, car_a, car_a) if active and active.phases == 3 else (car_a, 0.0, 0.0)
+        observed_at = now - timedelta(minutes=4)
+        charger = ChargerState(
+            taken_at=now,
+            online=True,
+            mode=ChargerMode.COMPLETED if full else mode,
+            car_w=car_w,
+            output_current_a=car_a,
+            output_phases=active.phases if active and car_w else 0,
+            car_current_a=currents,
+            voltage_v=(VOLTS, VOLTS, VOLTS),
+            circuit_max_current_a=(16.0, 16.0, 16.0),
+            charger_current_a=32.0,
+            charger_max_current_a=32.0,
+            phase_mode=2,
+            grid_type=1,
+            observed_at={"car_w": observed_at},
+        )
+        return reading, charger
+
+
+def _days(values: Floats, days: range) -> list[list[float]]:
+    """Whole days of values; before the year begins, its first day."""
+    return [[float(v) for v in values[max(0, day) * 96 : max(0, day) * 96 + 96]] for day in days]
