@@ -50,11 +50,12 @@ class PlanTimes:
 
 
 def plan_times(inputs: PlanInputs) -> PlanTimes:
-    """The plan's steps. Departures that are over or beyond the last step are left out."""
+    """The plan's steps; without departures that are over, beyond the last step, or of no car."""
     steps = list(_steps(inputs))
     first = [step[0] for step in steps]
     starts = tuple(slot.start for slot in first)
-    departures = [each for each in inputs.departures if inputs.now < each.at]
+    comes = inputs.now if inputs.car.connected else inputs.car.connects_at
+    departures = [each for each in inputs.departures if comes is not None and comes < each.at]
     needed_kwh, used_kwh = np.zeros(len(steps) + 1), np.zeros(len(steps) + 1)
     bounds = (*starts, inputs.slots[-1].start + QUARTER)
     for departure in departures:
@@ -107,7 +108,9 @@ def _same(inputs: PlanInputs, first: PlanSlot, slot: PlanSlot) -> bool:
     hour = timedelta(hours=1)
     together = slot.start - first.start < hour and slot.start.minute > first.start.minute
     here = [_is_here(inputs, inputs.departures, each.start) for each in (first, slot)]
-    return together and here[0] == here[1] and first.start - inputs.now >= FINE
+    leaves = any(first.start < each.at <= slot.start for each in inputs.departures)
+    fine = first.start - inputs.now < FINE
+    return together and here[0] == here[1] and not leaves and not fine
 
 
 def _most_w(inputs: PlanInputs, departures: list[Departure], slot: PlanSlot) -> float:

@@ -15,6 +15,7 @@ from easee_load_balancer.control.linear_model import Columns, LinearModel, Term,
 from easee_load_balancer.control.plan import Plan, PlanInputs
 from easee_load_balancer.control.plan_text import Planned, plan_of
 from easee_load_balancer.control.plan_times import PlanTimes, intervals, plan_times
+from easee_load_balancer.errors import PlanError
 
 START_COSTS_KWH = 0.3
 """A start is worth as much as this energy at the mean price: no plan flickers for less."""
@@ -53,6 +54,8 @@ class _Variables:
 
 def make_plan(inputs: PlanInputs) -> Plan:
     """The cheapest plan. Raises PlanError where none is found."""
+    if not inputs.slots:
+        raise PlanError("No charging plan: neither prices nor forecasts of the hours ahead.")
     times = plan_times(inputs)
     model = LinearModel()
     car = _add_car(model, inputs, times)

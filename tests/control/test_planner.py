@@ -20,6 +20,7 @@ from easee_load_balancer.control.plan import (
     PlanSlot,
 )
 from easee_load_balancer.control.planner import make_plan
+from easee_load_balancer.errors import PlanError
 
 NOW = datetime(2026, 3, 3, 20, tzinfo=UTC)
 FULL_W = 16 * 3 * 230.0
@@ -145,6 +146,19 @@ def test_no_departure_is_planned_for_that_is_over_or_beyond_the_prices() -> None
     past, far = leaves(-1, 20.0), leaves(9, 20.0)
     plan = make_plan(inputs(0.2, 0.1, departures=(past, far)))
     assert plan.sentence == "nothing to charge"
+
+
+def test_a_car_that_is_not_there_makes_no_promises() -> None:
+    nobody = Car(0.0, 50.0, connected=False)
+    assert not make_plan(inputs(0.2, 0.1, car=nobody, departures=(leaves(2, 9.0),))).unmet
+    expected = replace(nobody, connects_at=NOW + HOUR)
+    plan = make_plan(inputs(0.1, 0.2, 0.3, car=expected, departures=(leaves(3, 11.0),)))
+    assert by_hour(plan) == pytest.approx([0.0, 11.0, 0.0], abs=0.6)
+
+
+def test_without_anything_known_there_is_no_plan() -> None:
+    with pytest.raises(PlanError, match="neither prices nor forecasts"):
+        make_plan(inputs())
 
 
 def test_a_car_that_is_away_charges_after_it_has_come_back() -> None:
