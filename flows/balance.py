@@ -86,21 +86,7 @@ async def _cycle(
     if past.last is not None and past.last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
     state = _state_before(past, run.started_at, lost=bool(failures)).after_crash(record.pending)
-    night = state.is_night(run.started_at)
-    inverter, charger = await gather(
-        failures.or_else(
-            InverterReading.unknown(run.started_at), read_inverter(setup.inverter, night=night)
-        ),
-        failures.or_else(
-            ChargerState.unknown(run.started_at),
-            read_charger(
-                setup.charger,
-                setup.credentials,
-                closely=state.watch_closely,
-                near_fuse=state.near_fuse,
-            ),
-        ),
-    )
+    inverter, charger = await _read(setup, run, state, failures)
     now = datetime.now(UTC)
     boost = await _boost(past, now, charger, failures)
     prices = await law_prices(setup, zone, now)
@@ -140,6 +126,27 @@ async def _cycle(
         return await failed(str(failures))
     name = "Attention" if decision.attention else "Asleep" if inverter.asleep else None
     return await completed(decision.reason, decision, name=name)
+
+
+async def _read(
+    setup: Site, run: Run, state: ControllerState, failures: Failures
+) -> tuple[InverterReading, ChargerState]:
+    """Inverter and charger at the same time; what cannot be read is unknown."""
+    night = state.is_night(run.started_at)
+    return await gather(
+        failures.or_else(
+            InverterReading.unknown(run.started_at), read_inverter(setup.inverter, night=night)
+        ),
+        failures.or_else(
+            ChargerState.unknown(run.started_at),
+            read_charger(
+                setup.charger,
+                setup.credentials,
+                closely=state.watch_closely,
+                near_fuse=state.near_fuse,
+            ),
+        ),
+    )
 
 
 async def _tell(setup: Site, run: Run, zone: ZoneInfo, snapshot: Snapshot) -> None:
