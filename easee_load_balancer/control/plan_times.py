@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from easee_load_balancer.control.linear_model import Columns, Values
+from easee_load_balancer.control.linear_model import Values
 from easee_load_balancer.control.plan import QUARTER, Departure, PlanInputs, PlanSlot
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 
@@ -80,16 +80,6 @@ def plan_times(inputs: PlanInputs) -> PlanTimes:
         needed_kwh=needed_kwh,
         used_kwh=used_kwh,
     )
-
-
-def intervals(times: PlanTimes, minutes: int, since: datetime, until: datetime) -> list[Columns]:
-    """The steps of each interval of the capacity tariff within that time."""
-    found: dict[datetime, list[int]] = {}
-    for index, start in enumerate(times.starts):
-        if since - QUARTER < start < until:
-            key = start - timedelta(minutes=start.minute % minutes)
-            found.setdefault(key, []).append(index)
-    return [np.array(steps) for steps in found.values()]
 
 
 def _steps(inputs: PlanInputs) -> Iterator[list[PlanSlot]]:

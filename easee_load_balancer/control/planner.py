@@ -14,7 +14,7 @@ import numpy as np
 from easee_load_balancer.control.linear_model import Columns, LinearModel, Term, Values
 from easee_load_balancer.control.plan import Plan, PlanInputs
 from easee_load_balancer.control.plan_text import Planned, plan_of
-from easee_load_balancer.control.plan_times import PlanTimes, intervals, plan_times
+from easee_load_balancer.control.plan_times import PlanTimes, plan_times
 from easee_load_balancer.errors import PlanError
 
 START_COSTS_KWH = 0.3
@@ -31,6 +31,8 @@ LATER = ((12.0, 1.0), (12.0, 0.8), (12.0, 0.6), (1e6, 0.4))
 price: the more there is, the later it is needed, and the more sun comes before."""
 SUN_PAYS_FROM = 0.9
 """A surplus of this share of the minimum charging power is taken by itself."""
+PEAK_SHARE = 0.95
+"""Of the month's peak, what is planned for: whole amperes and the house take the rest."""
 CHEAP = 0.2
 """The share of hours that are as cheap as the price later is taken to be."""
 MONTH = timedelta(days=30)
@@ -150,6 +152,7 @@ def _add_peak(
 ) -> Columns | None:
     """The capacity tariff: what the month's highest intervals import is paid for.
 
+    Each step stays below it, as the law spreads what is left of an interval evenly.
     A horizon pays as large a part of the month's price as it is of the rest of the month.
     """
     tariff = inputs.peak
@@ -160,17 +163,16 @@ def _add_peak(
     months = [(inputs.now, min(horizon, month_ends), month_ends, tariff.paid_w)]
     if month_ends < horizon:
         months.append((month_ends, horizon, month_ends + MONTH, tariff.free_w))
-    peaks = []
+    peaks, spans = [], list(zip(times.starts, times.ends, strict=True))
     for since, until, ends, paid_w in months:
         share = min(1.0, (until - since) / max(ends - since, timedelta(hours=1)))
         cost = tariff.price_per_kw * share
         peak = model.variables(1, low=paid_w / 1000, cost=cost)
-        for interval in intervals(times, tariff.minutes, since, until):
-            of_interval = times.hours[interval] * 60 / tariff.minutes
-            house_kw = times.deficit_kw[interval] - times.surplus_kw[interval]
-            terms = [(columns[interval], sign * of_interval) for columns, sign in imports]
-            house_kw_mean = float((house_kw * of_interval).sum())
-            model.row(*terms, (peak, -1.0), high=-house_kw_mean)
+        steps = np.flatnonzero([since < end and start < until for start, end in spans])
+        house_kw = (times.deficit_kw - times.surplus_kw)[steps]
+        terms: list[Term] = [(columns[steps], sign) for columns, sign in imports]
+        peaks_kw = np.full(len(steps), peak[0])
+        model.rows(*terms, (peaks_kw, -PEAK_SHARE), high=-house_kw)
         peaks.append(peak)
     return peaks[0]
 

@@ -17,8 +17,8 @@ SHORTEST_REST = timedelta(minutes=1)
 """What is left of an interval is not spent faster than within this."""
 PEAK_SHARE = 0.99
 """Of the peak, what the car may use up: the rest is for what the house does meanwhile."""
-RAISE_STEP_A = 2
-"""The peak allows a raise only from this much on, so that it does not change with every load."""
+RAISE_STEP_A = {1: 1, 3: 2}
+"""By phases: the peak allows a raise only from this much on, not with every load."""
 
 
 def power_limits(case: Assessment, phases: int) -> Iterator[tuple[int, str]]:
@@ -30,8 +30,8 @@ def power_limits(case: Assessment, phases: int) -> Iterator[tuple[int, str]]:
         yield int(max(0.0, limit_w) / watts_per_ampere), who
     if inputs.peak is not None:
         amps = int(max(0.0, peak_leaves_w(case)) / watts_per_ampere)
-        active = case.active
-        if phases == active.phases and active.current_a < amps < active.current_a + RAISE_STEP_A:
+        active, step_a = case.active, RAISE_STEP_A[case.active.phases]
+        if phases == active.phases and active.current_a < amps < active.current_a + step_a:
             amps = active.current_a
         yield amps, f"the month's peak ({inputs.peak.limit_w / 1000:.1f} kW)"
 

@@ -71,9 +71,9 @@ def import_price(at: datetime) -> float:
 
 
 def slots(now: datetime) -> tuple[PlanSlot, ...]:
-    """Two nights ahead, with the load of another day."""
+    """A night ahead, with the load of another day."""
     first = now - timedelta(minutes=now.minute % 15, seconds=now.second)
-    starts = [first + index * QUARTER for index in range(60 * 4)]
+    starts = [first + index * QUARTER for index in range(24 * 4)]
     return tuple(PlanSlot(at, import_price(at), SPOT[at.hour], 0.0, _expected(at)) for at in starts)
 
 
@@ -97,10 +97,8 @@ class Planner:
     def cycle(
         self, now: datetime, inverter: InverterReading, charger: ChargerState
     ) -> Setpoint | None:
-        departures = [
-            Departure(each, NEEDED_KWH, NEEDED_KWH, each + timedelta(hours=9.5))
-            for each in (START + NIGHT, START + NIGHT + timedelta(days=1))
-        ]
+        back_at = START + timedelta(days=1)
+        departures = [Departure(START + NIGHT, NEEDED_KWH, NEEDED_KWH, back_at)]
         self.car_kwh = charger.session_kwh or self.car_kwh
         car = Car(self.car_kwh, 40.0, charging=bool(charger.car_w), phases=(1, 3))
         if self.plan is None or now - self.plan.made_at >= QUARTER:
