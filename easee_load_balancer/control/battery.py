@@ -10,18 +10,23 @@ from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import InverterReading
 
 SOC_HYSTERESIS_PCT = 2.0
+"""Once the car may charge, the battery comes first again this far below."""
 REGULATES_WITHIN = timedelta(seconds=25)
 """A battery in self-consumption stops charging from the grid sooner than this."""
 LIMIT_HOLDS = timedelta(minutes=30)
 """A battery that is nearly full or cold is given the chance to take more again after this long."""
 _IMPORT_W = 300.0
+"""More import than regulation leaves over."""
 _EXPORT_W = 300.0
+"""More export than regulation leaves over."""
 _CHARGING_W = 500.0
+"""A battery that takes less is hardly charging."""
 GRID_MODES = ("fast", "solar+minimum")
 """Modes in which the car charges without surplus; a boost is "fast"."""
 _STEP_W = 700.0
 """One ampere on three phases."""
 _LARGEST_ONE_PHASE_W = 6000.0
+"""A larger inverter feeds three phases."""
 _CLAIM_CHANGES = 0.2
 """A battery whose charging power changes by this share follows the surplus again."""
 

@@ -12,11 +12,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from easee_load_balancer.measurements import Setpoint
 
 HOUR = timedelta(hours=1)
+"""The window in which changes are counted."""
 MOST_AN_HOUR = 38
 """After this many changes in an hour nothing is raised any more."""
 _PLENTY = 20
 """Up to about this many changes in an hour their number hardly matters."""
 _HUNTING_CHANGES = 5
+"""So many changes back and forth are a hunt."""
 _STANDS_STILL_A = 3.5
 """Surplus and load move by less than this while the setpoint hunts by itself."""
 _FOLLOWED_A = 0.3

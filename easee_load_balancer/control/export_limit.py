@@ -14,8 +14,11 @@ from easee_load_balancer.measurements import InverterReading
 TOLERANCE_W = 100.0
 """An inverter keeps the export this close to its limit."""
 _DARK_W = 50.0
+"""With less PV than this nothing is throttled."""
 _FULL_PCT = 98.0
+"""A battery counts as full from here."""
 _EXPORTS_W = 300.0
+"""More than what regulation leaves over."""
 _EXPORTS_FOR = timedelta(minutes=1)
 """Longer than the moment until an inverter has throttled its PV."""
 _PROVES_LIMIT = timedelta(minutes=10)

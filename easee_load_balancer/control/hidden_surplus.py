@@ -38,14 +38,19 @@ _PHASES_LAST = timedelta(seconds=180)
 _PV_COMES_UP = timedelta(seconds=20)
 """From the car's higher draw until PV covers it, if it can."""
 _GIVES_UP = timedelta(seconds=30)
+"""What PV has not covered within this time was in vain."""
 _NOT_COMMANDED = timedelta(seconds=60)
 """A probe that another rule holds back this long counts as in vain."""
 _FIRST_PAUSE = timedelta(minutes=4)
+"""After a probe in vain; each further one doubles it."""
 _MOST_DOUBLINGS = 3
+"""Up to half an hour."""
 _PAUSE_BETWEEN_STEPS = timedelta(minutes=2)
+"""After a probe that PV covered."""
 _CLOUDS_PASS = timedelta(minutes=20)
 """So long after a fall of the surplus it may soon be back."""
 _LARGEST_STEP_A = 8
+"""After some probes in a row that PV covered."""
 _MOST_CHANGES_AN_HOUR = 30
 """The law keeps the rest of an hour's changes for what it sees."""
 _BATTERY_TAKES_LESS_PCT = 95.0

@@ -19,6 +19,7 @@ ROUND_TRIP = 0.9
 NIGHTS = 5
 """The newest nights count."""
 _NOON = timedelta(hours=12)
+"""In the middle of the day no night is cut in two."""
 _LEAST_FALL_PCT = 3.0
 """A smaller fall says too little about what a percent is worth."""
 _SUN_W = 300.0

@@ -146,8 +146,8 @@ class Policy(BaseModel):
         le=20,
         title="Battery lends (kWh a day)",
         description=(
-            "So much a day may the car take from the battery to get over clouds and to fill a "
-            "step of current; 0: never more than until the next cycle notices."
+            "The car may take this much a day from the battery to get over clouds and to fill a "
+            "step of current; 0: only what it takes before the next cycle notices."
         ),
     )
     battery_support_w: int = Field(

@@ -13,6 +13,7 @@ from easee_load_balancer.control.state import CAR_STARTS, ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 
 NOMINAL_VOLTAGE_V = 230.0
+"""Where no voltage is measured."""
 METER_SETTLES = timedelta(seconds=12)
 """From a command until the meter shows its effect: charger, car and a slow dongle together."""
 CLOUD_SETTLES = timedelta(seconds=60)

@@ -35,6 +35,7 @@ SCARCE_RAISE_WH = 1.0
 SCARCE_LOWERING_WH = 0.5
 """What a change has to gain in addition, times how scarce changes are."""
 DISCHARGING_W = 500.0
+"""A battery that gives more than this while the meter is silent may be alone with the house."""
 UNKNOWN_STOP = timedelta(minutes=5)
 """With a value missing this long, solar charging pauses."""
 FORCED_PAUSE = timedelta(seconds=45)

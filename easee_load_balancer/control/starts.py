@@ -13,6 +13,7 @@ from easee_load_balancer.measurements import ChargerMode
 START_CURRENT_A = 7
 """Some firmware waits five minutes when charging starts at 6 A."""
 WAKE_UP_PAUSE = timedelta(seconds=60)
+"""A pause this long wakes the cars that need one."""
 RESTING_CHANGES = timedelta(minutes=30)
 """The offer to a car that takes nothing changes no more often than this."""
 PREPARED_CHANGES = timedelta(minutes=5)

@@ -10,6 +10,7 @@ from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerState
 
 _SETTLED = timedelta(seconds=5)
+"""Observed this long after a command, the current is the new one."""
 _LEAST_CHANGE_A = 3.0
 """A smaller change of the car's current says little among the house's own loads."""
 
