@@ -28,6 +28,7 @@ from easee_load_balancer.control.power_estimate import (
     voltage_v,
 )
 from easee_load_balancer.control.power_limits import power_limits
+from easee_load_balancer.control.share import Share
 from easee_load_balancer.control.state import Choice, ControllerState, Phases
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
@@ -54,6 +55,8 @@ class CycleInputs:
     """What the charging plan allows beside the surplus; None: no plan is wanted."""
     car_limit: CarLimit | None = None
     peak: PeakLimit | None = None
+    share: Share | None = None
+    """What is left to this car where a home has several."""
 
     @property
     def planned_w(self) -> float:
@@ -216,7 +219,8 @@ class Assessment:
         """The lowest fixed limit in A, and who sets it."""
         inputs = self.inputs
         fixed = lowest_limit(inputs.charger, inputs.policy, self.state.external_limit_a, phases)
-        return min([fixed, *power_limits(self, phases)])
+        shared = () if inputs.share is None else (inputs.share.ceiling,)
+        return min([fixed, *power_limits(self, phases), *shared])
 
     def fuse_headroom(self, phases: Phases, *, raising: bool) -> tuple[int, str]:
         """Current in A that the main fuse leaves to the car on so many phases, and the numbers.
@@ -231,6 +235,8 @@ class Assessment:
         imports_a = self.imports_a
         if battery.may_be_held(self.inputs.policy, self.state):
             imports_a = battery.imports_when_held_a(imports_a, self.inputs.inverter)
+        if self.inputs.share is not None and imports_a is not None:
+            imports_a = self.inputs.share.risen(imports_a)
         return fuse_headroom(self.inputs.policy, imports_a, car_a, lines)
 
     @property
@@ -247,6 +253,8 @@ class Assessment:
             shares = " / ".join(f"{watts / 1000:.1f}" for watts in lines_w)
             return f"surplus {surplus} kW, by phase {shares}"
         parts = f"car {self.car.power} + export {_kw(inverter.grid_export_w)}"
+        if (share := self.inputs.share) is not None and share.others != PowerRange(0.0, 0.0):
+            parts += f" {_signed_kw(share.others.middle_w)} other cars"
         parts += " (limit)" if self.at_limit else ""
         if inverter.has_battery:
             parts += f" + battery {_kw(self.battery_w)}"
@@ -292,6 +300,8 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
             export_w = max(export_w, limit_w + _AT_LEAST_W)
         rest_w = export_w + charge_w
         surplus = car.power + (rest_w - reserve_w - (inputs.export_margin_w or 0))
+    if surplus is not None and inputs.share is not None and not inverter.asleep:
+        surplus = inputs.share.added_to(surplus)
     if surplus is not None and inputs.planned_w:  # the house's own lack is not the car's
         sun = PowerRange(max(0.0, surplus.low_w), max(0.0, surplus.high_w))
         surplus = sun + inputs.planned_w

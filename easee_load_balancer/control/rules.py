@@ -149,12 +149,14 @@ def _ripe(case: Assessment) -> Mapping[Choice, float]:
     benefit_wh = {
         other: case.state.accumulated_benefit_wh.get(other, 0.0) for other in case.alternatives
     }
-    return {
+    ripe = {
         other: wh
         for other, wh in benefit_wh.items()
         if wh > case.switching_threshold_wh(other)
         and (other != 0 or case.inputs.policy.mode == "solar")
     }
+    share = case.inputs.share
+    return ripe if share is None else share.ripe(case.choice, ripe)
 
 
 def _rested(case: Assessment) -> bool:

@@ -52,6 +52,7 @@ from easee_load_balancer.simulation.easee.push_hub import PushHub
 from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.plant.cloud_lag import Reported
+from easee_load_balancer.simulation.plant.other_chargers import ChargingPoint
 from easee_load_balancer.simulation.plant.plant import Plant
 
 logger = logging.getLogger(__name__)
@@ -100,7 +101,13 @@ class SimulatedCloud:
         self._faults = faults
         self._triggers = triggers
         self._speed = speed or 1
-        self._copy = cloud_copy(plant, spec.cloud_delay_s, self._now(), spec.equalizer_id)
+        self._points: dict[str, ChargingPoint] = {spec.charger_id: plant}
+        for number, other in enumerate(plant.others):
+            self._points[documents.other_id(number)] = other
+        self._copies = {
+            id_: cloud_copy(point, spec.cloud_delay_s, self._now(), spec.equalizer_id)
+            for id_, point in self._points.items()
+        }
         self._limiter = RateLimiter()
         self.hub = PushHub(self.tokens.check, self._pushed, faults)
         self.observe()
@@ -109,9 +116,10 @@ class SimulatedCloud:
         """Let the charger report changes."""
         if self._faults.observations_stopped:
             return
-        now, plant = self._now(), self._plant
-        seen = observe(plant, self.spec.equalizer_id)
-        self._copy.update(seen, plant.clock_s, now)
+        now = self._now()
+        for id_, point in self._points.items():
+            seen = observe(point, self.spec.equalizer_id)
+            self._copies[id_].update(seen, point.clock_s, now)
         self.hub.notify()
 
     def counts(self) -> dict[str, Any]:
@@ -206,17 +214,24 @@ class SimulatedCloud:
         if limit is not None and self.spec.rate_limits:
             self._limiter.check(endpoint, token, limit, now_s)
         asked, spec = request.path_params, self.spec
-        known = (spec.charger_id, spec.second_charger_id)
-        if asked.get("charger", spec.charger_id) not in known:
+        known = documents.circuits(spec, self._plant)
+        chargers = {id_ for ids in known.values() for id_ in ids}
+        if asked.get("charger", spec.charger_id) not in chargers:
             raise Problem(404, "There is no such charger.", code=(400, "ChargerNotFound"))
         if asked.get("site", str(spec.site_id)) != str(spec.site_id):
             raise Problem(404, "There is no such site.")
-        if asked.get("circuit", str(spec.circuit_id)) != str(spec.circuit_id):
+        if asked.get("circuit", str(spec.circuit_id)) not in map(str, known):
             raise Problem(404, "The site has no such circuit.")
 
-    def _seen(self) -> dict[int, Value]:
+    def _seen(self, charger_id: str) -> dict[int, Value]:
         """What the charger has reported, by observation id."""
-        return {id_: seen.value for id_, seen in self._copy.shown(self._now()).items()}
+        copy = self._copies.get(charger_id) or self._copies[self.spec.charger_id]
+        return {id_: seen.value for id_, seen in copy.shown(self._now()).items()}
+
+    def _of_circuit(self, circuit_id: str) -> list[str]:
+        """The chargers on a circuit that have a car now and then."""
+        ids = documents.circuits(self.spec, self._plant)[int(circuit_id)]
+        return [id_ for id_ in ids if id_ in self._points]
 
     def _plant_seconds(self, minutes: int) -> int | None:
         return minutes * 60 * self._speed if minutes else None
@@ -230,7 +245,7 @@ class SimulatedCloud:
         return JSONResponse(self.tokens.refresh(pair, time.monotonic()))
 
     async def _chargers(self, request: Request) -> Response:
-        return JSONResponse(documents.chargers(self.spec))
+        return JSONResponse(documents.chargers(self.spec, self._plant))
 
     async def _charger(self, request: Request) -> Response:
         return JSONResponse(documents.charger(self.spec, request.path_params["charger"]))
@@ -239,7 +254,7 @@ class SimulatedCloud:
         return JSONResponse(documents.site(self.spec, self._plant, detailed=True))
 
     async def _charger_config(self, request: Request) -> Response:
-        return JSONResponse(documents.charger_config(self._seen()))
+        return JSONResponse(documents.charger_config(self._seen(request.path_params["charger"])))
 
     async def _sites(self, request: Request) -> Response:
         return JSONResponse([documents.site(self.spec, self._plant, detailed=False)])
@@ -249,7 +264,8 @@ class SimulatedCloud:
         return JSONResponse(documents.site(self.spec, self._plant, detailed=detailed))
 
     async def _circuit_settings(self, request: Request) -> Response:
-        return JSONResponse(documents.circuit_settings(self._seen()))
+        first = self._of_circuit(request.path_params["circuit"])[0]
+        return JSONResponse(documents.circuit_settings(self._seen(first)))
 
     async def _set_circuit_current(self, request: Request) -> Response:
         """Answers 200 with an empty body: this write has no ticket."""
@@ -258,26 +274,29 @@ class SimulatedCloud:
         if not self._faults.commands_ignored:
             amps = (wanted.phase1, wanted.phase2, wanted.phase3)
             ttl_s = self._plant_seconds(wanted.time_to_live)
-            self._plant.charger.command_circuit(self._plant.clock_s, amps, ttl_s)
-            await self.hub.answer_command(self.spec.charger_id, CIRCUIT_SETTINGS, now_ticks())
+            for id_ in self._of_circuit(request.path_params["circuit"]):
+                self._points[id_].charger.command_circuit(self._plant.clock_s, amps, ttl_s)
+                await self.hub.answer_command(id_, CIRCUIT_SETTINGS, now_ticks())
         return Response()
 
     async def _charger_current(self, request: Request) -> Response:
         wanted = await _body(request, ChargerCurrent)
-        return await self._command_charger(wanted.amps, self._plant_seconds(wanted.minutes))
+        ttl_s = self._plant_seconds(wanted.minutes)
+        return await self._command_charger(request.path_params["charger"], wanted.amps, ttl_s)
 
     async def _command(self, request: Request) -> Response:
-        amps = commanded_current_a(self._plant, request.path_params["command"])
-        return await self._command_charger(amps, None)
+        charger_id = request.path_params["charger"]
+        point = self._points.get(charger_id) or self._plant
+        amps = commanded_current_a(point, request.path_params["command"])
+        return await self._command_charger(charger_id, amps, None)
 
-    async def _command_charger(self, amps: float, ttl_s: int | None) -> Response:
+    async def _command_charger(self, charger_id: str, amps: float, ttl_s: int | None) -> Response:
         self.writes += 1
-        ticket = ticket_of(self.spec.charger_id)
-        if not self._faults.commands_ignored:
-            self._plant.charger.command_charger(self._plant.clock_s, amps, ttl_s)
-            await self.hub.answer_command(
-                self.spec.charger_id, ticket["commandId"], ticket["ticks"]
-            )
+        ticket = ticket_of(charger_id)
+        point = self._points.get(charger_id)
+        if point is not None and not self._faults.commands_ignored:
+            point.charger.command_charger(self._plant.clock_s, amps, ttl_s)
+            await self.hub.answer_command(charger_id, ticket["commandId"], ticket["ticks"])
         return JSONResponse(ticket, 202)
 
     async def _observations(self, request: Request) -> Response:
@@ -289,9 +308,11 @@ class SimulatedCloud:
 
     def _reported(self, charger_id: str) -> dict[int, Reported]:
         """What that charger has reported, with times by its own clock."""
-        known = self._copy.shown(self._now())
-        if charger_id != self.spec.charger_id:
-            known = without_car(known)
+        copy = self._copies.get(charger_id)
+        if copy is None:
+            known = without_car(self._copies[self.spec.charger_id].shown(self._now()))
+        else:
+            known = dict(copy.shown(self._now()))
         ahead = timedelta(seconds=self._faults.charger_clock_ahead_s)
         return {
             id_: replace(seen, observed_at=seen.observed_at + ahead) for id_, seen in known.items()
@@ -299,7 +320,7 @@ class SimulatedCloud:
 
     def _pushed(self, charger_id: str) -> dict[int, Reported]:
         """The same for subscribers; nothing for a charger of another account."""
-        ours = (self.spec.charger_id, self.spec.second_charger_id)
+        ours = (*self._points, self.spec.second_charger_id)
         return self._reported(charger_id) if charger_id in ours else {}
 
     async def _gone(self, request: Request) -> Response:

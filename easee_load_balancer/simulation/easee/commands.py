@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from easee_load_balancer.simulation.easee.problems import Problem
-from easee_load_balancer.simulation.plant.plant import Plant
+from easee_load_balancer.simulation.plant.other_chargers import ChargingPoint
 
 Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
@@ -49,14 +49,14 @@ def ticket_of(charger_id: str) -> dict[str, Any]:
     return {"device": charger_id, "commandId": _SET_DYNAMIC_CHARGER_CURRENT, "ticks": now_ticks()}
 
 
-def commanded_current_a(plant: Plant, name: str) -> float:
+def commanded_current_a(point: ChargingPoint, name: str) -> float:
     """The dynamic charger current that a command without a body sets.
 
     Raises Problem 404 for an unknown command, 400 (410) without a car.
     """
-    currents_a = {"pause_charging": 0.0, "resume_charging": plant.charger.spec.max_current_a}
+    currents_a = {"pause_charging": 0.0, "resume_charging": point.charger.spec.max_current_a}
     if name not in currents_a:
         raise Problem(404, f"There is no command {name!r}.")
-    if not plant.car.plugged_in:
+    if not point.car.plugged_in:
         raise Problem(400, "No car is connected.", code=(410, "ChargerDisconnected"))
     return currents_a[name]

@@ -36,17 +36,30 @@ class CloudSpec:
     rate_limits: bool = True
 
 
-def chargers(spec: CloudSpec) -> list[Document]:
+def circuits(spec: CloudSpec, plant: Plant) -> dict[int, list[str]]:
+    """The ids of the chargers on each circuit, by the circuit's id."""
+    second = [spec.second_charger_id] if spec.second_charger_id is not None else []
+    found = {spec.circuit_id: [spec.charger_id, *second]}
+    for number, other in enumerate(plant.others):
+        found.setdefault(spec.circuit_id + other.circuit, []).append(other_id(number))
+    return found
+
+
+def other_id(number: int) -> str:
+    """The id of one of the house's further chargers."""
+    return f"EH{200_001 + number}"
+
+
+def chargers(spec: CloudSpec, plant: Plant) -> list[Document]:
     """/api/chargers: the charger with the car first."""
-    second = spec.second_charger_id
-    return [charger(spec, id_) for id_ in (spec.charger_id, second) if id_ is not None]
+    return [charger(spec, id_) for ids in circuits(spec, plant).values() for id_ in ids]
 
 
 def charger(spec: CloudSpec, charger_id: str) -> Document:
     """An entry of /api/chargers."""
     return {
         "id": charger_id,
-        "name": spec.name if charger_id == spec.charger_id else "Guest parking",
+        "name": _name(spec, charger_id),
         "color": 1,
         "createdOn": _INSTALLED_AT,
         "updatedOn": _UPDATED_AT,
@@ -57,15 +70,25 @@ def charger(spec: CloudSpec, charger_id: str) -> Document:
     }
 
 
-def circuit(spec: CloudSpec, plant: Plant) -> Document:
+def _name(spec: CloudSpec, charger_id: str) -> str:
+    if charger_id == spec.charger_id:
+        return spec.name
+    return "Guest parking" if charger_id == spec.second_charger_id else f"Charger {charger_id[-1]}"
+
+
+def circuit(spec: CloudSpec, plant: Plant, circuit_id: int, ids: list[str]) -> Document:
     """A circuit with its chargers."""
+    rated_a = plant.charger.circuit_max_current_a
+    for other in plant.others:
+        if spec.circuit_id + other.circuit == circuit_id != spec.circuit_id:
+            rated_a = other.charger.circuit_max_current_a
     return {
-        "id": spec.circuit_id,
+        "id": circuit_id,
         "siteId": spec.site_id,
         "circuitPanelId": 1,
         "panelName": "1",
-        "ratedCurrent": max(plant.charger.circuit_max_current_a),
-        "chargers": chargers(spec),
+        "ratedCurrent": max(rated_a),
+        "chargers": [charger(spec, id_) for id_ in ids],
         "masterBackplate": None,
         "useDynamicMaster": False,
         "parentCircuitId": None,
@@ -90,7 +113,7 @@ def site(spec: CloudSpec, plant: Plant, *, detailed: bool) -> Document:
         "siteType": 1,
         "ratedCurrent": plant.spec.main_fuse_a,
         "useDynamicMaster": False,
-        "circuits": [circuit(spec, plant)] if detailed else None,
+        "circuits": _circuits(spec, plant) if detailed else None,
         "equalizers": _equalizers(spec) if detailed else None,
         "createdOn": _INSTALLED_AT,
         "updatedOn": _UPDATED_AT,
@@ -109,6 +132,10 @@ def site(spec: CloudSpec, plant: Plant, *, detailed: bool) -> Document:
             "altitude": None,
         },
     }
+
+
+def _circuits(spec: CloudSpec, plant: Plant) -> list[Document]:
+    return [circuit(spec, plant, id_, ids) for id_, ids in circuits(spec, plant).items()]
 
 
 def _equalizers(spec: CloudSpec) -> list[Document]:

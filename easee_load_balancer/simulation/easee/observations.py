@@ -19,7 +19,7 @@ from easee_load_balancer.simulation.plant.cloud_lag import (
     Reported,
 )
 from easee_load_balancer.simulation.plant.grid import IT_GRIDS, ONE_PHASE_GRIDS, Conductors
-from easee_load_balancer.simulation.plant.plant import Plant
+from easee_load_balancer.simulation.plant.other_chargers import ChargingPoint
 
 Value = bool | int | float | str
 
@@ -74,7 +74,7 @@ def as_json(id_: int, seen: Reported) -> dict[str, Any]:
 
 
 def cloud_copy(
-    plant: Plant, delay_s: float, now: datetime, equalizer_id: str | None = None
+    plant: ChargingPoint, delay_s: float, now: datetime, equalizer_id: str | None = None
 ) -> CloudLag[int]:
     """The observations in the cloud when the simulation starts; settings are a month old."""
     copy = CloudLag[int](delay_s, _BANDS, _TOGETHER)
@@ -85,7 +85,7 @@ def cloud_copy(
     return copy
 
 
-def observe(plant: Plant, equalizer_id: str | None = None) -> dict[int, Value]:
+def observe(plant: ChargingPoint, equalizer_id: str | None = None) -> dict[int, Value]:
     """All values of the charger at this moment, by observation id."""
     paired: dict[int, Value] = {65: json.dumps({"id": equalizer_id})} if equalizer_id else {}
     seen = {**_settings(plant), **_limits(plant), **_charging(plant), **_electricity(plant)}
@@ -97,7 +97,7 @@ def without_car(known: Mapping[int, Reported]) -> dict[int, Reported]:
     return {id_: replace(one, value=_NO_CAR.get(id_, one.value)) for id_, one in known.items()}
 
 
-def _settings(plant: Plant) -> dict[int, Value]:
+def _settings(plant: ChargingPoint) -> dict[int, Value]:
     charger = plant.charger
     spec = charger.spec
     return {
@@ -127,7 +127,7 @@ def _schedule(minutes: tuple[int, int] | None) -> str:
     return json.dumps(plan)
 
 
-def _limits(plant: Plant) -> dict[int, Value]:
+def _limits(plant: ChargingPoint) -> dict[int, Value]:
     charger = plant.charger
     spec = charger.spec
     circuit, offline = charger.circuit_max_current_a, spec.offline_max_current_a
@@ -145,7 +145,7 @@ def _limits(plant: Plant) -> dict[int, Value]:
     }
 
 
-def _charging(plant: Plant) -> dict[int, Value]:
+def _charging(plant: ChargingPoint) -> dict[int, Value]:
     charger, car = plant.charger, plant.car
     charging = charger.op_mode is ChargerMode.CHARGING
     heartbeat = plant.clock_s // _HEARTBEAT_S
@@ -160,7 +160,7 @@ def _charging(plant: Plant) -> dict[int, Value]:
         119: 0,
         120: round(plant.reported_car_w / 1000, 3),
         121: round(car.energy_kwh, 6),
-        124: round(_LIFETIME_BEFORE_KWH + plant.counters.car_kwh, 6),
+        124: round(_LIFETIME_BEFORE_KWH + plant.lifetime_kwh, 6),
         125: 40 + charger.starts,
         132: -51 - heartbeat % 3,
         141: 1,
@@ -186,7 +186,7 @@ def _output_phase(conductors: Conductors, grid_type: int) -> int:
     return (_IT_OUTPUTS if grid_type in IT_GRIDS else _TN_OUTPUTS)[conductors]
 
 
-def _electricity(plant: Plant) -> dict[int, Value]:
+def _electricity(plant: ChargingPoint) -> dict[int, Value]:
     """Currents into the terminals T2 (N) to T5 (L3), and the voltages between all of T1 to T5."""
     i1, i2, i3 = plant.charger.car_phase_current_a()
     grid_type = plant.charger.spec.grid_type

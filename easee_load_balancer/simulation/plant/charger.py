@@ -72,6 +72,8 @@ class Charger:
         self.smart_charging = False
         self.equalizer_a: float | None = None
         """Limit of the vendor's own load balancer."""
+        self.allotted_a: PerPhase | None = None
+        """What the master of a shared circuit gives; None where it is alone on its circuit."""
         self.dynamic_circuit_current_a: PerPhase = (_NO_LIMIT_A,) * 3
         self.dynamic_charger_current_a = spec.max_current_a
         self.output_current_a = 0.0
@@ -137,15 +139,28 @@ class Charger:
         return begin <= now < end if begin < end else now >= begin or now < end
 
     @property
-    def limit_a(self) -> PerPhase:
-        """Lowest of all limits on each phase, before the 6 A rule."""
-        shared = min(
+    def own_limit_a(self) -> float:
+        """Lowest of the limits that do not come from the circuit."""
+        return min(
             self.spec.max_current_a,
             self.spec.cable_current_a,
             self.dynamic_charger_current_a,
             _NO_LIMIT_A if self.equalizer_a is None else self.equalizer_a,
         )
+
+    @property
+    def wants_current(self) -> bool:
+        """Whether a car would charge here if the circuit had something left."""
+        wants = self.car.plugged_in and not self.car.full and self.authorized and self.enabled
+        return wants and self.own_limit_a >= MIN_CURRENT_A
+
+    @property
+    def limit_a(self) -> PerPhase:
+        """Lowest of all limits on each phase, before the 6 A rule."""
+        shared = self.own_limit_a
         circuit, dynamic = self.circuit_max_current_a, self.dynamic_circuit_current_a
+        if self.allotted_a is not None:
+            circuit = self.allotted_a
         return (
             min(shared, circuit[0], dynamic[0]),
             min(shared, circuit[1], dynamic[1]),
@@ -275,6 +290,8 @@ class Charger:
         if car.full:
             return ChargerMode.COMPLETED, Reason.CAR_NOT_CHARGING
         if self.output_current_a == 0 and car.current_a == 0:
+            if self.allotted_a is not None and self.wants_current:
+                return ChargerMode.AWAITING_START, Reason.LIMITED_BY_LOAD_BALANCING
             circuit_low = self.dynamic_circuit_current_a[0] < MIN_CURRENT_A
             return ChargerMode.AWAITING_START, (
                 Reason.CIRCUIT_CURRENT_TOO_LOW if circuit_low else Reason.CHARGER_CURRENT_TOO_LOW
@@ -283,6 +300,8 @@ class Charger:
             return ChargerMode.READY_TO_CHARGE, Reason.CAR_NOT_CHARGING
         if self.equalizer_a is not None and self.equalizer_a == self.output_current_a:
             return ChargerMode.CHARGING, Reason.LIMITED_BY_EQUALIZER
+        if self.allotted_a is not None and self.allotted_a[0] < self.own_limit_a:
+            return ChargerMode.CHARGING, Reason.LIMITED_BY_LOAD_BALANCING
         by_charger = self.dynamic_charger_current_a < self.dynamic_circuit_current_a[0]
         limit = Reason.LIMITED_BY_CHARGER if by_charger else Reason.LIMITED_BY_CIRCUIT
         return ChargerMode.CHARGING, limit

@@ -27,6 +27,7 @@ from easee_load_balancer.simulation.plant.cloud_lag import (
     CloudLag,
 )
 from easee_load_balancer.simulation.plant.day import Weather
+from easee_load_balancer.simulation.plant.other_chargers import ChargingPoint
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 
 MIDNIGHT = datetime(2026, 6, 21, tzinfo=UTC)
@@ -73,32 +74,33 @@ class ReportedCharger:
         "voltage_l1_v": ("voltage_l2_v", "voltage_l3_v"),
     }
 
-    def __init__(self, plant: Plant, delay_s: int, start: datetime) -> None:
+    def __init__(self, point: ChargingPoint, delay_s: int, start: datetime) -> None:
         self._start = start
         self._lag = CloudLag[str](delay_s, self._BANDS, self._TOGETHER)
-        self.step(plant)
+        self.step(point)
 
-    def step(self, plant: Plant) -> None:
+    def step(self, point: ChargingPoint) -> None:
         """Send what has changed by more than its dead band."""
-        charger = plant.charger
+        charger = point.charger
         values = {
             "mode": charger.op_mode,
             "output_current_a": charger.output_current_a,
             "output_phases": charger.output_phases,
             "circuit_current_a": charger.dynamic_circuit_current_a,
-            "car_w": plant.reported_car_w,
+            "charger_current_a": charger.dynamic_charger_current_a,
+            "car_w": point.reported_car_w,
             "reason_for_no_current": charger.reason_for_no_current,
-            "session_kwh": plant.car.energy_kwh,
-            "lifetime_kwh": plant.counters.car_kwh,
+            "session_kwh": point.car.energy_kwh,
+            "lifetime_kwh": point.lifetime_kwh,
         }
         l1, l2, l3 = CAR_CURRENTS_OBSERVED
         values[l1], values[l2], values[l3] = charger.car_phase_current_a()
-        values["voltage_l1_v"], values["voltage_l2_v"], values["voltage_l3_v"] = plant.voltage_v
-        self._lag.update(values, plant.clock_s, self._at(plant.clock_s))
+        values["voltage_l1_v"], values["voltage_l2_v"], values["voltage_l3_v"] = point.voltage_v
+        self._lag.update(values, point.clock_s, self._at(point.clock_s))
 
-    def state(self, plant: Plant) -> ChargerState:
+    def state(self, point: ChargingPoint) -> ChargerState:
         """What a client reads now."""
-        spec, now = plant.charger.spec, self._at(plant.clock_s)
+        spec, now = point.charger.spec, self._at(point.clock_s)
         shown = self._lag.shown(now)
         value = {name: reported.value for name, reported in shown.items()}
         l1, l2, l3 = CAR_CURRENTS_OBSERVED
@@ -114,7 +116,7 @@ class ReportedCharger:
             circuit_current_a=value["circuit_current_a"],
             circuit_max_current_a=spec.circuit_max_current_a,
             offline_current_a=spec.offline_max_current_a,
-            charger_current_a=plant.charger.dynamic_charger_current_a,
+            charger_current_a=value["charger_current_a"],
             charger_max_current_a=spec.max_current_a,
             phase_mode=spec.phase_mode,
             grid_type=spec.grid_type,

@@ -29,6 +29,11 @@ from easee_load_balancer.simulation.plant.meter import (
     MeterSample,
     faulty,
 )
+from easee_load_balancer.simulation.plant.other_chargers import (
+    OtherCharger,
+    OtherSpec,
+    share_circuits,
+)
 
 _ASLEEP_AFTER_DARK_S = 600
 _DARK_W = 10.0
@@ -91,6 +96,8 @@ class HouseSpec:
     """Between these seconds the grid is gone: a backup box feeds the house from PV and battery."""
     visits: tuple[Visit, ...] = ()
     """Cars that come and go, in order; empty: `car` is there from the start."""
+    others: tuple[OtherSpec, ...] = ()
+    """Further chargers with their cars."""
     seed: int = 1
 
 
@@ -98,7 +105,8 @@ class HouseSpec:
 class Counters:
     """Energy since the start in kWh, and seconds above the main fuse: the true values for tests.
 
-    The car's energy counts as grid import first, then as battery discharge, then as PV.
+    "Car" means all cars; their energy counts as grid import first, then as battery discharge, then
+    as PV.
     """
 
     pv_kwh: float = 0.0
@@ -182,6 +190,10 @@ class Plant:
         self.car_w = 0.0
         self.reported_car_w = 0.0
         """The car's power as the charger reports it."""
+        self.cars_w = 0.0
+        """All cars together."""
+        self.lifetime_kwh = 0.0
+        """What the first charger has delivered."""
         self.battery_charge_w = 0.0
         self.inverter_ac_w = 0.0
         self.grid_export_phase_w: PerPhase = _NOTHING
@@ -195,6 +207,10 @@ class Plant:
         )
         self._visits = deque(spec.visits)
         self._leaves_at_s: int | None = None
+        self.others = tuple(
+            OtherCharger(self, other, spec.seed + number)
+            for number, other in enumerate(spec.others, 1)
+        )
         if spec.visits:
             self.car.unplug()
         self.step()
@@ -241,6 +257,8 @@ class Plant:
         self.clock_s += 1
         self.pv_w = self.available_pv_w = self.day.pv_at(self.clock_s)
         self._come_and_go()
+        if self.others:
+            self._step_others()
         self.charger.step(self.clock_s)
         self._consume()
         lines = self.lines(self.car.current_a, self.charger.car_conductors)
@@ -252,6 +270,11 @@ class Plant:
         if self.clock_s % self.spec.meter_refresh_s == 0 or not self._samples:
             self._sample()
 
+    def _step_others(self) -> None:
+        share_circuits([(0, self.charger), *((one.circuit, one.charger) for one in self.others)])
+        for other in self.others:
+            other.step(self.clock_s)
+
     def lines(self, car_a: float, conductors: Conductors) -> Lines:
         """The house's lines if the car drew that on these of the charger's phases."""
         wiring, volts = self.charger.spec.wiring, self.voltage_v
@@ -259,11 +282,15 @@ class Plant:
             power_w = self.inverter_ac_w - (
                 self._load_phase_w[0] + self.car_power_w(car_a, conductors)
             )
+            power_w -= sum(other.car_w for other in self.others)
             return Lines((power_w, 0.0, 0.0), (power_w / volts[0], 0.0, 0.0))
         used = tuple(wiring[phase] for phase in conductors)
         if self.charger.spec.grid_type in IT_GRIDS:
             return it_lines(self.inverter_ac_w, self._load_phase_w, volts, car_a, used)
         l1, l2, l3 = (car_a if line in used else 0.0 for line in range(3))
+        for other in self.others:
+            more = other.line_currents_a()
+            l1, l2, l3 = l1 + more[0], l2 + more[1], l3 + more[2]
         return tn_lines(self.inverter_ac_w, self._load_phase_w, volts, (l1, l2, l3))
 
     def _come_and_go(self) -> None:
@@ -297,7 +324,10 @@ class Plant:
                 base_w * share[1] + extra[1],
                 base_w * share[2] + extra[2],
             )
-        self._generate(self.load_w + self.car_w)
+        self.cars_w = self.car_w
+        for other in self.others:
+            self.cars_w += other.car_w
+        self._generate(self.load_w + self.cars_w)
 
     def _generate(self, consumption_w: float) -> None:
         limit_w = self.spec.export_limit_w
@@ -328,18 +358,21 @@ class Plant:
         charge = self.battery_charge_w
         counters.pv_kwh += (self.inverter_ac_w + charge) * kwh
         counters.load_kwh += self.load_w * kwh
-        counters.car_kwh += self.car_w * kwh
+        counters.car_kwh += self.cars_w * kwh
+        self.lifetime_kwh += self.car_w * kwh
         self.car.energy_kwh += self.car_w * kwh
+        for other in self.others:
+            other.count(kwh)
         if net >= 0:
             counters.exported_kwh += net * kwh
         else:
             counters.imported_kwh -= net * kwh
-            counters.car_from_grid_kwh += min(-net, self.car_w) * kwh
+            counters.car_from_grid_kwh += min(-net, self.cars_w) * kwh
         if charge >= 0:
             counters.charged_kwh += charge * kwh
         else:
             counters.discharged_kwh -= charge * kwh
-            not_from_grid_w = self.car_w - min(max(0.0, -net), self.car_w)
+            not_from_grid_w = self.cars_w - min(max(0.0, -net), self.cars_w)
             counters.car_from_battery_kwh += min(-charge, not_from_grid_w) * kwh
         over = -min(e1, e2, e3) > self.spec.main_fuse_a * 230.0
         if self.charger.spec.grid_type in IT_GRIDS:

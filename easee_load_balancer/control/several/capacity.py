@@ -1,0 +1,138 @@
+"""The main fuse's phases and the circuits, allotted to several cars in whole amperes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from easee_load_balancer.control.limits import unmetered_limit_a
+from easee_load_balancer.control.several.cars import Car, Part
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a car needs: at least `least_a` or nothing, at most `most_a`."""
+
+    key: int
+    order: tuple[int, int]
+    """Whose turn it is first: by the kind of need, then by priority."""
+    priority: int
+    circuit: int
+    lines: tuple[int, ...]
+    least_a: int
+    most_a: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What is there for all cars together, in A."""
+
+    lines_a: tuple[float, ...]
+    """Below the main fuse, on each phase of the house."""
+    circuits_a: Mapping[int, float]
+    """On the circuits with several chargers."""
+
+    @classmethod
+    def of(cls, cars: Sequence[Car]) -> Capacity:
+        """What the readings leave to the cars; half of the main fuse where the meter is unknown."""
+        policy = cars[0].case.inputs.policy
+        imports = [car.case.imports_a for car in cars if car.part is not Part.LEFT_ALONE]
+        known = next((one for one in imports if one is not None), None)
+        usable_a = float(policy.main_fuse_a - policy.fuse_margin_a)
+        if known is None or None in imports:
+            lines = [float(unmetered_limit_a(policy))] * 3
+        else:
+            lines = [usable_a - amps for amps in known]
+            for car in cars:
+                if car.part in (Part.TAKES, Part.SHARES):
+                    for line in car.lines:
+                        lines[line] += car.case.car.metered_a[line]
+        circuits: dict[int, float] = {}
+        for car in cars:
+            if car.shares_circuit:
+                circuits[car.one.circuit] = min(
+                    circuits.get(car.one.circuit, math.inf), _rated_a(car)
+                )
+        return cls(tuple(lines), circuits)
+
+    def allot(self, demands: Iterable[Demand]) -> dict[int, int]:
+        """Amperes by key: first the least in the order of need, then more by priority.
+
+        Who finds less than its least gets nothing.
+        """
+        left = _Left(list(self.lines_a), dict(self.circuits_a))
+        given: dict[int, int] = {}
+        served = []
+        for demand in sorted(demands, key=lambda one: one.order):
+            fits = demand.least_a <= demand.most_a and left.room_a(demand) >= demand.least_a
+            given[demand.key] = demand.least_a if fits else 0
+            if fits:
+                left.take(demand, demand.least_a)
+                served.append(demand)
+        self._raise(given, served, left)
+        return given
+
+    def raise_further(self, given: dict[int, int], demands: Sequence[Demand]) -> dict[int, int]:
+        """The same amperes, and what is left over shared out to those that could take more."""
+        left = _Left(list(self.lines_a), dict(self.circuits_a))
+        for demand in demands:
+            left.take(demand, given[demand.key])
+        more = dict(given)
+        self._raise(more, [one for one in demands if given[one.key]], left)
+        return more
+
+    @staticmethod
+    def _raise(given: dict[int, int], served: Sequence[Demand], left: _Left) -> None:
+        if left.has_room(served, given):
+            given.update({one.key: one.most_a for one in served})
+            return
+        for priority in sorted({demand.priority for demand in served}):
+            hungry = [one for one in served if one.priority == priority]
+            while hungry:
+                alike_a = [max(1, math.floor(left.room_a(one) / len(hungry))) for one in hungry]
+                for one, part_a in zip(list(hungry), alike_a, strict=True):
+                    wanted_a = one.most_a - given[one.key]
+                    more_a = min(wanted_a, part_a, math.floor(left.room_a(one)))
+                    if more_a < 1:
+                        hungry.remove(one)
+                        continue
+                    given[one.key] += more_a
+                    left.take(one, more_a)
+
+
+@dataclass(slots=True)
+class _Left:
+    """What is not allotted yet."""
+
+    lines_a: list[float]
+    circuits_a: dict[int, float]
+
+    def room_a(self, demand: Demand) -> float:
+        room_a = min((self.lines_a[line] for line in demand.lines), default=math.inf)
+        return min(room_a, self.circuits_a.get(demand.circuit, math.inf)) + _ROUNDING
+
+    def has_room(self, demands: Sequence[Demand], given: Mapping[int, int]) -> bool:
+        """Whether there is enough for the most that all of them could take."""
+        lines_a, circuits_a = list(self.lines_a), dict(self.circuits_a)
+        for one in demands:
+            more_a = one.most_a - given[one.key]
+            for line in one.lines:
+                lines_a[line] -= more_a
+            if one.circuit in circuits_a:
+                circuits_a[one.circuit] -= more_a
+        return min([*lines_a, *circuits_a.values()]) >= 0
+
+    def take(self, demand: Demand, amps: int) -> None:
+        for line in demand.lines:
+            self.lines_a[line] -= amps
+        if demand.circuit in self.circuits_a:
+            self.circuits_a[demand.circuit] -= amps
+
+
+def _rated_a(car: Car) -> float:
+    """What the circuit of this charger may carry."""
+    amps = [value for value in car.inputs.charger.circuit_max_current_a if value is not None]
+    return min(amps, default=float(car.inputs.policy.max_current_a))

@@ -1,0 +1,249 @@
+"""Two and three cars on every benchmark day: who got what, and how much of the bound.
+
+python -m tests.benchmarks.several [DAYS_FOLDER] [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.several.cars import OneOfSeveral
+from easee_load_balancer.control.several.controller import SharedState, decide_together
+from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
+from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.simulation.plant.car import CarSpec
+from easee_load_balancer.simulation.plant.charger import ChargerSpec
+from easee_load_balancer.simulation.plant.closed_loop import QUICK, SLOW, Link
+from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.simulation.plant.other_chargers import OtherSpec
+from easee_load_balancer.simulation.plant.plant import HouseSpec
+from easee_load_balancer.simulation.plant.several_loop import (
+    Commands,
+    SeveralOutcome,
+    run_several,
+)
+from tests.benchmarks.control import find_days
+from tests.benchmarks.laws import GRID_EUR_KWH, SOLAR_EUR_KWH, value_eur
+
+ROOT = Path(__file__).resolve().parents[2]
+_ENDLESS_KWH = 1000.0
+_DAWN_S, _DUSK_S = 5 * 3600, 22 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Chargers with their circuits and priorities; the first is on circuit 0."""
+
+    name: str
+    circuits: tuple[int, ...]
+    priorities: tuple[int, ...]
+    circuit_a: float = 16.0
+    main_fuse_a: int = 25
+    modes: tuple[str, ...] = ()
+
+    def spec(self) -> HouseSpec:
+        """The house with cars that are never full."""
+        charger = ChargerSpec(circuit_max_current_a=(self.circuit_a,) * 3)
+        car = CarSpec(energy_needed_kwh=_ENDLESS_KWH)
+        others = tuple(OtherSpec(car, charger, circuit) for circuit in self.circuits[1:])
+        return HouseSpec(
+            battery=None,
+            car=car,
+            charger=charger,
+            others=others,
+            main_fuse_a=self.main_fuse_a,
+        )
+
+    def shares(self, k: int) -> bool:
+        """Whether the charger shares its circuit."""
+        return self.circuits.count(self.circuits[k]) > 1
+
+
+HOMES = (
+    Home("two, own circuits, equal", (0, 1), (1, 1)),
+    Home("two, own circuits, by priority", (0, 1), (1, 2)),
+    Home("two on one circuit, equal", (0, 0), (1, 1), circuit_a=20.0),
+    Home("two on 10 A, equal", (0, 0), (1, 1), circuit_a=10.0),
+    Home("three, two of them on one circuit, equal", (0, 1, 1), (1, 1, 1), circuit_a=20.0),
+    Home("two, one of them fast, fuse 16 A", (0, 1), (1, 2), 16.0, 16, ("solar", "fast")),
+)
+
+
+@dataclass(slots=True)
+class OursForSeveral:
+    """`decide_together`, as the flow calls it."""
+
+    home: Home
+    interval_s: int = 10
+    time_to_live_s: int | None = int(TIME_TO_LIVE.total_seconds())
+    states: list[ControllerState] = field(default_factory=list)
+    shared: SharedState = field(default_factory=SharedState)
+    reasons: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.states = [ControllerState() for _ in self.home.circuits]
+
+    def cycle(
+        self, now: datetime, inverter: InverterReading, chargers: Sequence[ChargerState]
+    ) -> Commands:
+        """What to send now."""
+        home = self.home
+        ones = [
+            OneOfSeveral(
+                name=f"car {k + 1}",
+                priority=home.priorities[k],
+                circuit=home.circuits[k],
+                inputs=CycleInputs(now, inverter, charger, self._policy(k)),
+                state=self.states[k],
+            )
+            for k, charger in enumerate(chargers)
+        ]
+        together = decide_together(ones, self.shared)
+        self.shared = together.state
+        for circuit, amps in together.ceilings.items():
+            self.shared = self.shared.sent(circuit, amps, now)
+        self.reasons = [decision.reason for decision in together.decisions]
+        sent: dict[int, Setpoint] = {}
+        for k, decision in enumerate(together.decisions):
+            self.states[k] = decision.state
+            if decision.push and decision.setpoint is not None:
+                self.states[k] = decision.pushed(now).state
+                sent[k] = decision.setpoint
+        return Commands(sent, together.ceilings)
+
+    def _policy(self, k: int) -> Policy:
+        modes = self.home.modes or ("solar",) * len(self.home.circuits)
+        return Policy.model_validate({"mode": modes[k], "main_fuse_a": self.home.main_fuse_a})
+
+
+def bound(home: Home, day: Day, rated_w: float = 10_000.0) -> tuple[float, float]:
+    """Solar and grid kWh of the best whole-ampere steps of all cars at every second, no delays.
+
+    Priorities do not bind it: they cost what they cost.
+    """
+    seconds = np.arange(86_400)
+    minutes = np.append(np.array(day.pv_w), day.pv_w[0])
+    pv_w = np.minimum(np.interp(seconds / 60, np.arange(1441), minutes), rated_w)
+    surplus_w = pv_w - np.array(day.load_w)[seconds // 60]
+    steps = np.array(sorted(_steps_w(home)))
+    at = np.searchsorted(steps, surplus_w)
+    best_eur, best_solar, best_grid = np.full(86_400, -np.inf), np.zeros(86_400), np.zeros(86_400)
+    for index in (np.maximum(at - 1, 0), np.minimum(at, len(steps) - 1)):
+        step_w = steps[index]
+        grid_w = np.clip(step_w - surplus_w, 0.0, step_w)
+        eur = SOLAR_EUR_KWH * (step_w - grid_w) - GRID_EUR_KWH * grid_w
+        better = eur > best_eur
+        best_eur = np.where(better, eur, best_eur)
+        best_solar = np.where(better, step_w - grid_w, best_solar)
+        best_grid = np.where(better, grid_w, best_grid)
+    kwh = 1 / 3_600_000
+    return float(best_solar.sum() * kwh), float(best_grid.sum() * kwh)
+
+
+def _steps_w(home: Home) -> set[float]:
+    """What all cars together can draw; on a shared circuit on three phases only."""
+    gap_a = CarSpec().gap_a
+    sums: set[float] = {0.0}
+    for circuit in sorted(set(home.circuits)):
+        members = [k for k, own in enumerate(home.circuits) if own == circuit]
+        most_a = int(home.circuit_a)
+        choices = [(0, 0)] + [
+            (amps, phases)
+            for phases in ((3,) if len(members) > 1 else (1, 3))
+            for amps in range(6, min(16, most_a) + 1)
+        ]
+        of_circuit = {
+            round(sum((amps - gap_a) * phases * 230.0 for amps, phases in each if amps), 1)
+            for each in product(choices, repeat=len(members))
+            if sum(amps for amps, _ in each) <= most_a
+        }
+        sums = {one + other for one in sums for other in of_circuit}
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One home on one day."""
+
+    home: Home
+    day: Day
+    link: Link
+    interval_s: int
+    battery: bool = False
+
+
+def run(job: Job) -> tuple[SeveralOutcome, tuple[float, float]]:
+    """Play a job; at the top of the module, so that another process can."""
+    law = OursForSeveral(job.home, job.interval_s)
+    spec = job.home.spec()
+    outcome = run_several(law, job.day, spec, job.link, since_s=_DAWN_S, until_s=_DUSK_S)
+    return outcome, bound(job.home, job.day)
+
+
+HEAD = (
+    "| home | link | of the bound | solar of the bound's | solar kWh | grid kWh | each car kWh "
+    "| starts | phase changes | writes a day, in the busiest hour | s above fuse, circuit |"
+)
+
+
+def row(job: Job, results: Sequence[tuple[SeveralOutcome, tuple[float, float]]]) -> str:
+    """A line of the table: sums over days, the highest number of writes."""
+    outcomes = [outcome for outcome, _ in results]
+    best = sum(value_eur(*each) for _, each in results)
+    earned = sum(value_eur(one.solar_kwh, one.grid_kwh) for one in outcomes)
+    solar = sum(one.solar_kwh for one in outcomes)
+    cars = [sum(kwh) for kwh in zip(*(one.cars_kwh for one in outcomes), strict=True)]
+    cells = (
+        job.home.name,
+        f"{job.link.name}, {job.interval_s} s",
+        f"{100 * earned / best:.1f} %",
+        f"{100 * solar / sum(each[0] for _, each in results):.1f} %",
+        f"{solar:.1f}",
+        f"{sum(one.grid_kwh for one in outcomes):.1f}",
+        " + ".join(f"{kwh:.1f}" for kwh in cars),
+        sum(sum(one.starts) for one in outcomes),
+        sum(sum(one.phase_changes) for one in outcomes),
+        f"{max(one.writes for one in outcomes)}, {max(one.most_writes_h for one in outcomes)}",
+        f"{sum(one.over_fuse_s for one in outcomes)}, "
+        f"{sum(one.over_circuit_s for one in outcomes)}",
+    )
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def main() -> None:
+    """Run everything, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("days", nargs="?", type=Path, help="folder with CSV files")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmark")
+    parser.add_argument("--homes", type=int, nargs="*", help="numbers of homes, all by default")
+    parser.add_argument("--quick", action="store_true", help="only the quick link")
+    options = parser.parse_args()
+    days = find_days(options.days)
+    homes = HOMES if not options.homes else [HOMES[number] for number in options.homes]
+    links = ((QUICK, 10),) if options.quick else ((QUICK, 10), (SLOW, 30))
+    groups = [(home, link, every) for home in homes for link, every in links]
+    jobs = [Job(home, day, link, every) for home, link, every in groups for day in days]
+    with ProcessPoolExecutor() as pool:
+        results = dict(zip(jobs, pool.map(run, jobs), strict=True))
+    lines = [f"# Several cars, {len(days)} days\n", HEAD, "|---|---|" + "--:|" * 9]
+    for home, link, every in groups:
+        same = [results[Job(home, day, link, every)] for day in days]
+        lines.append(row(Job(home, days[0], link, every), same))
+    text = "\n".join(lines) + "\n"
+    print(text)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "several.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
