@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
@@ -23,29 +22,27 @@ from easee_load_balancer.errors import (
     InvalidAnswer,
 )
 from easee_load_balancer.history.tables import Cycle
-from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
 from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, only_writer
 from easee_load_balancer.system.settings import Settings
-from tasks.alerts import send_alerts
 from tasks.battery import keep_battery
-from tasks.boost import obey_boost
+from tasks.boost import present_boost
 from tasks.charger import push_setpoint, read_charger
 from tasks.failures import Failures
-from tasks.history import StoredState, load_state, record_cycle, state_in_memory
-from tasks.home_assistant import tell_home_assistant
+from tasks.history import load_state, record_cycle, state_before, state_in_memory
 from tasks.inverter import read_inverter
-from tasks.now_page import refresh_now_page
 from tasks.plan_requests import ask_if_due
 from tasks.planned import planned
 from tasks.prices import law_prices
 from tasks.run import Run, completed, failed, superseded
 from tasks.setpoint import compute_setpoint
-from tasks.snapshot import snapshot_of
+from tasks.several import cycle_of_several
+from tasks.snapshot import snapshot_of, tell_of
 
 
 @flow(name="balance", timeout_seconds=28, persist_result=False)
@@ -81,14 +78,16 @@ async def _cycle(
     setup: Site, run: Run, record: PendingCommandRecord, zone: ZoneInfo
 ) -> State[Decision]:
     """Read, decide, push and record; what fails on the way is unknown to the steps after it."""
+    if (chargers := Chargers.of(setup)) is not None:
+        return await cycle_of_several(setup, chargers, run, record, zone)
     failures, battery = Failures(), Failures()
     past = await failures.or_else(state_in_memory(setup.name), load_state(setup.name))
     if past.last is not None and past.last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
-    state = _state_before(past, run.started_at, lost=bool(failures)).after_crash(record.pending)
+    state = state_before(past, run.started_at, lost=bool(failures)).after_crash(record.pending)
     inverter, charger = await _read(setup, run, state, failures)
     now = datetime.now(UTC)
-    boost = await _boost(past, now, charger, failures)
+    boost = await present_boost(past, now, charger, failures)
     prices = await law_prices(setup, zone, now)
     plan = await planned(setup, zone, past, now, charger, state, failures)
     inputs = CycleInputs(
@@ -121,7 +120,7 @@ async def _cycle(
         failures.add(f"{decision.reason}. {error}")
     record.write("")
     await ask_if_due(setup, run, plan, decision.state)
-    await _tell(setup, run, zone, snapshot_of(setup, run, inputs, decision, cycle, plan))
+    await tell_of(setup, run, zone, snapshot_of(setup, run, inputs, decision, cycle, plan))
     if failures:
         return await failed(str(failures))
     name = "Attention" if decision.attention else "Asleep" if inverter.asleep else None
@@ -147,31 +146,6 @@ async def _read(
             ),
         ),
     )
-
-
-async def _tell(setup: Site, run: Run, zone: ZoneInfo, snapshot: Snapshot) -> None:
-    """Tell other programs and the owner of the cycle."""
-    await tell_home_assistant(snapshot, run)
-    await refresh_now_page(snapshot, setup, zone)
-    send_alerts(snapshot, run)
-
-
-def _state_before(past: StoredState, now: datetime, *, lost: bool) -> ControllerState:
-    """The state that the last cycle left; `lost` when it cannot be read and is not known here."""
-    if past.last is None:
-        return ControllerState.lost(now) if lost else ControllerState()
-    return ControllerState.model_validate(past.last.controller_state)
-
-
-async def _boost(
-    past: StoredState, now: datetime, charger: ChargerState, failures: Failures
-) -> Boost | None:
-    """The boost that counts for this cycle; as last recorded where the history fails."""
-    if past.boost is None:
-        return None
-    recorded = past.boost.boost
-    fallback = None if recorded.ended(now) else recorded
-    return await failures.or_else(fallback, obey_boost(past.boost, now, charger))
 
 
 async def _push(

@@ -11,6 +11,8 @@ from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.system.settings import Settings
+from tasks.failures import Failures
+from tasks.history import StoredState
 from tasks.requests import follow, obey
 from tasks.step import step
 
@@ -38,6 +40,17 @@ async def obey_boost(row: BoostRow, now: datetime, charger: ChargerState) -> Boo
     """Count what the car has got; None, and stored as ended, once the boost is over."""
     obeyed = await obey(row, _boosts(), now, charger)
     return None if obeyed is None else obeyed.boost
+
+
+async def present_boost(
+    past: StoredState, now: datetime, charger: ChargerState, failures: Failures
+) -> Boost | None:
+    """The boost that counts for this cycle; as last recorded where the history fails."""
+    if past.boost is None:
+        return None
+    recorded = past.boost.boost
+    fallback = None if recorded.ended(now) else recorded
+    return await failures.or_else(fallback, obey_boost(past.boost, now, charger))
 
 
 def _boosts() -> Requests[BoostRow]:

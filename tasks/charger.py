@@ -29,3 +29,19 @@ async def push_setpoint(
     """
     cloud = await CONNECTIONS.easee(account, Settings().folder)
     await cloud.set_circuit_current(charger, setpoint, TIME_TO_LIVE, urgent=urgent)
+
+
+@step(name="push share", task_run_name="push {current_a} A to {name}", timeout_seconds=15)
+async def push_share(
+    name: str, charger: ChargerAddress, account: Account, current_a: int, *, urgent: bool = False
+) -> None:
+    """Set the current of one of several chargers on a circuit."""
+    cloud = await CONNECTIONS.easee(account, Settings().folder)
+    await cloud.set_charger_current(charger, current_a, TIME_TO_LIVE, urgent=urgent)
+
+
+@step(name="push ceiling", task_run_name="push {current_a} A to the circuit", timeout_seconds=15)
+async def push_ceiling(charger: ChargerAddress, account: Account, current_a: int) -> None:
+    """Set the current of a circuit with several chargers, the ceiling of them all."""
+    cloud = await CONNECTIONS.easee(account, Settings().folder)
+    await cloud.set_circuit_current(charger, Setpoint(current_a), TIME_TO_LIVE, urgent=True)

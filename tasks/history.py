@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.errors import HistoryError
@@ -48,15 +50,22 @@ def state_in_memory(site: str) -> StoredState:
     return StoredState(_write_buffer().last_known(site))
 
 
+def state_before(past: StoredState, now: datetime, *, lost: bool) -> ControllerState:
+    """The state that the last cycle left; `lost` when it cannot be read and is not known here."""
+    if past.last is None:
+        return ControllerState.lost(now) if lost else ControllerState()
+    return ControllerState.model_validate(past.last.controller_state)
+
+
 @step(name="record cycle", timeout_seconds=8)
-async def record_cycle(cycle: Cycle, account: Account) -> None:
+async def record_cycle(cycle: Cycle, account: Account, parts: Sequence[Cycle] = ()) -> None:
     """Store the cycle and the number of calls to the cloud; storing it again replaces it.
 
-    If this fails, the next cycle stores it.
+    `parts`: the cycles of each of several chargers. If this fails, the next cycle stores it.
     """
     cloud = await CONNECTIONS.easee(account, Settings().folder)
     calls = cloud.calls.copy()
-    await in_time(lambda: _write_buffer().record(cycle, calls))
+    await in_time(lambda: _write_buffer().record(*parts, cycle, calls=calls))
     cloud.calls -= calls
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.orchestration.blocks import Site
+from tasks.alerts import send_alerts
+from tasks.home_assistant import tell_home_assistant
+from tasks.now_page import refresh_now_page
 from tasks.planned import Planned
 from tasks.prices import price_now
 from tasks.run import Run
@@ -34,3 +39,10 @@ def snapshot_of(
         plan=None if planned.plan is None else planned.plan.sentence,
         ready_by=None if planned.departure is None else str(planned.departure),
     )
+
+
+async def tell_of(setup: Site, run: Run, zone: ZoneInfo, snapshot: Snapshot) -> None:
+    """Tell other programs and the owner of the cycle."""
+    await tell_home_assistant(snapshot, run)
+    await refresh_now_page(snapshot, setup, zone)
+    send_alerts(snapshot, run)

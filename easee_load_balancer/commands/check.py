@@ -225,6 +225,10 @@ def _decide_and_print(
     return decision.state
 
 
+def _others(site: Site) -> list[str]:
+    return [one.charger_id for one in site.others.chargers] if site.others else []
+
+
 def _print_warnings(site: Site, findings: _Findings, console: Console) -> None:
     state = findings.charger
     if state is not None:
@@ -232,7 +236,7 @@ def _print_warnings(site: Site, findings: _Findings, console: Console) -> None:
     found = [
         *(warnings.of_inverter(findings.identity) if findings.identity else ()),
         *(
-            warnings.of_charger(findings.found, state, findings.controls)
+            warnings.of_charger(findings.found, state, findings.controls, _others(site))
             if findings.found and state and findings.controls
             else ()
         ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,11 +26,13 @@ from easee_load_balancer.commands.setup_preferences import (
     saved_time_zone,
 )
 from easee_load_balancer.commands.setup_wizard import SavedBlocks, SetupWizard, block_with
+from easee_load_balancer.commands.several_chargers import ask_others, beside
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.orchestration.blocks import EaseeCharger, Site, Tariff, load_if_saved
+from easee_load_balancer.orchestration.other_chargers import OtherChargers
 from easee_load_balancer.orchestration.prefect_stack import deploy
 
 
@@ -52,6 +54,7 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     wizard = SetupWizard(answers, console, saved)
     wizard.require_answers()
     credentials, charger = wizard.find_charger()
+    others = _ask_others(charger, wizard.account_chargers, console)
     policy = wizard.ask_fuse(charger)
     prompts = Prompts(console)
     zone = ask_time_zone(prompts, answers, saved_time_zone())
@@ -68,7 +71,7 @@ def ask_and_save(answers: Answers, console: Console) -> None:
         [
             *(warnings.of_inverter(identity) if identity else ()),
             *warnings.of_role(permitted),
-            *warnings.of_charger(charger, state, controls),
+            *warnings.of_charger(charger, state, controls, _ids(others)),
             *warnings.of_phases(state, meter_phases),
             *warnings.of_fallback(state, policy),
         ],
@@ -76,8 +79,23 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     charger_block = block_with(EaseeCharger, saved.charger, **charger.address.model_dump())
     with _uninterrupted():
         blocks = (inverter, charger_block, credentials, policy, tariff or Tariff())
-        asyncio.run(Site(Site.DEFAULT, *blocks).save())
+        asyncio.run(Site(Site.DEFAULT, *blocks, others=others).save())
         save_time_zone(zone)
+
+
+def _ask_others(
+    charger: FoundCharger, found: Sequence[FoundCharger], console: Console
+) -> OtherChargers | None:
+    """The further chargers of the home; a home with one charger is asked nothing."""
+    others = beside(charger, found)
+    if not others:
+        return None
+    saved = asyncio.run(load_if_saved(OtherChargers, Site.DEFAULT))
+    return ask_others(Prompts(console), console, charger, others, saved)
+
+
+def _ids(others: OtherChargers | None) -> list[str]:
+    return [one.charger_id for one in others.chargers] if others else []
 
 
 @contextmanager

@@ -114,6 +114,7 @@ class SetupWizard:
         self._console = console
         self._prompts = Prompts(console)
         self._folder = Settings().folder
+        self.account_chargers: Sequence[FoundCharger] = ()
 
     def require_answers(self) -> None:
         """Without a terminal, raise ConfigurationError that names everything that is missing.
@@ -172,7 +173,7 @@ class SetupWizard:
     def _choose_charger(self, account: Account) -> FoundCharger:
         """The only charger, or the one that the user chooses. Raises a ChargerError."""
         with self._console.status("Logging in and looking for chargers ..."):
-            chargers = self._call_easee(account, find_chargers)
+            chargers = self.account_chargers = self._call_easee(account, find_chargers)
         if not chargers:
             raise ChargerUnknown("This Easee account has no charger on a circuit.")
         if len(chargers) == 1 and self._answers.charger is None:

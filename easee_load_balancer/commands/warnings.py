@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.discovery import FoundCharger
@@ -31,8 +33,16 @@ def of_inverter(identity: Identity) -> list[str]:
     return found
 
 
-def of_charger(charger: FoundCharger, state: ChargerState, controls: Controls) -> list[str]:
-    """About the charger, its circuit, and what else controls it."""
+def of_charger(
+    charger: FoundCharger,
+    state: ChargerState,
+    controls: Controls,
+    balanced: Collection[str] = (),
+) -> list[str]:
+    """About the charger, its circuit, and what else controls it.
+
+    `balanced`: ids of further chargers that are balanced too.
+    """
     found = []
     if not state.online:
         found.append("The charger is offline and receives no commands.")
@@ -43,8 +53,8 @@ def of_charger(charger: FoundCharger, state: ChargerState, controls: Controls) -
             "The charger must be unlocked for each car (app or tag) before it charges. To charge "
             "unattended, disable this in the Easee app."
         )
-    if charger.others:
-        names = ", ".join(f"{one.name} ({one.id})" for one in charger.others)
+    if others := [one for one in charger.others if one.id not in balanced]:
+        names = ", ".join(f"{one.name} ({one.id})" for one in others)
         found.append(
             f"The circuit also has {names}. The balancer sets the current of the whole circuit but "
             "reads only one charger."

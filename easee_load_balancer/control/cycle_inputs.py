@@ -219,8 +219,8 @@ class Assessment:
         """The lowest fixed limit in A, and who sets it."""
         inputs = self.inputs
         fixed = lowest_limit(inputs.charger, inputs.policy, self.state.external_limit_a, phases)
-        shared = () if inputs.share is None else (inputs.share.ceiling,)
-        return min([fixed, *power_limits(self, phases), *shared])
+        limits = [fixed, *power_limits(self, phases)]
+        return min(limits if inputs.share is None else [*limits, inputs.share.ceiling])
 
     def fuse_headroom(self, phases: Phases, *, raising: bool) -> tuple[int, str]:
         """Current in A that the main fuse leaves to the car on so many phases, and the numbers.

@@ -46,13 +46,14 @@ class WriteBuffer:
         """The last cycle that this process recorded."""
         return self._newest.get(site)
 
-    def record(self, cycle: Cycle, calls: Mapping[str, int] | None = None) -> None:
-        """Store the cycle, the waiting ones, and the number of calls to the cloud.
+    def record(self, *cycles: Cycle, calls: Mapping[str, int] | None = None) -> None:
+        """Store the cycles, the waiting ones, and the number of calls to the cloud.
 
-        On HistoryError the cycle waits for the next attempt, and no calls are stored.
+        On HistoryError the cycles wait for the next attempt, and no calls are stored.
         """
-        self._newest[cycle.site] = cycle
-        self._waiting.append(cycle)
+        for cycle in cycles:
+            self._newest[cycle.site] = cycle
+            self._waiting.append(cycle)
         with self._lock:  # a cycle that timed out may still be writing
             waiting = list(self._waiting)
             if not waiting:

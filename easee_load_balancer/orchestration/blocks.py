@@ -36,6 +36,7 @@ from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError, MissingBlock, problems
 from easee_load_balancer.forecasts.solar import PvPlant
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
+from easee_load_balancer.orchestration.other_chargers import OtherChargers
 from easee_load_balancer.orchestration.own_addresses import HOME, LOGO, SETTINGS, OwnAddress
 
 _READ_TIMEOUT_S = 2.0
@@ -226,6 +227,7 @@ BLOCKS: tuple[type[Block], ...] = (
     Tariff,
     ChargingPlan,
     SolarPlant,
+    OtherChargers,
     MqttBroker,
 )
 
@@ -249,6 +251,8 @@ class Site:
     wishes: ChargingPlan | None = None
     """None: nothing is planned, unless a departure is asked for."""
     solar: SolarPlant | None = None
+    others: OtherChargers | None = None
+    """None: the home has one charger."""
 
     @classmethod
     async def load(cls, name: str) -> Site:
@@ -266,11 +270,13 @@ class Site:
         )
         # now an old charger has saved its login, and an old policy its prices
         credentials, tariff = await gather(load_block(EaseeCredentials, name), Tariff.of_site(name))
-        wishes, solar = await gather(
-            load_if_saved(ChargingPlan, name), load_if_saved(SolarPlant, name)
+        wishes, solar, others = await gather(
+            load_if_saved(ChargingPlan, name),
+            load_if_saved(SolarPlant, name),
+            load_if_saved(OtherChargers, name),
         )
         tariff = tariff or Tariff()
-        site = cls(name, inverter, charger, credentials, policy, tariff, wishes, solar)
+        site = cls(name, inverter, charger, credentials, policy, tariff, wishes, solar, others)
         _LOADED[name], _SAVED[name] = site, saved
         return site
 
@@ -293,7 +299,7 @@ class Site:
         for block_type in BLOCKS:
             await block_type.aregister_type_and_schema()
         blocks: list[Block] = [self.credentials, self.charger, self.inverter, self.policy]
-        blocks += [one for one in (self.wishes, self.solar) if one is not None]
+        blocks += [one for one in (self.wishes, self.solar, self.others) if one is not None]
         if self.tariff.model_fields_set:
             blocks.append(self.tariff)
         for block in blocks:

@@ -14,7 +14,7 @@ from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.system.stand_in import is_unwritable, stand_in
 
 _POLL_S = 0.2
-_LONGEST_RECORD = 200
+_LONGEST_RECORD = 2000
 
 
 class FileLock:

@@ -32,7 +32,7 @@ from easee_load_balancer.simulation.plant.several_loop import (
     SeveralOutcome,
     run_several,
 )
-from tests.benchmarks.control import find_days
+from tests.benchmarks.days import find_days
 from tests.benchmarks.laws import GRID_EUR_KWH, SOLAR_EUR_KWH, value_eur
 
 ROOT = Path(__file__).resolve().parents[2]

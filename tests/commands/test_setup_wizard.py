@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import getpass
-import os
-import pty
-import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from io import StringIO
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -36,6 +32,7 @@ from easee_load_balancer.system.locks import SiteBusy, only_writer
 from easee_load_balancer.system.processes import free_port
 from easee_load_balancer.system.settings import Settings
 from tests.support.setup_house import TWO, a_house_beside, answers
+from tests.support.terminal import typing
 
 QUICK = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)
 SAVED = SavedBlocks(None, None, QUICK, None)
@@ -225,17 +222,6 @@ def test_an_account_without_chargers_is_an_error() -> None:
         house.cloud.spec = CloudSpec(charger_id="", rate_limits=False)
         with pytest.raises(ChargerUnknown, match="no charger"):
             go_through(answers(house), StringIO())
-
-
-@contextmanager
-def typing(monkeypatch: pytest.MonkeyPatch, lines: Sequence[str]) -> Iterator[None]:
-    """A terminal on which a user types these lines."""
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "r") as terminal:
-        monkeypatch.setattr(sys, "stdin", terminal)
-        os.write(ours, "".join(f"{line}\n" for line in lines).encode())
-        yield
-    os.close(ours)
 
 
 def test_asks_again_after_an_invalid_answer(

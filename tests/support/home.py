@@ -21,6 +21,7 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.simulation.plant.other_chargers import OtherSpec
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.settings import Settings
@@ -88,6 +89,7 @@ async def a_home(
     cloud: CloudSpec | None = None,
     car: CarSpec | None = None,
     charger: ChargerSpec | None = None,
+    others: tuple[OtherSpec, ...] = (),
     timeout_s: float = 3.0,
     **changes: Any,
 ) -> AsyncIterator[Home]:
@@ -102,7 +104,12 @@ async def a_home(
         day=day,
         speed=0,
         start_s=start_s,
-        house=HouseSpec(battery=battery, car=car or CarSpec(), charger=charger or ChargerSpec()),
+        house=HouseSpec(
+            battery=battery,
+            car=car or CarSpec(),
+            charger=charger or ChargerSpec(),
+            others=others,
+        ),
         cloud=cloud,
         inverter=InverterSpec(settle_s=0.05, latency_s=0.001, write_s=(0.0, 0.0)),
     )

@@ -11,7 +11,7 @@ from easee_load_balancer.control.behaviour import car_is_absent
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, assess
 from easee_load_balancer.control.power_estimate import PowerRange
 from easee_load_balancer.control.rules import no_action_reason
-from easee_load_balancer.control.several.circuits import as_own_circuit
+from easee_load_balancer.control.several.own_current import as_own_circuit
 from easee_load_balancer.control.starts import is_starting
 from easee_load_balancer.control.state import Attempt, Choice, ControllerState, Phases
 from easee_load_balancer.control.state_update import update_state

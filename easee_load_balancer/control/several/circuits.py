@@ -3,20 +3,13 @@ dynamic current the share of one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from easee_load_balancer.control.limits import IT_GRIDS
-from easee_load_balancer.measurements import (
-    CIRCUIT_CURRENTS_OBSERVED,
-    MIN_CURRENT_A,
-    ChargerState,
-    GridType,
-    PhaseValues,
-)
+from easee_load_balancer.control.several.cars import Car, Part
+from easee_load_balancer.measurements import MIN_CURRENT_A, Setpoint
 
 RENEW_AFTER = timedelta(minutes=25)
 _RAISE_AFTER = timedelta(minutes=5)
@@ -46,44 +39,36 @@ class Ceiling(BaseModel):
         return allowed_a if forgotten else None
 
 
-def due(
-    ceilings: Mapping[int, Ceiling],
-    circuit: int,
-    allowed_a: int,
-    needed_a: int,
-    shown_a: float | None,
-    now: datetime,
-) -> int | None:
-    """The current in A to send to a shared circuit now; None where nothing is to be sent."""
-    allowed_a = allowed_a if allowed_a >= MIN_CURRENT_A else 0
-    known = ceilings.get(circuit)
-    return allowed_a if known is None else known.next_a(allowed_a, needed_a, shown_a, now)
+def ceilings_due(
+    cars: Sequence[Car],
+    rated_a: Mapping[int, float],
+    lines_a: Sequence[float],
+    setpoints: Sequence[Setpoint | None],
+    sent: Mapping[int, Ceiling],
+) -> dict[int, int]:
+    """The currents in A that have to be sent to shared circuits now.
 
-
-def as_own_circuit(charger: ChargerState) -> ChargerState:
-    """The charger of a shared circuit as if its own current were that of a circuit of its own.
-
-    So the law confirms, renews and repeats the charger's current as it does with a circuit's. A
-    car that is plugged in resets it, which shows as a command that was not obeyed.
+    `rated_a`: what each of them may carry; `lines_a`: what the main fuse leaves to all cars.
     """
-    l1, *_ = charger.circuit_current_a
-    observed_at = dict(charger.observed_at)
-    for name in CIRCUIT_CURRENTS_OBSERVED:
-        observed_at.pop(name, None)
-        if "charger_current_a" in charger.observed_at:
-            observed_at[name] = charger.observed_at["charger_current_a"]
-    return replace(
-        charger,
-        circuit_current_a=_on_all(charger, charger.charger_current_a),
-        offline_current_a=_on_all(charger, charger.charger_max_current_a),
-        charger_current_a=l1,
-        observed_at=observed_at,
-    )
-
-
-def _on_all(charger: ChargerState, amps: float | None) -> PhaseValues:
-    """The current on the phases that a setpoint of this charger names."""
-    one = charger.grid_type == GridType.TN_ONE_PHASE or charger.phase_mode == 1
-    if one and charger.grid_type not in IT_GRIDS and amps is not None:
-        return (amps, 0.0, 0.0)
-    return (amps, amps, amps)
+    due: dict[int, int] = {}
+    for circuit, most_a in rated_a.items():
+        members = [car for car in cars if car.one.circuit == circuit]
+        if all(car.part is Part.LEFT_ALONE for car in members):
+            continue
+        left_a, needed_a = list(lines_a), 0
+        for car, setpoint in zip(cars, setpoints, strict=True):
+            amps = 0 if setpoint is None else setpoint.current_a
+            if car in members:
+                needed_a += amps
+                continue
+            for line in car.lines:
+                left_a[line] -= max(amps, car.held_a)
+        allowed_a = max(0, int(min(most_a, *left_a)))
+        allowed_a = allowed_a if allowed_a >= MIN_CURRENT_A else 0
+        shown = [car.inputs.charger.charger_current_a for car in members]
+        shown_a = max((amps for amps in shown if amps is not None), default=None)
+        known, now = sent.get(circuit), cars[0].inputs.now
+        next_a = allowed_a if known is None else known.next_a(allowed_a, needed_a, shown_a, now)
+        if next_a is not None:
+            due[circuit] = next_a
+    return due

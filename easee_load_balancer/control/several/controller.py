@@ -12,13 +12,14 @@ from datetime import timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from easee_load_balancer.control.behaviour import car_is_absent
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.lending import STRICT_GRID_WEIGHT
 from easee_load_balancer.control.power_estimate import PowerRange
-from easee_load_balancer.control.several import circuits
 from easee_load_balancer.control.several.capacity import Capacity, Demand
 from easee_load_balancer.control.several.cars import Car, OneOfSeveral, Part
-from easee_load_balancer.control.several.circuits import Ceiling
+from easee_load_balancer.control.several.circuits import Ceiling, ceilings_due
 from easee_load_balancer.control.several.configurations import (
     Configuration,
     Range,
@@ -68,18 +69,20 @@ class Together:
     state: SharedState
     ceilings: Mapping[int, int] = field(default_factory=dict)
     """Currents in A that have to be sent to shared circuits now, before anything else."""
+    surplus_w: float | None = None
+    """What there is for all cars that charge from the surplus."""
 
 
 def decide_together(ones: Sequence[OneOfSeveral], shared: SharedState) -> Together:
     """The setpoints for the present readings; a single charger gets what the law alone decides."""
     if len(ones) == 1:
         return Together((decide(ones[0].inputs, ones[0].state),), shared)
-    numbers = [one.circuit for one in ones]
+    numbers, ones = [one.circuit for one in ones], _dimmed(ones)
     cars = [Car.of(one, shares_circuit=numbers.count(one.circuit) > 1) for one in ones]
     plan = _Plan(cars, Capacity.of(cars))
     shared = plan.weigh(shared)
     decisions = plan.decide()
-    return Together(decisions, shared, plan.ceilings(shared, decisions))
+    return Together(decisions, shared, plan.ceilings(shared, decisions), plan.surplus_w)
 
 
 class _Plan:
@@ -99,8 +102,14 @@ class _Plan:
         self._more = 0.0
         if self._members:
             case = self._members[0].case
-            share = 1.0 if case.solar_only else case.grid_weight / (1 + case.grid_weight)
+            weight = case.grid_weight
+            share = 1.0 if weight >= STRICT_GRID_WEIGHT else weight / (1 + weight)
             self._more = 1 - share
+
+    @property
+    def surplus_w(self) -> float | None:
+        """What there is for all cars that charge from it."""
+        return None if self._surplus is None else self._surplus.middle_w
 
     # --- which cars charge ---
 
@@ -317,34 +326,12 @@ class _Plan:
         why = f"waits for {names}: {alone:.0f} A on the circuit are too little for both"
         return replace(decision, reason=f"{setpoint}: {why}")
 
-    # --- shared circuits ---
-
     def ceilings(self, shared: SharedState, decisions: Sequence[Decision]) -> dict[int, int]:
         """The currents of shared circuits that have to be sent."""
-        due: dict[int, int] = {}
-        now = self._cars[0].inputs.now
-        for circuit, rated_a in self._capacity.circuits_a.items():
-            members = [k for k, car in enumerate(self._cars) if car.one.circuit == circuit]
-            if all(self._cars[k].part is Part.LEFT_ALONE for k in members):
-                continue
-            lines = list(self._capacity.lines_a)
-            for k, car in enumerate(self._cars):
-                setpoint = decisions[k].setpoint
-                if k not in members and setpoint is not None:
-                    for line in car.lines:
-                        lines[line] -= max(setpoint.current_a, car.held_a)
-            allowed_a = max(0, int(min(rated_a, *lines)))
-            needed_a = sum(
-                setpoint.current_a
-                for k in members
-                if (setpoint := decisions[k].setpoint) is not None
-            )
-            shown = [self._cars[k].inputs.charger.charger_current_a for k in members]
-            shown_a = max((amps for amps in shown if amps is not None), default=None)
-            amps = circuits.due(shared.ceilings, circuit, allowed_a, needed_a, shown_a, now)
-            if amps is not None:
-                due[circuit] = amps
-        return due
+        capacity, setpoints = self._capacity, [one.setpoint for one in decisions]
+        return ceilings_due(
+            self._cars, capacity.circuits_a, capacity.lines_a, setpoints, shared.ceilings
+        )
 
     def _shared_surplus(self) -> PowerRange | None:
         """What there is for all cars that share it, with what they draw now."""
@@ -365,6 +352,16 @@ class _Plan:
                 continue
             low_w, high_w = low_w + draws.low_w, high_w + draws.high_w
         return PowerRange(low_w, high_w)
+
+
+def _dimmed(ones: Sequence[OneOfSeveral]) -> Sequence[OneOfSeveral]:
+    """A limit in W from outside is for all cars: each gets an equal part of it."""
+    limit = ones[0].inputs.car_limit
+    if limit is None:
+        return ones
+    here = sum(not car_is_absent(one.inputs.charger) for one in ones)
+    part = replace(limit, limit_w=limit.limit_w / max(1, here))
+    return [replace(one, inputs=replace(one.inputs, car_limit=part)) for one in ones]
 
 
 def _need(car: Car) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -19,7 +18,6 @@ import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from easee_load_balancer.devices.easee.models import (
-    CHARGER_ID,
     Account,
     AccountCharger,
     ChargerAddress,
@@ -28,6 +26,7 @@ from easee_load_balancer.devices.easee.models import (
     Observations,
     ProblemDetails,
     TokenAnswer,
+    valid_charger_id,
 )
 from easee_load_balancer.devices.easee.observations import (
     CONTROL_IDS,
@@ -52,7 +51,6 @@ from easee_load_balancer.devices.easee.token_store import (
     TokenStore,
 )
 from easee_load_balancer.devices.easee.transport import Answer, Method, Transport
-from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.errors import (
     ChargerDisconnected,
     ChargerError,
@@ -66,8 +64,6 @@ from easee_load_balancer.measurements import ChargerState, Setpoint
 
 _CHARGER_DISCONNECTED = 410
 """`errorCode` of a 400 (ChargerDisconnected)."""
-_NO_DETAIL = "[Empty in production]"
-_LONGEST_TOKEN_S = 7 * 24 * 3600.0
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +75,7 @@ class EaseeClient:
 
     A call takes at most `budget_s`, login included.
     Every method raises a ChargerError: ChargerUnreachable, ChargerUnknown, BadCredentials,
-    RateLimited, Blocked,
-    NotPermitted, ChargerDisconnected or InvalidAnswer.
+    RateLimited, Blocked, NotPermitted, ChargerDisconnected or InvalidAnswer.
     """
 
     def __init__(self, account: Account, folder: Path, budget_s: float = 10.0) -> None:
@@ -110,7 +105,9 @@ class EaseeClient:
 
     async def site_of(self, charger_id: str) -> EaseeSite:
         """The charger's site with its circuits."""
-        answer = await self._call("GET", f"/api/chargers/{_valid_id(charger_id)}/site", "site")
+        answer = await self._call(
+            "GET", f"/api/chargers/{valid_charger_id(charger_id)}/site", "site"
+        )
         return self._parse(TypeAdapter(EaseeSite), answer, "site")
 
     async def state(self, charger: ChargerAddress) -> ChargerState:
@@ -150,6 +147,24 @@ class EaseeClient:
         """
         await self._set_circuit(charger, setpoint.circuit_current_a, time_to_live, urgent=urgent)
 
+    async def set_charger_current(
+        self,
+        charger: ChargerAddress,
+        current_a: int,
+        time_to_live: timedelta,
+        *,
+        urgent: bool = False,
+    ) -> None:
+        """Set the charger's own dynamic current: its share of a circuit; a plug-in resets it."""
+        answer = await self._call(
+            "POST",
+            f"/api/chargers/{charger.charger_id}/commands/set_dynamic_charger_current",
+            "dynamicChargerCurrent",
+            body={"amps": current_a, "minutes": _minutes(time_to_live)},
+            urgent=urgent,
+        )
+        self._check_accepted(answer, "dynamicChargerCurrent")
+
     async def may_command(
         self, charger: ChargerAddress, state: ChargerState, time_to_live: timedelta
     ) -> bool | None:
@@ -175,19 +190,21 @@ class EaseeClient:
         urgent: bool = False,
     ) -> None:
         """Amperes for L1, L2, L3."""
-        minutes = max(1, round(time_to_live.total_seconds() / 60))
         answer = await self._call(
             "POST",
             f"/api/sites/{charger.site_id}/circuits/{charger.circuit_id}/dynamicCurrent",
             "dynamicCurrent",
             body={
                 **{f"phase{number}": amps for number, amps in enumerate(current_a, 1)},
-                "timeToLive": minutes,
+                "timeToLive": _minutes(time_to_live),
             },
             urgent=urgent,
         )
+        self._check_accepted(answer, "dynamicCurrent")
+
+    def _check_accepted(self, answer: bytes, endpoint: Endpoint) -> None:
         if answer.strip():  # an HTML page from a proxy is no acceptance
-            self._parse(TypeAdapter(Any), answer, "dynamicCurrent")
+            self._parse(TypeAdapter(Any), answer, endpoint)
 
     async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
         asked = {"ids": ",".join(str(number) for number in sorted(ids))}
@@ -345,15 +362,13 @@ class EaseeClient:
                 raise_if_throttled(self._session, endpoint, self.account)
             except ChargerError as error:
                 return error
-        problem = _problem(answer.content)
+        problem = ProblemDetails.of(answer.content)
         if problem.error_code == _CHARGER_DISCONNECTED:
             return ChargerDisconnected(
                 f"{self._cloud} did not carry out '{endpoint}': it has no connection to the "
                 "charger, or no car is plugged in. The next cycle tries again."
             )
-        detail = "" if problem.detail == _NO_DETAIL else problem.detail
-        said = plain(f"{problem.title or ''} {detail or ''}") or "no explanation"
-        answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({said})."
+        answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({problem.said})."
         if answer.status == httpx.codes.NOT_FOUND:
             return ChargerUnknown(
                 f"{answers} Unknown charger, site or circuit: check the block 'Easee charger'."
@@ -363,13 +378,8 @@ class EaseeClient:
         return ChargerError(f"{answers} If this persists, check the account in the Easee app.")
 
     def _tokens(self, content: bytes, endpoint: Endpoint) -> Tokens:
-        token, now = self._parse(TypeAdapter(TokenAnswer), content, endpoint), datetime.now(UTC)
-        return Tokens(
-            access=token.access_token,
-            refresh=token.refresh_token,
-            issued_at=now,
-            expires_at=now + timedelta(seconds=min(token.expires_in, _LONGEST_TOKEN_S)),
-        )
+        answer, now = self._parse(TypeAdapter(TokenAnswer), content, endpoint), datetime.now(UTC)
+        return Tokens.of(answer, now)
 
     def _parse(self, model: TypeAdapter[_Model], content: bytes, endpoint: Endpoint) -> _Model:
         try:
@@ -385,15 +395,5 @@ class EaseeClient:
         return cloud_of(self.account)
 
 
-def _valid_id(charger_id: str) -> str:
-    """The id, checked before it becomes part of a path. Raises ChargerUnknown."""
-    if not re.fullmatch(CHARGER_ID, charger_id):
-        raise ChargerUnknown(f"'{plain(charger_id)}' is not a valid charger id.")
-    return charger_id
-
-
-def _problem(content: bytes) -> ProblemDetails:
-    try:
-        return ProblemDetails.model_validate_json(content)
-    except ValidationError:
-        return ProblemDetails()
+def _minutes(time_to_live: timedelta) -> int:
+    return max(1, round(time_to_live.total_seconds() / 60))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -14,15 +15,18 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationError,
     field_validator,
 )
 from pydantic.alias_generators import to_camel
 
-from easee_load_balancer.devices.sanitize import PlainText
+from easee_load_balancer.devices.sanitize import PlainText, plain
+from easee_load_balancer.errors import ChargerUnknown
 
 DEFAULT_BASE_URL = "https://api.easee.com"
 CHARGER_ID = r"^[A-Za-z0-9]{4,20}$"
 
+_NO_DETAIL = "[Empty in production]"
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _Item = TypeVar("_Item")
 _List = Annotated[tuple[_Item, ...], BeforeValidator(lambda value: () if value is None else value)]
@@ -204,6 +208,27 @@ class ProblemDetails(_ApiModel):
     """The vendor's own code."""
     title: str | None = None
     detail: str | None = None
+
+    @classmethod
+    def of(cls, content: bytes) -> ProblemDetails:
+        """The problem that an answer tells; an empty one where it tells none."""
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError:
+            return cls()
+
+    @property
+    def said(self) -> str:
+        """What it says, for people."""
+        detail = "" if self.detail == _NO_DETAIL else self.detail
+        return plain(f"{self.title or ''} {detail or ''}") or "no explanation"
+
+
+def valid_charger_id(charger_id: str) -> str:
+    """The id, checked before it becomes part of a path. Raises ChargerUnknown."""
+    if not re.fullmatch(CHARGER_ID, charger_id):
+        raise ChargerUnknown(f"'{plain(charger_id)}' is not a valid charger id.")
+    return charger_id
 
 
 def _is_loopback(host: str) -> bool:

@@ -29,9 +29,13 @@ _SAME_TIME = timedelta(seconds=2)
 _OURS_FOR_S = 600.0
 """A charger that was offline may take a command this late."""
 _ANSWERS_KEPT = 32
-_CIRCUIT_SETTINGS = 22
-"""`id` of the answer to a current of the circuit."""
-_CIRCUIT_IDS = frozenset(OBSERVATION_IDS[name] for name in CIRCUIT_CURRENTS_OBSERVED)
+CIRCUIT_SETTINGS, CHARGER_CURRENT = 22, 48
+"""`id` of the answer to a current of the circuit, and to one of the charger itself."""
+_SHOWN_BY: Mapping[int, tuple[str, ...]] = {
+    CIRCUIT_SETTINGS: CIRCUIT_CURRENTS_OBSERVED,
+    CHARGER_CURRENT: ("charger_current_a",),
+}
+"""The observations that show such a command."""
 _COMPARED: Mapping[str, tuple[str, ...]] = {
     "mode": ("mode",),
     "car_w": ("car_w", "mode"),
@@ -73,7 +77,9 @@ class PushedValues:
         self._check_every_s = CHECK_FIRST_S
         self._unconfirmed: Moment | None = None
         """The last command, until the charger has confirmed it."""
-        self._unanswered: deque[Moment] = deque(maxlen=_ANSWERS_KEPT)
+        self._shown_by: tuple[str, ...] = CIRCUIT_CURRENTS_OBSERVED
+        """The observations that confirm it."""
+        self._unanswered: deque[tuple[int, Moment]] = deque(maxlen=_ANSWERS_KEPT)
         """Commands without an answer yet; any further answer is to another controller."""
         self._answers: deque[tuple[int, int | None]] = deque(maxlen=_ANSWERS_KEPT)
 
@@ -101,7 +107,8 @@ class PushedValues:
         self.replayed = True
         self._take(observation, now)
         sent = self._unconfirmed
-        if sent and observation.id in _CIRCUIT_IDS and observation.observed_at >= sent.at:
+        shows = observation.id in (OBSERVATION_IDS[name] for name in self._shown_by)
+        if sent and shows and observation.observed_at >= sent.at:
             self._unconfirmed = None
 
     def compare(self, observations: Iterable[Observation], now: Moment) -> list[str]:
@@ -114,7 +121,7 @@ class PushedValues:
         for observation in polled:
             self._take(observation, now)
         state = charger_state(polled, now.at)
-        seen_at = [state.observed_at.get(name) for name in CIRCUIT_CURRENTS_OBSERVED]
+        seen_at = [state.observed_at.get(name) for name in self._shown_by]
         if self._unconfirmed and any(at and at >= self._unconfirmed.at for at in seen_at):
             self._unconfirmed = None
         undated = len(state.observed_at) < len(_known(polled))
@@ -126,10 +133,10 @@ class PushedValues:
         self._checked = now
         return []
 
-    def command_sent(self, now: Moment) -> None:
-        """Expect the charger's answer to a current of its circuit, and the new value."""
-        self._unconfirmed = now
-        self._unanswered.append(now)
+    def command_sent(self, now: Moment, answer_id: int = CIRCUIT_SETTINGS) -> None:
+        """Expect the charger's answer to a current of ours, and the new value."""
+        self._unconfirmed, self._shown_by = now, _SHOWN_BY[answer_id]
+        self._unanswered.append((answer_id, now))
 
     def answer(self, response: CommandResponse, now: Moment) -> Answer:
         """What a charger's answer to a command means: to ours or to another controller's."""
@@ -137,11 +144,12 @@ class PushedValues:
         if response.ticks is not None and key in self._answers:
             return "repeated"
         self._answers.append(key)
-        while self._unanswered and now.since_s(self._unanswered[0]) > _OURS_FOR_S:
+        while self._unanswered and now.since_s(self._unanswered[0][1]) > _OURS_FOR_S:
             self._unanswered.popleft()
-        if response.id != _CIRCUIT_SETTINGS or not self._unanswered:
+        ours = next((one for one in self._unanswered if one[0] == response.id), None)
+        if ours is None:
             return "foreign"
-        self._unanswered.popleft()
+        self._unanswered.remove(ours)
         if response.was_accepted is False:
             return "refused"
         self._unconfirmed = None

@@ -22,7 +22,14 @@ from easee_load_balancer.errors import (
 from easee_load_balancer.measurements import ChargerMode, ChargerState
 
 Endpoint = Literal[
-    "login", "refresh", "chargers", "site", "observations", "dynamicCurrent", "stream"
+    "login",
+    "refresh",
+    "chargers",
+    "site",
+    "observations",
+    "dynamicCurrent",
+    "dynamicChargerCurrent",
+    "stream",
 ]
 
 _SLACK = timedelta(seconds=1)

@@ -36,7 +36,11 @@ from easee_load_balancer.devices.easee.models import (
     PushedObservation,
 )
 from easee_load_balancer.devices.easee.observations import charger_state
-from easee_load_balancer.devices.easee.pushed_values import Moment, PushedValues
+from easee_load_balancer.devices.easee.pushed_values import (
+    CHARGER_CURRENT,
+    Moment,
+    PushedValues,
+)
 from easee_load_balancer.errors import ChargerError, InvalidAnswer
 from easee_load_balancer.measurements import ChargerState, Setpoint
 from easee_load_balancer.system.http import tls
@@ -106,6 +110,19 @@ class StreamingClient(EaseeClient):
         """Set the circuit's dynamic current; the stream confirms it."""
         (await self.stream.values_of(charger.charger_id)).command_sent(_now())
         await super().set_circuit_current(charger, setpoint, time_to_live, urgent=urgent)
+
+    async def set_charger_current(
+        self,
+        charger: ChargerAddress,
+        current_a: int,
+        time_to_live: timedelta,
+        *,
+        urgent: bool = False,
+    ) -> None:
+        """Set the charger's own dynamic current; the stream confirms it."""
+        values = await self.stream.values_of(charger.charger_id)
+        values.command_sent(_now(), CHARGER_CURRENT)
+        await super().set_charger_current(charger, current_a, time_to_live, urgent=urgent)
 
     async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
         observed = await super()._observe(address, ids)

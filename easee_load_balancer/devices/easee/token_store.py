@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from easee_load_balancer.devices.easee.models import Account
+from easee_load_balancer.devices.easee.models import Account, TokenAnswer
 from easee_load_balancer.system.locks import FileLock
 from easee_load_balancer.system.stand_in import is_unwritable, stand_in
 
@@ -31,6 +31,7 @@ _LOCK_POLL_S = 0.05
 _LONGEST_WAIT = timedelta(days=1)
 CLOUD = "cloud"
 """Stands for all endpoints in `SavedSession.refusals`."""
+_LONGEST_TOKEN_S = 7 * 24 * 3600.0
 
 
 class Tokens(BaseModel):
@@ -42,6 +43,16 @@ class Tokens(BaseModel):
     refresh: SecretStr
     issued_at: AwareDatetime
     expires_at: AwareDatetime
+
+    @classmethod
+    def of(cls, answer: TokenAnswer, now: datetime) -> Tokens:
+        """The tokens that the cloud has just sent."""
+        return cls(
+            access=answer.access_token,
+            refresh=answer.refresh_token,
+            issued_at=now,
+            expires_at=now + timedelta(seconds=min(answer.expires_in, _LONGEST_TOKEN_S)),
+        )
 
     def valid_at(self, now: datetime) -> bool:
         """Whether the access token will last for the next calls."""

@@ -1,0 +1,158 @@
+"""The further chargers of a home that has several: one block, beside that of the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from prefect.blocks.core import Block
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.devices.easee.models import ChargerAddress
+from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.measurements import MIN_CURRENT_A
+
+if TYPE_CHECKING:
+    from easee_load_balancer.orchestration.blocks import Site
+
+_NAME = r"^[^/|]{1,40}$"
+
+
+class OtherCharger(ChargerAddress):
+    """A further charger, and how its car charges; everything else is as in the charging policy."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(
+        pattern=_NAME, title="Name", description="How messages and pages call this charger."
+    )
+    priority: int = Field(
+        default=1,
+        ge=1,
+        le=9,
+        title="Priority",
+        description="1 comes first. Chargers of the same priority share the surplus alike.",
+    )
+    mode: Literal["off", "solar", "solar+minimum", "fast"] = Field(
+        default="solar", title="Mode", description="As in the charging policy, for this charger."
+    )
+    min_current_a: int = Field(
+        default=6,
+        ge=MIN_CURRENT_A,
+        le=10,
+        title="Minimum current (A)",
+        description="Charging pauses below this.",
+    )
+    max_current_a: int = Field(
+        default=16,
+        ge=10,
+        le=32,
+        title="Maximum current (A)",
+        description="This car never gets more than this per phase.",
+    )
+
+
+class OtherChargers(Block):
+    """Further chargers in the same home. Only needed where there is more than one."""
+
+    _block_type_name = "Other chargers"
+    _block_type_slug = "other-chargers"
+
+    model_config = ConfigDict(extra="ignore")
+
+    MOST: ClassVar[int] = 5
+
+    first_name: str = Field(
+        default="First charger",
+        pattern=_NAME,
+        title="Name of the first charger",
+        description="How messages and pages call the one in the block Easee charger.",
+    )
+    first_priority: int = Field(
+        default=1,
+        ge=1,
+        le=9,
+        title="Priority of the first charger",
+        description="1 comes first. Chargers of the same priority share the surplus alike.",
+    )
+    chargers: list[OtherCharger] = Field(
+        default_factory=list,
+        max_length=MOST,
+        title="Other chargers",
+        description="Each with its ids from the Easee cloud; `easee-balancer setup` finds them.",
+    )
+
+    @model_validator(mode="after")
+    def _all_differ(self) -> OtherChargers:
+        names = [self.first_name, *(one.name for one in self.chargers)]
+        ids = [one.charger_id for one in self.chargers]
+        if len(set(names)) < len(names) or len(set(ids)) < len(ids):
+            raise ValueError("each charger needs a name and an id of its own")
+        return self
+
+
+class NamedCharger(BaseModel):
+    """One of several chargers of a home."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    """Under which its own cycles and boosts are in the history."""
+    name: str
+    priority: int
+    address: ChargerAddress
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Chargers:
+    """All chargers of a home with several, the first one first."""
+
+    all: tuple[NamedCharger, ...]
+
+    @classmethod
+    def of(cls, site: Site) -> Chargers | None:
+        """Those of a site; None where it has only one."""
+        others = site.others
+        if others is None or not others.chargers:
+            return None
+        first = NamedCharger(
+            key=key_of(site.name, site.charger.charger_id),
+            name=others.first_name,
+            priority=others.first_priority,
+            address=ChargerAddress.model_validate(dict(site.charger)),
+            policy=site.policy,
+        )
+        if any(one.charger_id == first.address.charger_id for one in others.chargers):
+            raise ConfigurationError(
+                f"The block 'Other chargers' named '{site.name}' lists {first.address.charger_id}, "
+                "which is in the block 'Easee charger' already. Correct it under Blocks."
+            )
+        return cls((first, *(_named(site, one) for one in others.chargers)))
+
+    def called(self, name: str) -> NamedCharger:
+        """The charger of that name or id. Raises ConfigurationError for any other."""
+        for one in self.all:
+            if name.lower() in (one.name.lower(), one.address.charger_id.lower()):
+                return one
+        known = ", ".join(one.name for one in self.all)
+        raise ConfigurationError(f"There is no charger '{name}' here, only {known}.")
+
+
+def key_of(site: str, charger_id: str) -> str:
+    """The name under which one of several chargers of a site is in the history."""
+    return f"{site}/{charger_id}"
+
+
+def _named(site: Site, one: OtherCharger) -> NamedCharger:
+    own = {name: getattr(one, name) for name in ("mode", "min_current_a", "max_current_a")}
+    return NamedCharger(
+        key=key_of(site.name, one.charger_id),
+        name=one.name,
+        priority=one.priority,
+        address=ChargerAddress.model_validate(
+            {name: getattr(one, name) for name in ChargerAddress.model_fields}
+        ),
+        policy=site.policy.model_copy(update=own),
+    )

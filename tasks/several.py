@@ -1,0 +1,320 @@
+"""A control cycle in a home with several chargers: one decision for all of them."""
+
+from __future__ import annotations
+
+import json
+from asyncio import gather
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from prefect.client.schemas.objects import State
+
+from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.several.cars import OneOfSeveral
+from easee_load_balancer.control.several.controller import SharedState, Together
+from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.errors import (
+    ChargerError,
+    ChargerUnreachable,
+    HistoryError,
+    InvalidAnswer,
+)
+from easee_load_balancer.history.tables import Cycle
+from easee_load_balancer.measurements import (
+    BatteryHold,
+    ChargerMode,
+    ChargerState,
+    InverterReading,
+)
+from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.other_chargers import Chargers
+from easee_load_balancer.reports.cycle_text import cycle_line
+from easee_load_balancer.system.locks import PendingCommandRecord
+from tasks.battery import keep_battery
+from tasks.boost import present_boost
+from tasks.charger import push_ceiling, push_setpoint, push_share, read_charger
+from tasks.failures import Failures
+from tasks.history import StoredState, load_state, record_cycle, state_before, state_in_memory
+from tasks.inverter import read_inverter
+from tasks.plan_requests import ask_if_due
+from tasks.planned import planned
+from tasks.prices import law_prices
+from tasks.run import Run, completed, failed, superseded
+from tasks.setpoint import compute_setpoints
+from tasks.snapshot import snapshot_of, tell_of
+
+_TOGETHER = "together"
+"""Beside the state of the first charger: what the cycle leaves for all of them."""
+
+
+async def cycle_of_several(
+    setup: Site, chargers: Chargers, run: Run, record: PendingCommandRecord, zone: ZoneInfo
+) -> State[Decision]:
+    """Read, decide for all, push and record; what fails is unknown to the steps after it."""
+    failures, battery = Failures(), Failures()
+    keys = _state_keys(setup, chargers)
+    pasts = await gather(*(failures.or_else(state_in_memory(key), load_state(key)) for key in keys))
+    last = pasts[0].last
+    if last is not None and last.replaces(run.scheduled_at, run.started_at):
+        return await superseded("a newer cycle has run already")
+    pending = _pending(record.pending)
+    states = [
+        state_before(past, run.started_at, lost=bool(failures)).after_crash(
+            pending.get(one.address.charger_id, "")
+        )
+        for one, past in zip(chargers.all, pasts, strict=True)
+    ]
+    inverter, read = await _read(setup, chargers, states, run, failures)
+    now = datetime.now(UTC)
+    prices = await law_prices(setup, zone, now)
+    plan = await planned(setup, zone, pasts[0], now, read[0], states[0], failures)
+    ones = []
+    for one, past, state, charger in zip(chargers.all, pasts, states, read, strict=True):
+        boost = await present_boost(past, now, charger, failures)
+        inputs = CycleInputs(
+            *(now, inverter, charger, one.policy, prices, boost),
+            grid=plan.grid if one is chargers.all[0] else None,
+            car_limit=plan.car_limit,
+            peak=plan.peak,
+        )
+        circuit = one.address.circuit_id
+        ones.append(OneOfSeveral(one.name, one.priority, circuit, inputs, state))
+    together = compute_setpoints(ones, _shared(pasts[0]))
+    sender = _Sender(setup, chargers, now, record, failures)
+    (decisions, shared), _ = await gather(
+        sender.send(together),
+        battery.or_else(
+            None, keep_battery(setup.inverter, setup.name, inverter, _holding(together.decisions))
+        ),
+    )
+    for one, charger, decision in zip(chargers.all, read, decisions, strict=True):
+        run.log(f"{one.name}: {cycle_line(inverter, charger, one.policy, decision)}")
+    whole = _combined(chargers, decisions, together.surplus_w)
+    whole = whole.warned(str(battery)) if battery else whole
+    seen = replace(ones[0].inputs, charger=_all_cars(read))
+    rows = _Rows(setup, chargers, run, ones, str(failures))
+    home = rows.home(seen, whole, shared)
+    try:
+        await record_cycle(home, setup.credentials, rows.parts(decisions))
+    except HistoryError as error:
+        failures.add(f"{whole.reason}. {error}")
+    record.write("")
+    await ask_if_due(setup, run, plan, whole.state)
+    await tell_of(setup, run, zone, snapshot_of(setup, run, seen, whole, home, plan))
+    if failures:
+        return await failed(str(failures))
+    name = "Attention" if whole.attention else "Asleep" if inverter.asleep else None
+    return await completed(whole.reason, whole, name=name)
+
+
+def _state_keys(setup: Site, chargers: Chargers) -> list[str]:
+    """Where each state is stored: the first charger's with the home's cycles, as ever."""
+    return [setup.name, *(one.key for one in chargers.all[1:])]
+
+
+async def _read(
+    setup: Site,
+    chargers: Chargers,
+    states: Sequence[ControllerState],
+    run: Run,
+    failures: Failures,
+) -> tuple[InverterReading, list[ChargerState]]:
+    """Inverter and chargers, all at the same time."""
+    night = states[0].is_night(run.started_at)
+    reading = failures.or_else(
+        InverterReading.unknown(run.started_at), read_inverter(setup.inverter, night=night)
+    )
+    unknown = ChargerState.unknown(run.started_at)
+    each = [
+        failures.or_else(
+            unknown,
+            read_charger(
+                one.address,
+                setup.credentials,
+                closely=state.watch_closely,
+                near_fuse=state.near_fuse,
+            ),
+        )
+        for one, state in zip(chargers.all, states, strict=True)
+    ]
+    inverter, read = await gather(reading, gather(*each))
+    return inverter, list(read)
+
+
+def _shared(past: StoredState) -> SharedState:
+    stored = past.last.controller_state.get(_TOGETHER) if past.last is not None else None
+    return SharedState.model_validate(stored or {})
+
+
+def _pending(record: str) -> Mapping[str, str]:
+    """The commands that a killed cycle was sending, by the charger's id."""
+    with suppress(ValueError):
+        found = json.loads(record)
+        if isinstance(found, dict):
+            return {key: value for key, value in found.items() if isinstance(value, str)}
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Sends the commands of a cycle: what lowers a current first, then what raises one.
+
+    A circuit gets no more commands in a cycle than it has chargers: with its ceiling due, raises
+    wait for the next cycle.
+    """
+
+    setup: Site
+    chargers: Chargers
+    now: datetime
+    record: PendingCommandRecord
+    failures: Failures
+
+    async def send(self, together: Together) -> tuple[tuple[Decision, ...], SharedState]:
+        """The decisions and the shared state with what is known of the commands then."""
+        decisions, shared = list(together.decisions), together.state
+        due = {k: one for k, one in enumerate(decisions) if one.push and one.setpoint is not None}
+        lowers = [k for k, one in due.items() if _lowers(one)]
+        ceilings = {
+            circuit: amps
+            for circuit, amps in together.ceilings.items()
+            if not all(k in lowers for k in self._on(circuit))
+        }
+        raises = [k for k in due if k not in lowers and self._circuit_of(k) not in ceilings]
+        sent = {k: due[k] for k in (*lowers, *raises)}
+        if sent:
+            self.record.write(
+                json.dumps({self._id(k): _record(one, self.now) for k, one in sent.items()})
+            )
+        for circuit, amps in ceilings.items():
+            if await self._ceiling(circuit, amps):
+                shared = shared.sent(circuit, amps, self.now)
+        for some in (lowers, raises):
+            done = await gather(*(self._push(k, due[k]) for k in some))
+            for k, decision in zip(some, done, strict=True):
+                decisions[k] = decision
+        return tuple(decisions), shared
+
+    async def _ceiling(self, circuit: int, amps: int) -> bool:
+        first = self.chargers.all[self._on(circuit)[0]]
+        try:
+            await push_ceiling(first.address, self.setup.credentials, amps)
+        except ChargerError as error:
+            self.failures.add(str(error))
+            return False
+        return True
+
+    async def _push(self, k: int, decision: Decision) -> Decision:
+        one, setpoint = self.chargers.all[k], decision.setpoint
+        if setpoint is None:
+            return decision
+        login, urgent = self.setup.credentials, decision.lowers
+        try:
+            if len(self._on(self._circuit_of(k))) > 1:
+                amps = setpoint.current_a
+                await push_share(one.name, one.address, login, amps, urgent=urgent)
+            else:
+                await push_setpoint(one.address, login, setpoint, urgent=urgent)
+        except ChargerError as error:
+            self.failures.add(f"{one.name}: {error}")
+            unconfirmed = isinstance(error, ChargerUnreachable | InvalidAnswer)
+            return decision.unconfirmed(self.now) if unconfirmed else decision
+        return decision.pushed(self.now)
+
+    def _id(self, k: int) -> str:
+        return self.chargers.all[k].address.charger_id
+
+    def _circuit_of(self, k: int) -> int:
+        return self.chargers.all[k].address.circuit_id
+
+    def _on(self, circuit: int) -> list[int]:
+        """The chargers of a circuit."""
+        return [k for k in range(len(self.chargers.all)) if self._circuit_of(k) == circuit]
+
+
+def _lowers(decision: Decision) -> bool:
+    before, after = decision.state.setpoint, decision.setpoint
+    return before is not None and after is not None and after.power_w(1) < before.power_w(1)
+
+
+def _record(decision: Decision, now: datetime) -> str:
+    if decision.setpoint is None:
+        return ""
+    return ControllerState.pending_record(decision.setpoint, now)
+
+
+def _holding(decisions: Sequence[Decision]) -> Decision:
+    """The decision that wants the battery held, if any does."""
+    held = (one for one in decisions if one.state.hold is not BatteryHold.FREE)
+    return next(held, decisions[0])
+
+
+def _combined(
+    chargers: Chargers, decisions: Sequence[Decision], surplus_w: float | None
+) -> Decision:
+    """All decisions as one, for the name of the run and the home's own row."""
+    named = list(zip(chargers.all, decisions, strict=True))
+    notes = [f"{one.name}: {each.attention}" for one, each in named if each.attention]
+    return replace(
+        decisions[0],
+        push=any(one.push for one in decisions),
+        reason=" | ".join(f"{one.name} {each.reason}" for one, each in named),
+        surplus_w=surplus_w,
+        attention="; ".join(notes) or None,
+    )
+
+
+def _all_cars(read: Sequence[ChargerState]) -> ChargerState:
+    """All chargers as one: the power of all cars; charging where any of them charges."""
+    powers = [one.car_w for one in read]
+    known = [watts for watts in powers if watts is not None]
+    shown = next((one for one in read if one.mode is ChargerMode.CHARGING), read[0])
+    return replace(
+        shown,
+        car_w=sum(known) if len(known) == len(powers) else None,
+        output_phases=max((one.output_phases or 0 for one in read), default=0),
+        session_kwh=None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of this cycle in the history."""
+
+    setup: Site
+    chargers: Chargers
+    run: Run
+    ones: Sequence[OneOfSeveral]
+    failure: str
+
+    def home(self, seen: CycleInputs, whole: Decision, shared: SharedState) -> Cycle:
+        """All cars together, with the state of the first charger and that of all."""
+        row = self._row(self.setup.name, seen, whole)
+        together = {_TOGETHER: shared.model_dump(mode="json")}
+        row.controller_state = whole.state.model_dump(mode="json") | together
+        return row
+
+    def parts(self, decisions: Sequence[Decision]) -> list[Cycle]:
+        """Each charger for itself."""
+        rows = [
+            self._row(charger.key, one.inputs, decision)
+            for charger, one, decision in zip(self.chargers.all, self.ones, decisions, strict=True)
+        ]
+        rows[0].controller_state = {}  # it is with the home's cycles
+        return rows
+
+    def _row(self, site: str, inputs: CycleInputs, decision: Decision) -> Cycle:
+        return Cycle.of(
+            site=site,
+            scheduled_at=self.run.scheduled_at,
+            at=inputs.now,
+            run_id=str(self.run.id or "without Prefect"),
+            mode="boost" if inputs.boost else inputs.policy.mode,
+            inverter=inputs.inverter,
+            charger=inputs.charger,
+            decision=decision,
+            failure=self.failure,
+        )
