@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from prefect.artifacts import acreate_markdown_artifact
 
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.history.store import open_history
+from easee_load_balancer.orchestration.blocks import load_if_valid
+from easee_load_balancer.orchestration.other_chargers import OtherChargers
 from easee_load_balancer.periods import Period
+from easee_load_balancer.reports.by_charger import by_charger
 from easee_load_balancer.reports.csv_export import write_day_csv, write_days_csv
 from easee_load_balancer.reports.summary import DayDetail, Summary, day_detail, sum_up
 from easee_load_balancer.reports.summary_charts import bars_picture, day_picture
@@ -29,7 +34,12 @@ async def sum_up_energy(site: str, period: Period, prices: Prices | None) -> Sum
     """The energy totals of each day; complete days are stored."""
     now = datetime.now(UTC)
     history = open_history(Settings().database_url)
-    return await asyncio.to_thread(sum_up, history, site, period, prices, now)
+    summary = await asyncio.to_thread(sum_up, history, site, period, prices, now)
+    if not (parts := await asyncio.to_thread(history.parts, site)):
+        return summary
+    keys = await _named(site, parts)
+    chargers = await asyncio.to_thread(by_charger, history, site, keys, period, now)
+    return replace(summary, chargers=chargers)
 
 
 @step(name="publish summary", task_run_name="publish {summary.period.title}", timeout_seconds=60)
@@ -54,6 +64,17 @@ async def draw_and_publish(summary: Summary) -> str:
 async def export_csv(summary: Summary) -> Path:
     """Write one day cycle by cycle, or several days day by day; returns the path."""
     return await asyncio.to_thread(_export, summary)
+
+
+async def _named(site: str, parts: Sequence[str]) -> dict[str, str]:
+    """The chargers' names in the history by what the owner calls them."""
+    ids = {part: part.rpartition("/")[2] for part in parts}
+    others = await load_if_valid(OtherChargers, site)
+    names = {one.charger_id: one.name for one in others.chargers} if others else {}
+    first = next((id_ for id_ in ids.values() if id_ not in names), None)
+    if others is not None and first is not None:
+        names[first] = others.first_name
+    return {names.get(id_, id_): part for part, id_ in ids.items()}
 
 
 def _export(summary: Summary) -> Path:

@@ -95,6 +95,12 @@ class History:
             self.dimmings.under_way(site) if DimmingRow.__tablename__ in active else None,
         )
 
+    def parts(self, site: str) -> list[str]:
+        """Under which names the cycles of each charger are stored where the site has several."""
+        query = select(LastCycle.site).where(LastCycle.site.startswith(f"{site}/", autoescape=True))
+        with self._session("read") as session:
+            return list(session.scalars(query.order_by(LastCycle.site)))
+
     def began(self, site: str) -> datetime | None:
         """When the first cycle of the site ran."""
         with self._session("read") as session:

@@ -24,6 +24,7 @@ from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.history.store import History
 from easee_load_balancer.history.tables import DailyEnergy
 from easee_load_balancer.periods import Period, bounds
+from easee_load_balancer.reports.by_charger import ChargerEnergy
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Summary:
     """None without a tariff."""
     cloud_calls: Mapping[str, int] = field(default_factory=dict)
     """How often the Easee cloud was called, by endpoint."""
+    chargers: Mapping[str, ChargerEnergy] = field(default_factory=dict)
+    """By charger, where a home has several."""
 
     @cached_property
     def total(self) -> Energy:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from easee_load_balancer.energy.power_flows import MAX_STEP_INTERVALS
 from easee_load_balancer.energy.totals import Energy
+from easee_load_balancer.reports.by_charger import as_charger_table
 from easee_load_balancer.reports.markdown import UNKNOWN, as_duration, as_kwh, as_table, embedded
 from easee_load_balancer.reports.summary import DayDetail, Summary
 from easee_load_balancer.reports.summary_charts import by_bar
@@ -51,6 +52,7 @@ def markdown(summary: Summary, picture: bytes | None, detail: DayDetail | None =
         _balance(total),
         "## The car",
         _car(total, summary.currency),
+        *(("## Each charger", as_charger_table(summary.chargers)) if summary.chargers else ()),
         "## Operation",
         _operation_table(summary),
     ]
