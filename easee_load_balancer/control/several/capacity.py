@@ -56,6 +56,9 @@ class Capacity:
                 circuits[car.one.circuit] = min(
                     circuits.get(car.one.circuit, math.inf), _rated_a(car)
                 )
+        for car in cars:
+            if car.shares_circuit and car.part is Part.LEFT_ALONE:
+                circuits[car.one.circuit] -= max(car.case.car.metered_a)
         return cls(tuple(lines), circuits)
 
     def allot(self, demands: Iterable[Demand]) -> dict[int, int]:

@@ -300,9 +300,9 @@ class _Plan:
         if car.shares_circuit:
             who = "the circuit shared with other cars"
             others_a = sum(
-                max(other.held_a, given.get(j, 0))
+                max(other.held_a, given[j])
                 for j, other in enumerate(self._cars)
-                if j != k and other.one.circuit == car.one.circuit
+                if j != k and j in given and other.one.circuit == car.one.circuit
             )
             room_a = int(self._capacity.circuits_a[car.one.circuit]) - others_a
             allotted_a = min(allotted_a, max(room_a, min(allotted_a, car.held_a)))

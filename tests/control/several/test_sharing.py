@@ -130,6 +130,14 @@ def test_a_waiting_car_is_told_whom_it_waits_for() -> None:
     )
 
 
+def test_what_a_charger_that_is_left_alone_draws_is_not_shared_out() -> None:
+    small = (20.0, 20.0, 20.0)
+    left = one("Off", charger(11.7, circuit_max_current_a=small), told(12), mode="off")
+    fast = one("Fast", charger(6.0, circuit_max_current_a=small), told(6), mode="fast")
+    decided = decide_at(0.0, left, fast).decisions
+    assert amps_of(decided) == [None, 8]
+
+
 def test_the_charger_of_a_shared_circuit_is_commanded_again_after_a_plug_in() -> None:
     arrived = charger(0.0, mode=ChargerMode.READY_TO_CHARGE)
     memory = told(0, session_at=None)
