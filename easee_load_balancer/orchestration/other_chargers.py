@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from prefect.blocks.core import Block
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,6 +12,7 @@ from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import ChargerAddress
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.measurements import MIN_CURRENT_A
+from easee_load_balancer.orchestration.own_addresses import LOGO, SETTINGS, OwnAddress
 
 if TYPE_CHECKING:
     from easee_load_balancer.orchestration.blocks import Site
@@ -58,6 +59,8 @@ class OtherChargers(Block):
 
     _block_type_name = "Other chargers"
     _block_type_slug = "other-chargers"
+    _logo_url: ClassVar[Any] = OwnAddress(LOGO)
+    _documentation_url: ClassVar[Any] = OwnAddress(SETTINGS, section=True)
 
     model_config = ConfigDict(extra="ignore")
 
