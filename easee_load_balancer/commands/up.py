@@ -24,7 +24,7 @@ from easee_load_balancer.system.processes import StartError, interrupt_on_signal
 from easee_load_balancer.system.settings import Settings
 
 _CHECK_EVERY_S = 1.0
-_LINES_EVERY_S = 5.0
+_LINES_EVERY_S = 10.0
 _RESTART_DELAY_S = 5.0
 
 
