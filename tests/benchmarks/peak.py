@@ -37,6 +37,7 @@ from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 
 START = datetime(2026, 1, 12, 17, tzinfo=UTC)
 NIGHT = timedelta(hours=14.5)
+HOURS = 15 + 1 / 3600
 DAYS_A_MONTH = 30
 NEEDED_KWH = 20.0
 TARIFF = PeakTariff(price_per_kw=5.0, month_ends=START + timedelta(days=DAYS_A_MONTH))
@@ -131,6 +132,8 @@ def play(tariff: PeakTariff | None, night: int, agreed_w: float) -> Night:
     counted_kwh = [0.0]
 
     def each_second(plant: Plant) -> None:
+        if plant.clock_s == NIGHT.total_seconds():
+            plant.car.unplug()
         if plant.clock_s % 3600 == 0 and plant.clock_s:
             kwh = plant.counters.imported_kwh - counted_kwh.pop()
             counted_kwh.append(plant.counters.imported_kwh)
@@ -144,7 +147,7 @@ def play(tariff: PeakTariff | None, night: int, agreed_w: float) -> Night:
         charger=ChargerSpec(circuit_max_current_a=(32.0,) * 3),
     )
     load = _NightLoad(shift_s=17 * 3600 - 420 * night)
-    run_day(planner, load, QUICK, spec=spec, hours=15, start=START, each_second=each_second)
+    run_day(planner, load, QUICK, spec=spec, hours=HOURS, start=START, each_second=each_second)
     return replace(result, agreed_w=planner.agreed_w)
 
 
