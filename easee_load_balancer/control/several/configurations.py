@@ -20,8 +20,8 @@ CALM_W = 700.0
 """Equal cars may differ by this much before both are changed."""
 BEHIND_KWH = 2.0
 """A car that has got this much less than an equal one is preferred,"""
-BEHIND_SHARE = 0.1
-"""as if it took this much more of what it takes."""
+BEHIND_SHARE, MOST_SHARE = 0.1, 0.5
+"""as if it took this much more of what it takes: more the further it is behind."""
 
 Configuration = tuple[Choice, ...]
 
@@ -138,7 +138,8 @@ class Weigher:
     grid_weight: float
     more: float
     """From which share on the next ampere is taken."""
-    behind: Sequence[bool]
+    behind: Sequence[float]
+    """By how much more of its power each car is preferred."""
 
     def worth_w(self, ranges: Sequence[Range], surplus_w: float) -> float:
         """Its solar power less its weighted grid power; what comes later in rank counts less."""
@@ -150,7 +151,7 @@ class Weigher:
             solar_w = min(power_w, left_w)
             left_w -= solar_w
             gained_w = solar_w - self.grid_weight * (power_w - solar_w)
-            gained_w += BEHIND_SHARE * sum(powers[k] for k in members if self.behind[k])
+            gained_w += sum(powers[k] * self.behind[k] for k in members)
             worth_w += RANK_WEIGHT**rank * gained_w
         return worth_w
 
@@ -166,15 +167,21 @@ class Weigher:
         )
 
 
-def behind(cars: Sequence[Car]) -> list[bool]:
-    """Which cars have got clearly less in their session than another one of their priority."""
+def behind(cars: Sequence[Car]) -> list[float]:
+    """By how much each car is preferred that has got less in its session than an equal one."""
     got = [car.case.inputs.charger.session_kwh or 0.0 for car in cars]
-    return [
-        any(
-            other.one.priority == car.one.priority and kwh > got[k] + BEHIND_KWH
+    most = {
+        car.one.priority: max(
+            kwh
             for other, kwh in zip(cars, got, strict=True)
+            if other.one.priority == car.one.priority
         )
-        for k, car in enumerate(cars)
+        for car in cars
+    }
+    lags = [most[car.one.priority] - kwh for car, kwh in zip(cars, got, strict=True)]
+    return [
+        min(MOST_SHARE, BEHIND_SHARE * lag / BEHIND_KWH) if lag > BEHIND_KWH else 0.0
+        for lag in lags
     ]
 
 
