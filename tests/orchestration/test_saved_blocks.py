@@ -26,6 +26,7 @@ from easee_load_balancer.orchestration.blocks import (
     Tariff,
     load_block,
 )
+from easee_load_balancer.orchestration.other_chargers import OtherCharger, OtherChargers
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from tests.support.home import prefect_server
 from tests.support.site import SITE
@@ -156,6 +157,8 @@ async def test_a_block_saved_unchanged_in_the_ui_stays_as_it_was(
     await Tariff(import_price=0.4, night_price=0.2).asave(SITE, overwrite=True)
     broker = MqttBroker(host="broker")
     await broker.asave(SITE, overwrite=True)
+    garage = OtherCharger(charger_id="EH200001", site_id=1, circuit_id=2, name="Garage")
+    await OtherChargers(chargers=[garage]).asave(SITE, overwrite=True)
     before = await Site.load(SITE)
     path = f"/block_types/slug/{block.get_block_type_slug()}/block_documents/name/{SITE}"
     async with get_client() as client:
@@ -175,6 +178,7 @@ async def test_a_block_saved_unchanged_in_the_ui_stays_as_it_was(
     assert after.credentials.password.get_secret_value() == "simulated"
     assert dict(await load_block(MqttBroker, SITE)) == dict(broker)
     await MqttBroker.adelete(SITE)
+    await OtherChargers.adelete(SITE)
 
 
 async def test_a_nested_login_of_an_earlier_version_becomes_the_login_of_the_site() -> None:
