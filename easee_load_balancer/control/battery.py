@@ -90,28 +90,21 @@ def imports_when_held_a(
 
 
 def follow_battery(
-    state: ControllerState,
-    now: datetime,
-    inverter: InverterReading,
-    policy: Policy,
-    first_until_pct: float,
+    state: ControllerState, now: datetime, inverter: InverterReading, policy: Policy
 ) -> ControllerState:
-    """The state with what this reading says about the battery.
-
-    `first_until_pct`: state of charge below which it comes first.
-    """
-    state = _prioritise(state, inverter, policy, first_until_pct)
+    """The state with what this reading says about the battery."""
+    state = _prioritise(state, inverter, policy)
     return _notice_limit(_notice_claim(state, now, inverter), now, inverter)
 
 
 def _prioritise(
-    state: ControllerState, inverter: InverterReading, policy: Policy, until_pct: float
+    state: ControllerState, inverter: InverterReading, policy: Policy
 ) -> ControllerState:
     """Whether the battery comes first, or assists the car; each with its hysteresis."""
     soc_pct = inverter.battery_soc_pct
     if not inverter.has_battery or soc_pct is None:
         return state
-    assist_pct = policy.battery_support_from_pct
+    until_pct, assist_pct = policy.battery_first_until_pct, policy.battery_support_from_pct
     first = soc_pct < until_pct - (0.0 if state.battery_first else SOC_HYSTERESIS_PCT)
     if state.battery_assisting:
         assisting = soc_pct > assist_pct - policy.battery_support_hysteresis_pct

@@ -121,15 +121,6 @@ class Policy(BaseModel):
         title="Battery first until (%)",
         description="Below this state of charge the house battery comes first; 0: the car first.",
     )
-    battery_first_for_night: bool = Field(
-        default=False,
-        title="Battery first for the night",
-        description=(
-            "The battery comes first until it holds what the house took from it in the last "
-            "nights, as long as the import price is higher than the night price of the car. Until "
-            "a night has been seen, 'Battery first until' applies."
-        ),
-    )
     battery_reserve_w: int = Field(
         default=5000,
         ge=0,

@@ -15,7 +15,6 @@ from easee_load_balancer.control.changes import Change, with_change
 from easee_load_balancer.control.export_limit import HiddenSurplus
 from easee_load_balancer.control.lending import Lent
 from easee_load_balancer.control.meter_sign import MeterSign
-from easee_load_balancer.control.nights import Nights
 from easee_load_balancer.measurements import BatteryHold, Setpoint
 
 TIME_TO_LIVE = timedelta(minutes=30)
@@ -109,8 +108,6 @@ class ControllerState(BaseModel):
     """Whether the battery is adding power for the car."""
     lent: Lent = Lent()
     """What the battery has lent the car today."""
-    nights: Nights = Nights()
-    """What the house took from the battery in the last nights."""
     battery_claim_w: float | None = None
     """Power with which the battery charges on command; None = it follows the surplus."""
     battery_takes_w: float | None = None

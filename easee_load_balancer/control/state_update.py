@@ -24,7 +24,6 @@ from easee_load_balancer.control.hidden_surplus import follow_hidden_surplus
 from easee_load_balancer.control.lending import lend
 from easee_load_balancer.control.limits import phase_imports_a
 from easee_load_balancer.control.meter_sign import check_sign
-from easee_load_balancer.control.nights import first_until_pct, follow_night
 from easee_load_balancer.control.power_estimate import (
     CLOUD_SETTLES,
     STABLE_FOR,
@@ -78,7 +77,7 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     state = _notice_frozen_meter(state, inverter, charger)
     state = _time_missing_values(state, inputs)
     state = _count_battery(state, inputs)
-    state = follow_battery(state, now, inverter, policy, _battery_first_until_pct(state, inputs))
+    state = follow_battery(state, now, inverter, policy)
     state = count_interval(state, inputs)
     if not state.unknown_since:
         case = assess(inputs, state)
@@ -106,11 +105,8 @@ def missing_values(inputs: CycleInputs, state: ControllerState) -> list[str]:
         missing.append(inverter.problem or "grid power (meter offline?)")
     if inverter.battery_charge_w is None and needs_surplus:
         missing.append("battery power")
-    needs_soc = needs_surplus and (
-        policy.battery_first_until_pct > 0
-        or policy.battery_first_for_night
-        or policy.battery_support_w > 0
-    )
+    uses_soc = policy.battery_first_until_pct > 0 or policy.battery_support_w > 0
+    needs_soc = needs_surplus and uses_soc
     if needs_soc and inverter.has_battery and inverter.battery_soc_pct is None:
         missing.append("battery state of charge")
     return missing
@@ -265,30 +261,16 @@ def _time_missing_values(state: ControllerState, inputs: CycleInputs) -> Control
 
 
 def _count_battery(state: ControllerState, inputs: CycleInputs) -> ControllerState:
-    """Add what car and house took from the battery since the last cycle."""
-    now, inverter, policy = inputs.now, inputs.inverter, inputs.policy
+    """Add what the car took from the battery since the last cycle."""
+    inverter, policy, car_w = inputs.inverter, inputs.policy, inputs.charger.car_w
     if not inverter.has_battery or state.assessed_at is None:
         return state
-    since_last, car_w = (
-        min(state.since(state.assessed_at, now), LONGEST_CYCLE),
-        inputs.charger.car_w,
-    )
-    update: dict[str, object] = {}
-    if car_w and policy.mode in ("solar", "solar+minimum"):
-        assist_w = float(policy.battery_support_w) if state.battery_assisting else 0.0
-        update["lent"] = lend(state.lent, now, since_last, inverter, car_w, assist_w)
-    if policy.battery_first_for_night:
-        draws = is_drawing(inputs.charger)
-        update["nights"] = follow_night(state.nights, now, since_last, inverter, car_draws=draws)
-    return state.model_copy(update=update) if update else state
-
-
-def _battery_first_until_pct(state: ControllerState, inputs: CycleInputs) -> float:
-    """State of charge below which the battery comes first."""
-    policy, until_pct = inputs.policy, None
-    if policy.battery_first_for_night:
-        until_pct = first_until_pct(state.nights, inputs.prices)
-    return policy.battery_first_until_pct if until_pct is None else until_pct
+    if not car_w or policy.mode not in ("solar", "solar+minimum"):
+        return state
+    since_last = min(state.since(state.assessed_at, inputs.now), LONGEST_CYCLE)
+    assist_w = float(policy.battery_support_w) if state.battery_assisting else 0.0
+    lent = lend(state.lent, inputs.now, since_last, inverter, car_w, assist_w)
+    return state.model_copy(update={"lent": lent})
 
 
 def _accumulate_benefit(case: Assessment) -> ControllerState:

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +26,6 @@ import matplotlib
 
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.simulation.plant.closed_loop import (
-    MIDNIGHT,
     QUICK,
     SLOW,
     Law,
@@ -45,8 +43,6 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 BATTERY = BatterySpec(efficiency=0.95)
-FOR_THE_NIGHT = "ours, battery for the night"
-"""Learns from the two days before, which are other ones of the folder."""
 LAWS: dict[str, Callable[[], Law]] = {
     "ours, 10 s": Ours,
     "ours, 30 s": partial(Ours, interval_s=30),
@@ -57,7 +53,6 @@ LAWS: dict[str, Callable[[], Law]] = {
 BATTERY_LAWS: dict[str, Callable[[], Law]] = {
     "ours, car first": Ours,
     "ours, car first, lends nothing": lambda: Ours(Policy(battery_lends_kwh=0)),
-    FOR_THE_NIGHT: lambda: Ours(Policy(battery_first_for_night=True)),
     "ours, battery to 80 %": lambda: Ours(Policy(battery_first_until_pct=80)),
     "ours, seed's rules": lambda: Ours(Policy(battery_first_until_pct=80, battery_support_w=500)),
     "evcc, car first": Evcc,
@@ -92,12 +87,10 @@ class Played:
     account: Account
 
 
-def run(job: Job, before: Sequence[Day]) -> Played:
+def run(job: Job) -> Played:
     """Play a job; at the top of the module, so that another process can."""
     law, account = (BATTERY_LAWS if job.battery else LAWS)[job.law](), Account()
     battery = BATTERY if job.battery else None
-    for ago in range(len(before), 0, -1):
-        run_day(law, before[ago - 1], job.link, battery, start=MIDNIGHT - timedelta(days=ago))
     return Played(run_day(law, job.day, job.link, battery, each_second=account), account)
 
 
@@ -172,12 +165,6 @@ def tables(days: Sequence[Day], results: Results) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _days_before(job: Job, days: Sequence[Day]) -> list[Day]:
-    """What a law that learns has seen: the newest first."""
-    at = days.index(job.day)
-    return [days[(at - ago) % len(days)] for ago in (1, 2)] if job.law == FOR_THE_NIGHT else []
-
-
 def draw(job: Job, outcome: Outcome, folder: Path) -> None:
     """A picture of a law's day."""
     trace = outcome.trace
@@ -211,8 +198,7 @@ def main() -> None:
     houses = [(day, battery) for day in days for battery in (False, True)]
     with ProcessPoolExecutor() as pool:
         bounds = pool.map(run_bound, houses)
-        before = [_days_before(job, days) for job in jobs]
-        played = dict(zip(jobs, pool.map(run, jobs, before), strict=True))
+        played = dict(zip(jobs, pool.map(run, jobs), strict=True))
         named = {(day.name, battery): b for (day, battery), b in zip(houses, bounds, strict=True)}
     text = "# Control laws\n" + tables(days, Results(played, named))
     print(text)

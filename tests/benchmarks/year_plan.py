@@ -81,9 +81,6 @@ class Planned:
     _made_of: tuple[object, ...] = ()
     _car_w: float = 0.0
     _held: bool = False
-    _seen: tuple[object, ...] = ()
-    _lifetime_kwh: float = 0.0
-    _hours: float = 0.0
 
     def car_w(self, moment: Moment) -> float:
         if not moment.connected:
@@ -94,8 +91,6 @@ class Planned:
         car = self._car(moment)
         departures = self._departures(moment.now)
         allowance = grid_allowance(moment.now, self.plan, car, departures)
-        if self._rests(moment, allowance.grid_w):
-            return self._car_w
         reading, charger = self._readings(moment)
         policy = Policy(hold_battery=self.battery is not None, main_fuse_a=25)
         inputs = CycleInputs(moment.now, reading, charger, policy, grid=allowance)
@@ -109,14 +104,6 @@ class Planned:
         if moment.car_kwh >= CAPACITY_KWH - 1e-6:
             self._car_w = 0.0
         return self._car_w
-
-    def _rests(self, moment: Moment, grid_w: float) -> bool:
-        """Whether this cycle can only decide what the last one did: nothing has changed since."""
-        now = (moment.quarter // 2, grid_w, self._car_w, self.state.setpoint, moment.battery_kwh)
-        nothing = moment.pv_w < moment.load_w and not grid_w and not self._car_w
-        rests = now == self._seen or (nothing and self.state.setpoint_a == 0)
-        self._seen = now
-        return rests
 
     def holds_battery(self) -> bool:
         return self._held
