@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from prefect.blocks.core import Block
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+from typing import TYPE_CHECKING
+
 from pydantic import HttpUrl
+
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
 
 HOME = "home"
 """The site whose addresses name no site."""
@@ -14,6 +17,8 @@ LOGO = "/help/logo.svg"
 
 def ui_address() -> str:
     """Where browsers find the UI: PREFECT_UI_URL, else where the API is; empty if not known."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL  # only `up` may import it first
+
     api = (PREFECT_API_URL.value() or "").rstrip("/")
     return (PREFECT_UI_URL.value() or api.removesuffix("/api")).rstrip("/")
 

@@ -62,6 +62,13 @@ async def test_up_prints_its_cycles_is_alone_and_leaves_nothing_when_killed(tmp_
         await until(lambda: not any(one.is_running() for one in children))
 
 
+def test_nothing_imports_prefect_before_up_has_set_its_environment() -> None:
+    """Prefect reads it once; another home would be another database."""
+    code = "import sys, easee_load_balancer.cli, easee_load_balancer.commands.output; "
+    code += "print('prefect' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
 def test_up_names_a_worker_that_is_still_running(tmp_path: Path) -> None:
     lock = PoolLock(tmp_path, "home")
     try:

@@ -157,7 +157,7 @@ def test_a_house_that_exported_today_has_no_limit() -> None:
         reading = replace(with_battery(900.0 if minute < 5 else 20.0, 0.0, 100), taken_at=at)
         return reading, car(at, setpoint, 0.0)
 
-    cycles = play(house, 35, told(0), step_s=10)
+    cycles = play(house, 35, told(0), Policy(battery_lends_kwh=0), step_s=10)
     assert {cycle.current_a for cycle in cycles} == {0}
 
 

@@ -133,7 +133,7 @@ def test_samples_agree_with_counters(season: str, request: pytest.FixtureRequest
     assert energy.meter_export_kwh == pytest.approx(energy.export_sampled_kwh, rel=0.02)
     assert energy.charger_session_kwh == pytest.approx(energy.car_kwh, rel=0.02)
     assert energy.meter_import_kwh == pytest.approx(energy.import_sampled_kwh, abs=0.1)
-    assert energy.meter_export_gaps_kwh > 0.1
+    assert energy.meter_export_gaps_kwh > 0
 
 
 @pytest.mark.parametrize("season", ["autumn", "spring"])

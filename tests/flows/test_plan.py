@@ -147,7 +147,7 @@ async def test_a_departure_that_cannot_be_met_is_said_obeyed_and_ended_by_cancel
         assert "with 60 kWh: only" in name
         assert name.endswith("kWh are possible until then")
         message = (await home.cycle(time_zone="UTC")).message or ""
-        assert message.startswith("no plan; 60 kWh needed soon: 16 A x 3")
+        assert message.startswith("latest start for 60 kWh: 16 A x 3")
         assert home.circuit_current_a == (16, 16, 16)
         async with get_client() as client:
             await client.set_flow_run_state(UUID(row.run_id), Cancelling())

@@ -16,6 +16,7 @@ from easee_load_balancer.commands.demo import demo_site
 from easee_load_balancer.errors import ConfigurationError, MissingBlock
 from easee_load_balancer.orchestration.blocks import (
     BLOCKS,
+    ChargingPlan,
     ChargingPolicy,
     EaseeCharger,
     EaseeCredentials,
@@ -23,6 +24,7 @@ from easee_load_balancer.orchestration.blocks import (
     MqttBroker,
     SavedByAnyVersion,
     Site,
+    SolarPlant,
     Tariff,
     load_block,
 )
@@ -148,18 +150,32 @@ async def test_prices_of_an_old_policy_become_a_tariff_unless_there_is_one() -> 
             assert prices == (0.4, 0.08, 0.25)
 
 
+def roof() -> SolarPlant:
+    return SolarPlant(latitude=55.6, longitude=13.0, peak_kw=10)
+
+
 @pytest.mark.parametrize("ui", ["classic", "newer"])
-@pytest.mark.parametrize("block", BLOCKS)
-async def test_a_block_saved_unchanged_in_the_ui_stays_as_it_was(
-    block: type[Block], ui: str
-) -> None:
+async def test_blocks_saved_unchanged_in_the_ui_stay_as_they_were(ui: str) -> None:
     """Both UIs read asterisks in place of secrets; the classic one leaves out default values."""
-    await Tariff(import_price=0.4, night_price=0.2).asave(SITE, overwrite=True)
-    broker = MqttBroker(host="broker")
-    await broker.asave(SITE, overwrite=True)
     garage = OtherCharger(charger_id="EH200001", site_id=1, circuit_id=2, name="Garage")
-    await OtherChargers(chargers=[garage]).asave(SITE, overwrite=True)
+    tariff, broker = Tariff(import_price=0.4, night_price=0.2), MqttBroker(host="broker")
+    further = (tariff, broker, OtherChargers(chargers=[garage]), ChargingPlan(), roof())
+    for one in further:
+        await one.asave(SITE, overwrite=True)
     before = await Site.load(SITE)
+    for block in BLOCKS:
+        await save_unchanged(block, ui)
+    after = await Site.load(SITE)
+    assert values(after) == values(before)
+    assert after.credentials.password.get_secret_value() == "simulated"
+    for saved in further:
+        assert dict(await load_block(type(saved), SITE)) == dict(saved)
+    for one in further[1:]:
+        await type(one).adelete(SITE)
+
+
+async def save_unchanged(block: type[Block], ui: str) -> None:
+    """Save it as that UI does when nobody has changed anything."""
     path = f"/block_types/slug/{block.get_block_type_slug()}/block_documents/name/{SITE}"
     async with get_client() as client:
         read = (await client.request("GET", path)).raise_for_status().json()  # type: ignore[arg-type]
@@ -173,12 +189,6 @@ async def test_a_block_saved_unchanged_in_the_ui_stays_as_it_was(
             }
         change = BlockDocumentUpdate(data=data, merge_existing_data=False)
         await client.update_block_document(read["id"], change)
-    after = await Site.load(SITE)
-    assert values(after) == values(before)
-    assert after.credentials.password.get_secret_value() == "simulated"
-    assert dict(await load_block(MqttBroker, SITE)) == dict(broker)
-    await MqttBroker.adelete(SITE)
-    await OtherChargers.adelete(SITE)
 
 
 async def test_a_nested_login_of_an_earlier_version_becomes_the_login_of_the_site() -> None:

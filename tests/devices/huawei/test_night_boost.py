@@ -35,7 +35,8 @@ def accounts(folder: Path, house: BoostedHouse) -> Energy:
 async def test_a_boost_takes_nothing_from_a_battery_that_is_held(
     tmp_path: Path, pv_w: float
 ) -> None:
-    held = await boosted(tmp_path, MIDNIGHT, Policy(hold_battery=True), pv_w)
+    policy = Policy(hold_battery=True, battery_lends_kwh=0)
+    held = await boosted(tmp_path, MIDNIGHT, policy, pv_w)
     shown, counters = accounts(tmp_path, held), held.plant.counters
     assert counters.car_kwh == pytest.approx(10, abs=0.7)
     assert counters.car_from_battery_kwh < 0.1
