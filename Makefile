@@ -19,7 +19,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test fuzz lint audit soak faults screenshots clean benchmark \
+.PHONY: install demo test unit fuzz lint audit soak faults screenshots clean benchmark \
 	benchmark-year benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint \
 	benchmark-retention benchmark-stream power-cuts container
 
@@ -28,10 +28,13 @@ install: .venv/installed
 demo: .venv/installed
 	$(BIN)/easee-balancer demo $(if $(CYCLES),--cycles $(CYCLES))
 
-# Three at a time, also on two cores: most tests wait for processes. A file stays together, its
-# server is shared.
-test: lint
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+# Lint beside the tests; these four at a time, also on two cores: most of them wait for processes.
+# A file stays together, its server is shared.
+test: .venv/installed-dev
+	$(MAKE) --jobs 2 lint unit
+
+unit: .venv/installed-dev
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Each round is a new random search; a failure stops it and prints the example.
 SECONDS ?= 600

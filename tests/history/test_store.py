@@ -320,7 +320,7 @@ def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
 def test_a_damaged_database_is_reported(tmp_path: Path, sqlite_url: str) -> None:
     insert(sqlite_url, measured(1000))
     with (tmp_path / "history.db").open("r+b") as file:
-        file.seek(100_000)
+        file.seek(200_000)
         file.write(b"\x00\xff" * 100_000)
     with opened(sqlite_url) as history, pytest.raises(HistoryError, match="could not be read"):
         history.cycles("home", NOON, NOON + 24 * HOUR)
