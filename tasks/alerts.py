@@ -21,7 +21,7 @@ _KNOWN: dict[str, Alerts] = {}
 def send_alerts(snapshot: Snapshot, run: Run) -> None:
     """Tell of what has lasted long enough; nothing without Prefect.
 
-    What was told is stored in the data folder, for a process that starts anew.
+    What was told is stored in the data folder, for a process that starts later.
     """
     if run.alone:
         return

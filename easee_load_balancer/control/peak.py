@@ -27,7 +27,7 @@ class PeakTariff:
     so_far_w: tuple[float, ...] = ()
     """Mean imports of the month's highest intervals so far, see `highest_intervals`."""
     month_ends: datetime | None = None
-    """When they begin anew; None: long after the horizon."""
+    """When they begin again; None: long after the horizon."""
 
     @property
     def paid_w(self) -> float:

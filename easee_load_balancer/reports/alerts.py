@@ -20,7 +20,7 @@ _DRAWS_W = 100.0
 
 
 class Alert(StrEnum):
-    """What the owner is told of; the last part of the event's name."""
+    """What is reported to the owner; the last part of the event's name."""
 
     ATTENTION = "attention"
     NOT_CHARGING = "not-charging"

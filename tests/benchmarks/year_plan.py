@@ -43,7 +43,7 @@ DAYS = 7
 """Past days that are looked at."""
 FORECAST_DAYS = 3
 DEVIATION_KWH = 0.4
-"""A plan is made anew when the car has this much more or less than planned."""
+"""A new plan is made when the car has this much more or less than planned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image without a registry, and runs the product in it as root: `make container`.
+# Builds the image without a registry, and runs the product in it: `make container`.
 # Needs Debian's buildah and debootstrap. CYCLES is how many cycles `up` runs at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

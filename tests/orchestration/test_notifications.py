@@ -182,7 +182,7 @@ def tell_of_each_warning() -> None:
     """For a process of its own: events go where the first one of a process went."""
     run = Run(id=uuid4(), scheduled_at=NOW, started_at=NOW)
     for number, (cycle, _) in enumerate(WARNINGS.values()):
-        for minutes in range(0, 20, 2):  # the owner is told in the course of them
+        for minutes in range(0, 20, 2):  # long enough for a report
             alerts._KNOWN.clear()  # each in a process of its own
             send_alerts(replace(cycle, at=NOW + timedelta(hours=number, minutes=minutes)), run)
 

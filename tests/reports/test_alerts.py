@@ -1,4 +1,4 @@
-"""What the owner is told of, and when."""
+"""What is reported to the owner, and when."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_conditions(case: str) -> None:
 
 
 def told_at(*minutes_of_attention: float) -> list[float]:
-    """When the owner is told, in minutes, if these cycles need attention and others do not."""
+    """When a report is sent, in minutes, if these cycles need attention and others do not."""
     alerts, found = Alerts(), []
     for half_minutes in range(80):
         minute = half_minutes / 2

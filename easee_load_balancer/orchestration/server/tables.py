@@ -1,6 +1,6 @@
 """Prefect's tables, block types and our variable, created or updated by a process of its own.
 
-Whoever does it keeps 40 MB of memory for a new database, and 15 MB for one that is up to date.
+This leaves 40 MB of memory in the process for a new database, and 15 MB for one that is up to date.
 """
 
 from __future__ import annotations
