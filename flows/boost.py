@@ -10,13 +10,12 @@ from prefect.client.schemas.objects import State
 
 from easee_load_balancer.control.boost import Boost
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.history.requests import CANCELLED
-from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.measurements import MIN_CURRENT_A
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
 from tasks.boost import begin_boost, find_boost, follow_boost
-from tasks.run import Run, cancelled, completed, failed
+from tasks.requests import final_state
+from tasks.run import Run, failed
 
 
 @flow(name="boost", flow_run_name="Boost with {current_a} A", persist_result=False)
@@ -43,16 +42,8 @@ async def boost(
             asked = Boost.asked(current_a, until, time_zone, datetime.now(UTC))
             asked.check_against((await Site.load(site)).policy)
             begun = await begin_boost(site, str(run.id), asked)
-        return await _end(await follow_boost(begun))
+        row = await follow_boost(begun)
     except BalancerError as error:
         return await failed(str(error))
-
-
-async def _end(row: BoostRow) -> State[Boost]:
-    boost = row.boost
-    result = f"{boost.title}: {boost.charged_kwh:.1f} kWh, {row.ended_by}"
-    if row.ended_by == row.superseded:
-        return await cancelled(result, name="Superseded")
-    if row.ended_by == CANCELLED:
-        return await cancelled(result)
-    return await completed(result, boost)
+    charged = f"{row.request.charged_kwh:.1f} kWh"
+    return await final_state(row, f"{row.request.title}: {charged}, {row.ended_by}")

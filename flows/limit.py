@@ -10,11 +10,11 @@ from prefect.client.schemas.objects import State
 
 from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.history.requests import CANCELLED
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
 from tasks.dimming import begin_dimming, find_dimming, follow_dimming
-from tasks.run import Run, cancelled, completed, failed
+from tasks.requests import final_state
+from tasks.run import Run, failed
 
 
 @flow(name="limit", flow_run_name="Limit of {power_w} W", persist_result=False)
@@ -43,9 +43,4 @@ async def limit(
         row = await follow_dimming(begun)
     except BalancerError as error:
         return await failed(str(error))
-    result = f"{row.request.title}: {row.ended_by}"
-    if row.ended_by == row.superseded:
-        return await cancelled(result, name="Superseded")
-    if row.ended_by == CANCELLED:
-        return await cancelled(result)
-    return await completed(result, row.request)
+    return await final_state(row, f"{row.request.title}: {row.ended_by}")

@@ -10,13 +10,12 @@ from prefect.client.schemas.objects import State
 
 from easee_load_balancer.control.departures import ReadyBy
 from easee_load_balancer.errors import BalancerError
-from easee_load_balancer.history.requests import CANCELLED
-from easee_load_balancer.history.tables import ReadyByRow
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
 from tasks.plan_requests import ask_for_plan, within_reach
 from tasks.ready_by import begin_ready_by, find_ready_by, follow_ready_by
-from tasks.run import Run, cancelled, completed, failed
+from tasks.requests import final_state
+from tasks.run import Run, failed
 
 
 @flow(name="ready_by", flow_run_name="Ready by {ready}", persist_result=False)
@@ -45,16 +44,8 @@ async def ready_by(
             asked = within_reach(asked, await Site.load(site), now)
             begun = await begin_ready_by(site, str(run.id), asked)
             await ask_for_plan(site, run, now)
-        return await _end(await follow_ready_by(begun))
+        row = await follow_ready_by(begun)
     except BalancerError as error:
         return await failed(str(error))
-
-
-async def _end(row: ReadyByRow) -> State[ReadyBy]:
-    asked = row.request
-    result = f"{asked.title}: {asked.charged_kwh:.1f} kWh, {row.ended_by}"
-    if row.ended_by == row.superseded:
-        return await cancelled(result, name="Superseded")
-    if row.ended_by == CANCELLED:
-        return await cancelled(result)
-    return await completed(result, asked)
+    charged = f"{row.request.charged_kwh:.1f} kWh"
+    return await final_state(row, f"{row.request.title}: {charged}, {row.ended_by}")

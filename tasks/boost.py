@@ -13,7 +13,7 @@ from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.system.settings import Settings
 from tasks.failures import Failures
 from tasks.history import StoredState
-from tasks.requests import follow, obey
+from tasks.requests import follow, obey, unless_ended
 from tasks.step import step
 
 
@@ -29,17 +29,17 @@ async def begin_boost(site: str, run_id: str, boost: Boost) -> BoostRow:
     return await asyncio.to_thread(lambda: _boosts().begin(site, run_id, boost))
 
 
-@step(name="follow boost", task_run_name="follow {begun.boost}")
+@step(name="follow boost", task_run_name="follow {begun.request}")
 async def follow_boost(begun: BoostRow) -> BoostRow:
     """Tell in the run's name how far it has come, until it has ended; cycles do the work."""
     return await follow(begun, _boosts())
 
 
-@step(name="obey boost", task_run_name="obey {row.boost}", timeout_seconds=12)
+@step(name="obey boost", task_run_name="obey {row.request}", timeout_seconds=12)
 async def obey_boost(row: BoostRow, now: datetime, charger: ChargerState) -> Boost | None:
     """Count what the car has got; None, and stored as ended, once the boost is over."""
     obeyed = await obey(row, _boosts(), now, charger)
-    return None if obeyed is None else obeyed.boost
+    return None if obeyed is None else obeyed.request
 
 
 async def present_boost(
@@ -48,8 +48,7 @@ async def present_boost(
     """The boost that counts for this cycle; as last recorded where the history fails."""
     if past.boost is None:
         return None
-    recorded = past.boost.boost
-    fallback = None if recorded.ended(now) else recorded
+    fallback = unless_ended(past.boost.request, now)
     return await failures.or_else(fallback, obey_boost(past.boost, now, charger))
 
 

@@ -29,6 +29,7 @@ from easee_load_balancer.system.settings import Settings
 from tasks.inbound import car_report, is_away
 from tasks.planned import SEEN
 from tasks.prices import AHEAD, forget_prices
+from tasks.requests import unless_ended
 from tasks.step import step
 
 _LOAD_DAYS = timedelta(days=28)
@@ -169,14 +170,13 @@ def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCar:
     )
     table = history.spot_prices.table(site, setup.tariff, zone, now, now + AHEAD, now)
     last, (_, departure, dimming) = history.last_cycle(site), history.requests(site)
-    ready_by = None if departure is None else departure.request
     return PastAndCar(
         past=past,
         table=table,
         car=_car(setup, last, now),
         battery_soc_pct=None if last is None else last.battery_soc_pct,
         meter_sleeps=any(row.import_w is None for row in rows),
-        departure=None if ready_by is None or ready_by.ended(now) else ready_by,
+        departure=None if departure is None else unless_ended(departure.request, now),
         limit=None if dimming is None else dimming.request.car_limit,
     )
 

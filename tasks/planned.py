@@ -22,6 +22,7 @@ from tasks.failures import Failures
 from tasks.history import StoredState, in_time
 from tasks.inbound import car_report
 from tasks.ready_by import obey_ready_by
+from tasks.requests import unless_ended
 
 SEEN: dict[str, tuple[datetime, CarSeen]] = {}
 """The car of each site that plans, and when a cycle of this process saw it."""
@@ -72,8 +73,7 @@ async def _departure(
 ) -> ReadyBy | None:
     if row is None:
         return None
-    recorded = row.request
-    fallback = None if recorded.ended(now) else recorded
+    fallback = unless_ended(row.request, now)
     return await failures.or_else(fallback, obey_ready_by(row, now, charger))
 
 
@@ -84,8 +84,7 @@ async def _limit(
     always_w = setup.policy.max_power_w
     limits = [] if always_w is None else [CarLimit(float(always_w), source="the policy")]
     if row is not None:
-        recorded = row.request
-        fallback = None if recorded.ended(now) else recorded
+        fallback = unless_ended(row.request, now)
         dimming = await failures.or_else(fallback, obey_dimming(row, now, charger))
         limits += [] if dimming is None else [dimming.car_limit]
     return min(limits, key=lambda each: each.limit_w, default=None)

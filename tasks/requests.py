@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
 from prefect import get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 
+from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.departures import ReadyBy
+from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.requests import CANCELLED, Requests, Row
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.orchestration.worker.offline import offline_due
 from tasks.history import in_time
-from tasks.run import Run, name_run
+from tasks.run import Run, cancelled, completed, name_run
 
+_Request = TypeVar("_Request", Boost, ReadyBy, Dimming)
 _LOOK_EVERY_S = 5.0
 _NO_SERVER = (httpx.HTTPError, RuntimeError)
 """What the client raises when the server is away; RuntimeError while it connects."""
@@ -53,6 +59,20 @@ async def obey(row: Row, table: Requests[Row], now: datetime, charger: ChargerSt
     await in_time(lambda: table.record(row.run_id, request))
     row.state = request.model_dump(mode="json")
     return row
+
+
+def unless_ended(request: _Request, now: datetime) -> _Request | None:
+    """What holds of a request where the history does not say whether somebody has ended it."""
+    return None if request.ended(now) else request
+
+
+async def final_state(row: Row, message: str) -> State[Any]:
+    """How the run of an ended request ends; the message says what came of it, and why."""
+    if row.ended_by == row.superseded:
+        return await cancelled(message, name="Superseded")
+    if row.ended_by == CANCELLED:
+        return await cancelled(message)
+    return await completed(message, row.request)
 
 
 def _look(begun: Row, table: Requests[Row]) -> Row:

@@ -298,7 +298,7 @@ def _from_history(site: str) -> tuple[Cycle | None, Boost | None]:
         return None, None
     history = open_history(settings.database_url)
     row = history.boosts.under_way(site)
-    return history.last_cycle(site), row.boost if row else None
+    return history.last_cycle(site), row.request if row else None
 
 
 def _is_good(last: Cycle) -> bool:

@@ -176,11 +176,6 @@ class BoostRow(Request, Base):
     @property
     def request(self) -> Boost:
         """The boost as last recorded."""
-        return self.boost
-
-    @property
-    def boost(self) -> Boost:
-        """The boost as last recorded."""
         return Boost.model_validate(self.state)
 
 

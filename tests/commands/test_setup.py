@@ -255,7 +255,7 @@ def test_check_obeys_an_active_boost() -> None:
         assert "boost until unplugged" in said
         still = boosts.under_way(SITE)
         assert still is not None
-        assert still.boost == asked
+        assert still.request == asked
 
 
 def test_check_prints_usual_causes() -> None:

@@ -263,7 +263,7 @@ def test_one_boost_is_under_way_at_a_time(history: History) -> None:
     boosts.begin("home", "two", a_boost(started_at=NOW + MINUTE, current_a=10))
     under_way, first = boosts.under_way("home"), boosts.of_run("one")
     assert under_way is not None
-    assert (under_way.run_id, under_way.boost.current_a) == ("two", 10)
+    assert (under_way.run_id, under_way.request.current_a) == ("two", 10)
     assert first is not None
     assert (first.ended_by, first.ended_at) == (BoostRow.superseded, NOW + MINUTE)
     assert boosts.under_way("house") is None
@@ -279,5 +279,5 @@ def test_what_has_ended_stays_ended(history: History) -> None:
     row = boosts.of_run("one")
     assert row is not None
     assert (row.ended_by, row.ended_at) == ("its time is up", NOW + HOUR)
-    assert row.boost == came
+    assert row.request == came
     assert boosts.under_way("home") is None

@@ -138,7 +138,7 @@ async def test_it_continues_when_its_run_is_killed_or_the_server_is_down() -> No
 async def test_it_ends_in_time_without_cycles_and_when_the_car_is_unplugged() -> None:
     async with dark_home() as home:
         run, row = await begun(current_a=8, until="23:59")
-        over = row.boost.model_copy(update={"until": datetime.now(UTC)})
+        over = row.request.model_copy(update={"until": datetime.now(UTC)})
         open_history(Settings().database_url).boosts.record(row.run_id, over)
         ended = await asyncio.wait_for(run, LONGEST_S)
         assert ended.is_completed()

@@ -75,7 +75,7 @@ def test_opens_the_history_of_version_4_with_all_that_is_in_it(tmp_path: Path) -
         cycles=2880, starts=3, meter_import_kwh=1.5, import_sampled_kwh=1.4, saved=27.75,
     )  # fmt: skip
     assert boost is not None
-    assert (boost.run_id, boost.boost.energy_kwh) == ("boost run 2", 10)
+    assert (boost.run_id, boost.request.energy_kwh) == ("boost run 2", 10)
     assert ended is not None
     assert ended.ended_at == NOON + 5 * MINUTE
     assert state.setpoint == Setpoint(11, 3)

@@ -47,7 +47,7 @@ async def test_a_boost_survives_its_worker(
         still = history.boosts.under_way("home")
         assert still is not None
         assert (still.run_id, still.started_at) == (str(run.id), row.started_at)
-        history.boosts.end(row.run_id, row.boost, row.started_at, "the car was unplugged")
+        history.boosts.end(row.run_id, row.request, row.started_at, "the car was unplugged")
         state = await ended(client, run)
     history.close()
     assert state.is_completed()
