@@ -16,13 +16,8 @@ from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.errors import (
     BalancerError,
-    ChargerError,
-    ChargerUnreachable,
     HistoryError,
-    InvalidAnswer,
 )
-from easee_load_balancer.history.tables import Cycle
-from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
@@ -32,14 +27,14 @@ from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, onl
 from easee_load_balancer.system.settings import Settings
 from tasks.battery import keep_battery
 from tasks.boost import present_boost
-from tasks.charger import push_setpoint, read_charger
+from tasks.charger import push_setpoint
+from tasks.cycle import cycle_row, end_cycle, read_house, sent
 from tasks.failures import Failures
 from tasks.history import load_state, record_cycle, state_before, state_in_memory
-from tasks.inverter import read_inverter
 from tasks.plan_requests import ask_if_due
 from tasks.planned import planned
 from tasks.prices import law_prices
-from tasks.run import Run, completed, failed, superseded
+from tasks.run import Run, failed, superseded
 from tasks.setpoint import compute_setpoint
 from tasks.several import cycle_of_several
 from tasks.snapshot import snapshot_of, tell_of
@@ -85,7 +80,7 @@ async def _cycle(
     if past.last is not None and past.last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
     state = state_before(past, run.started_at, lost=bool(failures)).after_crash(record.pending)
-    inverter, charger = await _read(setup, run, state, failures)
+    inverter, [charger] = await read_house(setup, [(setup.charger, state)], run, failures)
     now = datetime.now(UTC)
     boost = await present_boost(past, now, charger, failures)
     prices = await law_prices(setup, zone, now)
@@ -103,17 +98,7 @@ async def _cycle(
     )
     decision = decision.warned(str(battery)) if battery else decision
     run.log(cycle_line(inverter, charger, setup.policy, decision))
-    cycle = Cycle.of(
-        site=setup.name,
-        scheduled_at=run.scheduled_at,
-        at=now,
-        run_id=str(run.id or "without Prefect"),
-        mode="boost" if boost else setup.policy.mode,
-        inverter=inverter,
-        charger=charger,
-        decision=decision,
-        failure=str(failures),
-    )
+    cycle = cycle_row(setup.name, run, inputs, decision, str(failures))
     try:
         await record_cycle(cycle, setup.credentials)
     except HistoryError as error:
@@ -121,31 +106,7 @@ async def _cycle(
     record.write("")
     await ask_if_due(setup, run, plan, decision.state)
     await tell_of(setup, run, zone, snapshot_of(setup, run, inputs, decision, cycle, plan))
-    if failures:
-        return await failed(str(failures))
-    name = "Attention" if decision.attention else "Asleep" if inverter.asleep else None
-    return await completed(decision.reason, decision, name=name)
-
-
-async def _read(
-    setup: Site, run: Run, state: ControllerState, failures: Failures
-) -> tuple[InverterReading, ChargerState]:
-    """Inverter and charger at the same time; what cannot be read is unknown."""
-    night = state.is_night(run.started_at)
-    return await gather(
-        failures.or_else(
-            InverterReading.unknown(run.started_at), read_inverter(setup.inverter, night=night)
-        ),
-        failures.or_else(
-            ChargerState.unknown(run.started_at),
-            read_charger(
-                setup.charger,
-                setup.credentials,
-                closely=state.watch_closely,
-                near_fuse=state.near_fuse,
-            ),
-        ),
-    )
+    return await end_cycle(decision, inverter, failures)
 
 
 async def _push(
@@ -159,14 +120,10 @@ async def _push(
     if not decision.push or decision.setpoint is None:
         return decision
     record.write(ControllerState.pending_record(decision.setpoint, now))
-    try:
-        setpoint, urgent = decision.setpoint, decision.lowers
-        await push_setpoint(setup.charger, setup.credentials, setpoint, urgent=urgent)
-    except ChargerError as error:
-        failures.add(str(error))
-        unconfirmed = isinstance(error, ChargerUnreachable | InvalidAnswer)
-        return decision.unconfirmed(now) if unconfirmed else decision
-    return decision.pushed(now)
+    command = push_setpoint(
+        setup.charger, setup.credentials, decision.setpoint, urgent=decision.lowers
+    )
+    return await sent(decision, command, now, failures)
 
 
 if __name__ == "__main__":

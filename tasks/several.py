@@ -19,16 +19,13 @@ from easee_load_balancer.control.several.controller import SharedState, Together
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import (
     ChargerError,
-    ChargerUnreachable,
     HistoryError,
-    InvalidAnswer,
 )
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import (
     BatteryHold,
     ChargerMode,
     ChargerState,
-    InverterReading,
 )
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.other_chargers import Chargers
@@ -36,14 +33,14 @@ from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.locks import PendingCommandRecord
 from tasks.battery import keep_battery
 from tasks.boost import present_boost
-from tasks.charger import push_ceiling, push_setpoint, push_share, read_charger
+from tasks.charger import push_ceiling, push_setpoint, push_share
+from tasks.cycle import cycle_row, end_cycle, read_house, sent
 from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_before, state_in_memory
-from tasks.inverter import read_inverter
 from tasks.plan_requests import ask_if_due
 from tasks.planned import planned
 from tasks.prices import law_prices
-from tasks.run import Run, completed, failed, superseded
+from tasks.run import Run, superseded
 from tasks.setpoint import compute_setpoints
 from tasks.snapshot import snapshot_of, tell_of
 
@@ -68,7 +65,9 @@ async def cycle_of_several(
         )
         for one, past in zip(chargers.all, pasts, strict=True)
     ]
-    inverter, read = await _read(setup, chargers, states, run, failures)
+    addresses = [one.address for one in chargers.all]
+    pairs = list(zip(addresses, states, strict=True))
+    inverter, read = await read_house(setup, pairs, run, failures)
     now = datetime.now(UTC)
     prices = await law_prices(setup, zone, now)
     plan = await planned(setup, zone, pasts[0], now, read[0], states[0], failures)
@@ -105,44 +104,12 @@ async def cycle_of_several(
     record.write("")
     await ask_if_due(setup, run, plan, whole.state)
     await tell_of(setup, run, zone, snapshot_of(setup, run, seen, whole, home, plan))
-    if failures:
-        return await failed(str(failures))
-    name = "Attention" if whole.attention else "Asleep" if inverter.asleep else None
-    return await completed(whole.reason, whole, name=name)
+    return await end_cycle(whole, inverter, failures)
 
 
 def _state_keys(setup: Site, chargers: Chargers) -> list[str]:
     """Where each state is stored: the first charger's with the home's cycles, as ever."""
     return [setup.name, *(one.key for one in chargers.all[1:])]
-
-
-async def _read(
-    setup: Site,
-    chargers: Chargers,
-    states: Sequence[ControllerState],
-    run: Run,
-    failures: Failures,
-) -> tuple[InverterReading, list[ChargerState]]:
-    """Inverter and chargers, all at the same time."""
-    night = states[0].is_night(run.started_at)
-    reading = failures.or_else(
-        InverterReading.unknown(run.started_at), read_inverter(setup.inverter, night=night)
-    )
-    unknown = ChargerState.unknown(run.started_at)
-    each = [
-        failures.or_else(
-            unknown,
-            read_charger(
-                one.address,
-                setup.credentials,
-                closely=state.watch_closely,
-                near_fuse=state.near_fuse,
-            ),
-        )
-        for one, state in zip(chargers.all, states, strict=True)
-    ]
-    inverter, read = await gather(reading, gather(*each))
-    return inverter, list(read)
 
 
 def _shared(past: StoredState) -> SharedState:
@@ -212,17 +179,12 @@ class _Sender:
         if setpoint is None:
             return decision
         login, urgent = self.setup.credentials, decision.lowers
-        try:
-            if len(self._on(self._circuit_of(k))) > 1:
-                amps = setpoint.current_a
-                await push_share(one.name, one.address, login, amps, urgent=urgent)
-            else:
-                await push_setpoint(one.address, login, setpoint, urgent=urgent)
-        except ChargerError as error:
-            self.failures.add(f"{one.name}: {error}")
-            unconfirmed = isinstance(error, ChargerUnreachable | InvalidAnswer)
-            return decision.unconfirmed(self.now) if unconfirmed else decision
-        return decision.pushed(self.now)
+        if len(self._on(self._circuit_of(k))) > 1:
+            amps = setpoint.current_a
+            command = push_share(one.name, one.address, login, amps, urgent=urgent)
+        else:
+            command = push_setpoint(one.address, login, setpoint, urgent=urgent)
+        return await sent(decision, command, self.now, self.failures, one.name)
 
     def _id(self, k: int) -> str:
         return self.chargers.all[k].address.charger_id
@@ -292,7 +254,7 @@ class _Rows:
 
     def home(self, seen: CycleInputs, whole: Decision, shared: SharedState) -> Cycle:
         """All cars together, with the state of the first charger and that of all."""
-        row = self._row(self.setup.name, seen, whole)
+        row = cycle_row(self.setup.name, self.run, seen, whole, self.failure)
         together = {_TOGETHER: shared.model_dump(mode="json")}
         row.controller_state = whole.state.model_dump(mode="json") | together
         return row
@@ -300,21 +262,8 @@ class _Rows:
     def parts(self, decisions: Sequence[Decision]) -> list[Cycle]:
         """Each charger for itself."""
         rows = [
-            self._row(charger.key, one.inputs, decision)
+            cycle_row(charger.key, self.run, one.inputs, decision, self.failure)
             for charger, one, decision in zip(self.chargers.all, self.ones, decisions, strict=True)
         ]
         rows[0].controller_state = {}  # it is with the home's cycles
         return rows
-
-    def _row(self, site: str, inputs: CycleInputs, decision: Decision) -> Cycle:
-        return Cycle.of(
-            site=site,
-            scheduled_at=self.run.scheduled_at,
-            at=inputs.now,
-            run_id=str(self.run.id or "without Prefect"),
-            mode="boost" if inputs.boost else inputs.policy.mode,
-            inverter=inputs.inverter,
-            charger=inputs.charger,
-            decision=decision,
-            failure=self.failure,
-        )
