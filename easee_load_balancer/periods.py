@@ -11,6 +11,7 @@ from easee_load_balancer.errors import ConfigurationError
 
 PeriodKind = Literal["day", "month", "year"]
 
+QUARTER = timedelta(minutes=15)
 _DAY = timedelta(days=1)
 
 
@@ -98,3 +99,9 @@ def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """The start of a local day and of the next, in UTC."""
     start, end = (datetime.combine(midnight, time(), zone) for midnight in (day, day + _DAY))
     return start.astimezone(UTC), end.astimezone(UTC)
+
+
+def quarter_of(moment: datetime) -> datetime:
+    """The start of the quarter-hour, in UTC; every time zone's day begins at one."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.control.needs import CarReport
-from easee_load_balancer.energy.price_table import QUARTER, quarter_of
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.integrations.inbound import INPUTS, Reported
 from easee_load_balancer.orchestration.blocks import Tariff
+from easee_load_balancer.periods import QUARTER, quarter_of
 from easee_load_balancer.system.settings import Settings
 
 _KNOWN: dict[tuple[str, str], Reported] = {}

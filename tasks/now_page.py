@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.energy.day_so_far import DaySoFar, Sample
-from easee_load_balancer.energy.price_table import QUARTER, PriceTable
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
-from easee_load_balancer.periods import bounds
+from easee_load_balancer.periods import QUARTER, bounds
 from easee_load_balancer.reports.now_page import Now, now_headline, now_page, sample_of
 from easee_load_balancer.reports.now_picture import day_svg
 from easee_load_balancer.system.settings import Settings
@@ -42,9 +42,7 @@ async def refresh_now_page(snapshot: Snapshot, setup: Site, zone: ZoneInfo) -> N
     """Show the cycle on the page `now-<site>`; nothing where no process outlives the cycle."""
     if not LIVE_PAGES.kept:
         return
-    prices = PriceTable(setup.tariff, zone)
-    if setup.tariff.is_dynamic:
-        prices = await price_table(setup, zone, snapshot.at)
+    prices = await price_table(setup, zone, snapshot.at)
     shown = _SHOWN.get(snapshot.site)
     if shown is None or not shown.day.start <= snapshot.at < shown.day.end:
         shown = await _begin(snapshot, prices, shown)

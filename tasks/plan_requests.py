@@ -6,11 +6,12 @@ import asyncio
 from datetime import UTC, datetime
 
 from easee_load_balancer.control.departures import ReadyBy
+from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.energy.price_table import quarter_of
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.remote_control import RemoteControl
+from easee_load_balancer.periods import quarter_of
 from tasks.planned import Planned
 from tasks.run import Run
 
@@ -49,4 +50,4 @@ def within_reach(asked: ReadyBy, setup: Site, now: datetime) -> ReadyBy:
     """The departure, with what is possible until then where that is less."""
     policy = setup.policy
     phases = 1 if policy.phases == "1" else 3
-    return asked.within(policy.max_current_a * phases * 230.0, now)
+    return asked.within(policy.max_current_a * phases * NOMINAL_VOLTAGE_V, now)

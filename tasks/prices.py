@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from easee_load_balancer.energy.price_table import PriceTable, quarter_of
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.periods import quarter_of
 from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 
@@ -20,14 +21,17 @@ _TABLES: dict[str, tuple[datetime, PriceTable]] = {}
 
 
 async def law_prices(setup: Site, zone: ZoneInfo, now: datetime) -> Prices:
-    """The prices for the control law; the history is read once in a quarter-hour, if at all."""
-    if not setup.tariff.is_dynamic:
-        return setup.tariff.at_hour(now.astimezone(zone).hour)
+    """The prices for the control law."""
     return (await price_table(setup, zone, now)).for_law(now)
 
 
 async def price_table(setup: Site, zone: ZoneInfo, now: datetime) -> PriceTable:
-    """The prices from yesterday on, as last read where the history fails."""
+    """The prices from yesterday on, as last read where the history fails.
+
+    It is read once in a quarter-hour, and not at all without day-ahead prices.
+    """
+    if not setup.tariff.is_dynamic:
+        return PriceTable(setup.tariff, zone)
     quarter = quarter_of(now)
     read_at, table = _TABLES.get(setup.name, (None, PriceTable(setup.tariff, zone)))
     if read_at == quarter and table.prices is setup.tariff and table.zone == zone:

@@ -8,12 +8,13 @@ from datetime import timedelta
 
 import numpy as np
 
-from easee_load_balancer.control.plan import QUARTER, Car, Departure, PlanInputs, PlanSlot
+from easee_load_balancer.control.plan import Car, Departure, PlanInputs, PlanSlot
 from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.energy.car_costs import Session
-from easee_load_balancer.energy.price_table import PriceTable, quarter_of
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.resampling import seconds
+from easee_load_balancer.periods import QUARTER, quarter_of
 
 _LEAST_KWH = 0.5
 _LONGEST = timedelta(hours=72)

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.departures import Amount, ChargingWishes, ReadyBy, upcoming
 from easee_load_balancer.control.limits import lowest_limit, possible_phases
-from easee_load_balancer.control.plan import QUARTER, Car, Departure
+from easee_load_balancer.control.plan import Car, Departure
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerMode, ChargerState
+from easee_load_balancer.periods import QUARTER
 
 HORIZON = timedelta(hours=72)
 _UNKNOWN_KWH = 200.0

@@ -16,8 +16,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from easee_load_balancer.control.peak import PeakTariff
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
+from easee_load_balancer.periods import QUARTER
 
-QUARTER = timedelta(minutes=15)
 FULL_SHARE = 0.97
 """From this share of the highest power on, the car simply charges as fast as it may."""
 PLAN_IS_OLD = timedelta(hours=1)

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.peak import PeakTariff, highest_intervals
-from easee_load_balancer.control.plan import QUARTER, PlanSlot
+from easee_load_balancer.control.plan import PlanSlot
 from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, expected_pv
-from easee_load_balancer.energy.price_table import PriceTable, quarter_of
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.periods import QUARTER, quarter_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from easee_load_balancer.control.linear_model import Values
-from easee_load_balancer.control.plan import QUARTER, Car, Plan, PlanInputs, PlannedSlot, Unmet
+from easee_load_balancer.control.plan import Car, Plan, PlanInputs, PlannedSlot, Unmet
 from easee_load_balancer.control.plan_times import PlanTimes
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
+from easee_load_balancer.periods import QUARTER
 
 _NOTHING_KW = 0.05
 _NOTHING_KWH = 0.1

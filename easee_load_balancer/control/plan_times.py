@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from easee_load_balancer.control.linear_model import Values
-from easee_load_balancer.control.plan import QUARTER, Departure, PlanInputs, PlanSlot
+from easee_load_balancer.control.plan import Departure, PlanInputs, PlanSlot
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
+from easee_load_balancer.periods import QUARTER
 
 FINE = timedelta(hours=18)
 """So far ahead decisions are made by the quarter-hour and in whole steps; then by the hour."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-BIN = timedelta(minutes=15)
+from easee_load_balancer.periods import QUARTER
+
 LONGEST_STEP = timedelta(minutes=3)
 """Nothing is assumed between samples that are further apart."""
 CAR_HELD = timedelta(minutes=1)
@@ -112,7 +113,7 @@ class DaySoFar:
         self.total.add(power, seconds)
         self.measured_s += seconds
         self.saved += power.car_from_solar * seconds / 3.6e6 * gain
-        number = (sample.at - self.start) // BIN
+        number = (sample.at - self.start) // QUARTER
         energy, known_s = self.bins.get(number, (Flows(), 0.0))
         energy.add(power, seconds)
         self.bins[number] = energy, known_s + seconds
@@ -134,4 +135,4 @@ class DaySoFar:
     @property
     def bin_count(self) -> int:
         """How many quarters of an hour the day has."""
-        return -((self.start - self.end) // BIN)
+        return -((self.start - self.end) // QUARTER)

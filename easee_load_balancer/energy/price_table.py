@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from statistics import fmean
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.energy.expectations import usual_prices
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.periods import QUARTER, quarter_of
 
-QUARTER = timedelta(minutes=15)
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
 _QUARTERS = 96
 _CHEAP_SHARE = 4
 """A quarter of the day is enough to charge in."""
-
-
-def quarter_of(moment: datetime) -> datetime:
-    """The start of the quarter-hour, in UTC; every time zone's day begins at one."""
-    moment = moment.astimezone(UTC)
-    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
 @dataclass(frozen=True)

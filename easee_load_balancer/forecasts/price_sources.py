@@ -12,7 +12,6 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 from zoneinfo import ZoneInfo
 
-from easee_load_balancer.energy.price_table import QUARTER
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.forecasts.fetch import Source
 from easee_load_balancer.forecasts.quarters import (
@@ -23,6 +22,7 @@ from easee_load_balancer.forecasts.quarters import (
     moment,
     number,
 )
+from easee_load_balancer.periods import QUARTER
 
 MARKET_ZONE = ZoneInfo("Europe/Brussels")
 """The day of the auction, in all bidding zones that are coupled."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any
 
-from easee_load_balancer.energy.price_table import QUARTER
+from easee_load_balancer.periods import QUARTER
 
 Entry = tuple[datetime, float]
 """When a value begins to hold, and the value."""

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.forecasts.fetch import Source
 from easee_load_balancer.forecasts.quarters import Entry, NoSeries, by_quarter, moment, number
+from easee_load_balancer.periods import QUARTER
 
-QUARTER = timedelta(minutes=15)
 RENEW_AFTER = timedelta(minutes=55)
 """Both renew their data about every hour; Forecast.Solar allows a few requests an hour."""
 _DAYS = 4

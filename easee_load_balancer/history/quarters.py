@@ -11,8 +11,8 @@ from statistics import fmean
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from easee_load_balancer.energy.price_table import QUARTER, quarter_of
 from easee_load_balancer.history.tables import Cycle, QuarterRow, SolarForecastRow
+from easee_load_balancer.periods import QUARTER, quarter_of
 
 KEPT = timedelta(days=60)
 """Older means and forecasts are deleted; the cycles stay."""

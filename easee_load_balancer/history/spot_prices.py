@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from easee_load_balancer.energy.price_table import QUARTER, PriceTable
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.history.tables import SpotPriceRow
+from easee_load_balancer.periods import QUARTER
 
 _WEEK = timedelta(days=7)
 

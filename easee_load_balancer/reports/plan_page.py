@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from easee_load_balancer.control.plan import QUARTER, Departure, Plan, PlanSlot
+from easee_load_balancer.control.plan import Departure, Plan, PlanSlot
+from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.reports.markdown import UNKNOWN, as_kwh, as_table, embedded_svg
 from easee_load_balancer.reports.plan_picture import plan_svg
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from easee_load_balancer.control.plan import QUARTER, Departure, Plan, PlanSlot
+from easee_load_balancer.control.plan import Departure, Plan, PlanSlot
+from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.reports.colours import BACKGROUND, CAR, EXPORT, FAINT, GRID, INK, SOLAR
 
 _WIDTH, _HEIGHT = 600, 500

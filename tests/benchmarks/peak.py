@@ -17,7 +17,6 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.peak import PeakLimit, PeakTariff
 from easee_load_balancer.control.plan import (
-    QUARTER,
     Car,
     Departure,
     Plan,
@@ -29,6 +28,7 @@ from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
+from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, run_day

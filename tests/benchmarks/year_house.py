@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from easee_load_balancer.control.plan import QUARTER, Departure
+from easee_load_balancer.control.plan import Departure
+from easee_load_balancer.periods import QUARTER
 
 Floats = NDArray[np.float64]
 STEP = timedelta(minutes=5)

@@ -11,7 +11,6 @@ import numpy as np
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.plan import (
-    QUARTER,
     Car,
     Departure,
     HomeBattery,
@@ -25,6 +24,7 @@ from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.expectations import usual_day, usual_prices
 from easee_load_balancer.measurements import BatteryHold, ChargerMode, ChargerState, InverterReading
+from easee_load_balancer.periods import QUARTER
 from tests.benchmarks.year_house import (
     CAPACITY_KWH,
     LOWEST_KWH,

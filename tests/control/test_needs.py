@@ -12,8 +12,9 @@ from easee_load_balancer.control.departures import ChargingWishes, ReadyBy
 from easee_load_balancer.control.needs import CarReport, CarSeen, needs
 from easee_load_balancer.control.plan_slots import Past, peak_tariff, plan_slots
 from easee_load_balancer.control.policy import Policy
-from easee_load_balancer.energy.price_table import QUARTER, PriceTable
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.periods import QUARTER
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 26, 17, tzinfo=UTC)

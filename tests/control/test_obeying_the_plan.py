@@ -12,7 +12,6 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.plan import (
-    QUARTER,
     Car,
     CarLimit,
     Departure,
@@ -24,6 +23,7 @@ from easee_load_balancer.control.plan import (
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import BatteryHold, InverterReading, Setpoint
+from easee_load_balancer.periods import QUARTER
 from tests.support.control_readings import NOW, charger, inverter, told, with_battery
 
 FULL_W = 16 * 3 * 230.0

@@ -10,7 +10,6 @@ import pytest
 
 from easee_load_balancer.control.peak import PeakTariff
 from easee_load_balancer.control.plan import (
-    QUARTER,
     Car,
     CarLimit,
     Departure,
@@ -21,6 +20,7 @@ from easee_load_balancer.control.plan import (
 )
 from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.errors import PlanError
+from easee_load_balancer.periods import QUARTER
 
 NOW = datetime(2026, 3, 3, 20, tzinfo=UTC)
 FULL_W = 16 * 3 * 230.0

@@ -10,8 +10,9 @@ import pytest
 
 from easee_load_balancer.backtest.planned_sessions import session_costs
 from easee_load_balancer.energy.car_costs import car_costs, sessions
-from easee_load_balancer.energy.price_table import QUARTER, PriceTable
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.periods import QUARTER
 from tests.support.energy_samples import samples
 
 STEP = timedelta(minutes=5)

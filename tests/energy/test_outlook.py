@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, expected_pv
-from easee_load_balancer.energy.price_table import QUARTER
+from easee_load_balancer.periods import QUARTER
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONDAY = datetime(2026, 11, 2, tzinfo=BERLIN)

@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from easee_load_balancer.energy.price_table import QUARTER
 from easee_load_balancer.errors import ForecastError
 from easee_load_balancer.forecasts.prices import days_due, fetch_spot
+from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.simulation.sources.market import CET, midnight, price_mwh

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from easee_load_balancer.control.departures import ReadyBy
 from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.control.plan import Plan, PlannedSlot
-from easee_load_balancer.energy.price_table import QUARTER
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.history.quarters import KEPT
 from easee_load_balancer.history.store import History
 from easee_load_balancer.history.tables import BoostRow
+from easee_load_balancer.periods import QUARTER
 from tests.support.history import HOUR, NOON, cycle, history, measured, sqlite_url, url
 
 __all__ = ["history", "sqlite_url", "url"]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from easee_load_balancer.control.needs import CarReport
-from easee_load_balancer.energy.price_table import QUARTER
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.integrations.inbound import Reported, Value
+from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.system.settings import Settings
 from tasks.inbound import car_report, is_away, take
 

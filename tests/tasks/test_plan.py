@@ -17,10 +17,10 @@ from easee_load_balancer.control.departures import ReadyBy
 from easee_load_balancer.control.needs import CarSeen, needs
 from easee_load_balancer.control.plan import Plan
 from easee_load_balancer.control.planner import make_plan
-from easee_load_balancer.energy.price_table import QUARTER
 from easee_load_balancer.forecasts.prices import fetch_spot
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import ChargingPlan, Site, Tariff
+from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.simulation.sources.market import CET, midnight
