@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from contextvars import Context, copy_context
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,6 +17,8 @@ from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from easee_load_balancer.system.lasting_tasks import LastingTasks
 
 logger = logging.getLogger("prefect.pages")
 """Prefect shows its lines in the worker's log."""
@@ -32,40 +31,24 @@ class Page(NamedTuple):
     description: str
 
 
-class LivePages:
+class LivePages(LastingTasks):
     """The pages of this process by key."""
 
     def __init__(self) -> None:
-        self._context: Context | None = None
+        super().__init__()
         self._newest: dict[str, Page] = {}
         self._ids: dict[str, UUID] = {}
         self._sending: asyncio.Task[None] | None = None
         self._failing = False
 
-    @property
-    def kept(self) -> bool:
-        """Whether this process outlives a cycle: only there are pages updated."""
-        return self._context is not None
-
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Send pages until the block is left."""
-        self._context = copy_context()
-        try:
-            yield
-        finally:
-            self._context, sending = None, self._sending
-            if sending is not None:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
-
     def show(self, key: str, page: Page) -> None:
         """Show this page under the key; returns at once."""
         self._newest[key] = page
         if self._sending is None or self._sending.done():
-            # not in the context of this flow run, which the task outlives
-            loop = asyncio.get_running_loop()
-            self._sending = loop.create_task(self._send(), context=self._context)
+            self._sending = self._start(self._send())
+
+    def _take_all(self) -> list[asyncio.Task[None]]:
+        return [] if self._sending is None else [self._sending]
 
     async def _send(self) -> None:
         while self._newest:

@@ -8,15 +8,14 @@ from zoneinfo import ZoneInfo
 
 from easee_load_balancer.energy.day_so_far import DaySoFar, Flows
 from easee_load_balancer.reports.colours import (
-    BACKGROUND,
     BATTERY,
     CAR,
     FAINT,
     GRID,
     HOUSE,
-    INK,
     SOLAR,
 )
+from easee_load_balancer.reports.svg import svg
 
 _WIDTH, _HEIGHT = 600, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 590, 58, 272
@@ -38,18 +37,16 @@ def day_svg(day: DaySoFar, zone: ZoneInfo) -> bytes:
         _area(scale, [(number, top[layer]) for number, top in tops], colour)
         for layer, colour in enumerate(_LAYERS.values())
     ]
-    return "".join(
+    return svg(
+        _WIDTH,
+        _HEIGHT,
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-            f'font-family="sans-serif" font-size="17" fill="{INK}">',
-            f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="{BACKGROUND}"/>',
             *_axes(scale, day, zone),
             *reversed(areas),
             _line(scale, [(number, one.pv) for number, one in means], SOLAR),
             *_legend({"PV": SOLAR, **_LAYERS}),
-            "</svg>",
-        ]
-    ).encode()
+        ],
+    )
 
 
 class _Scale:

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.plan import Departure, Plan, PlanSlot
 from easee_load_balancer.periods import QUARTER
-from easee_load_balancer.reports.colours import BACKGROUND, CAR, EXPORT, FAINT, GRID, INK, SOLAR
+from easee_load_balancer.reports.colours import CAR, EXPORT, FAINT, GRID, INK, SOLAR
+from easee_load_balancer.reports.svg import svg
 
 _WIDTH, _HEIGHT = 600, 500
 _LEFT, _RIGHT = 46, 592
@@ -38,9 +39,6 @@ def plan_svg(
     solar_kw = [max(0.0, car_w.get(at.start, 0.0) - grid_w.get(at.start, 0.0)) for at in shown]
     total_kw = [car_w.get(at.start, 0.0) / 1000 for at in shown]
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'font-family="sans-serif" font-size="17" fill="{INK}">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="{BACKGROUND}"/>',
         *_legend(24, {"Price per kWh": EXPORT, "while charging": GRID}),
         *_legend(264, {"kW: PV": SOLAR, "car, sun": CAR, "car, grid": GRID}),
         *price_scale.grid(_steps(price_scale.low, price_scale.high), ".2f"),
@@ -52,9 +50,8 @@ def plan_svg(
         _area(power_scale, [watts / 1000 for watts in solar_kw], CAR),
         _line(power_scale, [slot.pv_w / 1000 for slot in shown]),
         *_departures(power_scale, departures, zone),
-        "</svg>",
     ]
-    return "".join(parts).encode()
+    return svg(_WIDTH, _HEIGHT, parts)
 
 
 class _Scale:
