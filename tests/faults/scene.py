@@ -146,7 +146,7 @@ async def a_scene(
             changes.pop("day", FAINT),
             car=CarSpec(energy_needed_kwh=10_000.0),
             charger=ChargerSpec(offline_max_current_a=(OFFLINE_A,) * 3),
-            timeout_s=0.5,
+            timeout_s=2.0,
             **changes,
         ) as home:
             scene = Scene(home, clock, data_folder, with_prefect)

@@ -75,7 +75,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
 async def test_a_fault_fails_the_run_in_one_clear_line_and_the_next_good_cycle_works(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with a_home(timeout_s=0.5) as home:
+    async with a_home(timeout_s=2.0) as home:
         await home.cycle()
         for fault, message in FAULTS:
             writes = home.writes
