@@ -8,6 +8,22 @@ from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from typing import Any
 
+_AGAIN_S = 5.0
+
+
+async def cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended; their results and errors are dropped.
+
+    Once is not always enough: Python 3.11's `asyncio.wait_for`, which the libraries for the push
+    stream and for MQTT use, swallows a cancellation that meets the end of what it waits for.
+    """
+    running = pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
+    await asyncio.gather(*running, return_exceptions=True)
+
 
 class LastingTasks:
     """Starts such tasks as long as something holds it: a worker, not a single run."""
@@ -28,9 +44,7 @@ class LastingTasks:
             yield
         finally:
             self._context, tasks = None, list(self._take_all())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(tasks)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task outside of the context of the present flow run."""

@@ -44,6 +44,7 @@ from easee_load_balancer.devices.easee.pushed_values import (
 from easee_load_balancer.errors import ChargerError, InvalidAnswer
 from easee_load_balancer.measurements import ChargerState, Setpoint
 from easee_load_balancer.system.http import tls
+from easee_load_balancer.system.lasting_tasks import cancel
 
 _HOSTS = dict.fromkeys(("api.easee.com", "api.easee.cloud"), "https://streams.easee.com")
 _HUB = "/hubs/chargers"
@@ -195,8 +196,7 @@ class PushStream:
     async def close(self) -> None:
         """End the connection for good."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cancel([self._task])
 
     async def _run(self) -> None:
         wait_s = FIRST_WAIT_S

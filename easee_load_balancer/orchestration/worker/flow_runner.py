@@ -38,6 +38,7 @@ from easee_load_balancer.orchestration.worker.engine import (
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of, is_cycle
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
+from easee_load_balancer.system.lasting_tasks import cancel
 
 _RESTORE_AGAIN_S, _LONGEST_PAUSE_S = 30.0, 900.0
 _Any = TypeVar("_Any")
@@ -118,10 +119,7 @@ class FlowRunner:
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()
                 await self._ended.wait()
-                running = asyncio.all_tasks() - {asyncio.current_task()}
-                for task in running:
-                    task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
+                await cancel(asyncio.all_tasks() - {asyncio.current_task()})
 
     async def _run(self, flow_run: FlowRun) -> State[Any]:
         flow = await self._load(flow_run)

@@ -209,7 +209,8 @@ class PushHub:
                         await self._send_value(connection, charger_id, id_, seen)
             self._news.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await self._news.wait()
 
     async def _send_value(
         self, connection: _Connection, charger_id: str, id_: int, seen: Reported
