@@ -34,7 +34,7 @@ from easee_load_balancer.system.settings import Settings
 from tests.support.setup_house import TWO, a_house_beside, answers
 from tests.support.terminal import typing
 
-QUICK = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)
+QUICK = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=2.0)
 SAVED = SavedBlocks(None, None, QUICK, None)
 
 
@@ -99,7 +99,7 @@ def test_flags_answer_every_question(two_chargers: SimulatedHouse) -> None:
     charger, inverter, identity, policy = go_through(given, StringIO())
     assert (charger.id, charger.site.id, charger.circuit.id) == ("EH123457", 54321, 12345)
     assert (inverter.port, inverter.unit_id) == (two_chargers.modbus_port, 1)
-    assert (inverter.timeout_s, policy.main_fuse_a) == (0.4, 20)
+    assert (inverter.timeout_s, policy.main_fuse_a) == (QUICK.timeout_s, 20)
     assert identity is not None
     assert identity.meter == "three phases"
 

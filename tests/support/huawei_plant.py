@@ -48,7 +48,7 @@ async def a_plant(
     **address: Any,
 ) -> AsyncIterator[RunningPlant]:
     """A plant of that kind (see ADDRESSES), whose clock stands still."""
-    settings = {"plant": kind} | ADDRESSES[kind] | {"settle_time_s": 0.0, "timeout_s": 0.4}
+    settings = {"plant": kind} | ADDRESSES[kind] | {"settle_time_s": 0.0, "timeout_s": 1.0}
     settings |= address
     served = InverterSpec(settle_s=0.0, latency_s=0.0, plant=settings["plant"], **(spec or {}))
     plant, faults = Plant(day or generate_day("clear"), house, start_s), Faults()

@@ -54,7 +54,7 @@ async def an_inverter(
     plant, faults = Plant(generate_day("clear"), spec, start_s), Faults()
     server = InverterServer(plant, InverterSpec(settle_s=0.05, latency_s=0.001), faults)
     port = await server.start("127.0.0.1", 0)
-    settings = {"settle_time_s": 0.1, "timeout_s": 0.4} | address
+    settings = {"settle_time_s": 0.1, "timeout_s": 1.0} | address
     inverter = Inverter(InverterAddress(host="127.0.0.1", port=port, **settings))
     try:
         yield inverter, server, plant, faults
