@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from easee_load_balancer.commands.simulate import simulate
 from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.orchestration.own_addresses import HOME, SITE_PATTERN
 from easee_load_balancer.orchestration.stack_environment import stack_environment
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.locks import SiteBusy
@@ -24,6 +26,19 @@ ServerPort = Annotated[
     int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its web pages.")
 ]
 
+
+def _site_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(SITE_PATTERN, name):
+        raise typer.BadParameter("use lower-case letters, digits and hyphens, at most 60.")
+    return name
+
+
+SiteName = Annotated[
+    str,
+    typer.Option(
+        "--site", metavar="NAME", callback=_site_name, help="Which of several houses: cabin, ..."
+    ),
+]
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
 ChargerId = Annotated[
     str | None, typer.Option(metavar="ID", help="Charger to use if there are several.")
@@ -85,6 +100,7 @@ def demo(
 
 @app.command()
 def setup(
+    site: SiteName = HOME,
     user_name: Annotated[
         str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
     ] = None,
@@ -125,6 +141,7 @@ def setup(
     if search and inverter:
         raise typer.BadParameter("Use either --inverter or --search.")
     answers = Answers(
+        site=site,
         user_name=user_name,
         password=os.environ.get("EASEE_PASSWORD"),
         api=api,
@@ -156,6 +173,7 @@ def check(
             "is changed for a minute or two.",
         ),
     ] = False,
+    site: SiteName = HOME,
     port: ServerPort = 4200,
 ) -> None:
     """Read everything once and show what would be sent and why; nothing is sent.
@@ -168,19 +186,32 @@ def check(
     interrupt_on_signals()
     if calibrate:
         with _exit_on_error(2):
-            raise typer.Exit(0 if run_calibration(Path.cwd(), port, _console()) else 1)
+            raise typer.Exit(0 if run_calibration(Path.cwd(), port, _console(), site) else 1)
     with _exit_on_error(2):
-        raise typer.Exit(0 if run_check(Path.cwd(), port, watch, _console()) else 1)
+        raise typer.Exit(0 if run_check(Path.cwd(), port, watch, _console(), site) else 1)
 
 
 @app.command()
-def deploy(port: ServerPort = 4200) -> None:
-    """Deploy after an update or a change of the time zone; `up` does it itself."""
+def deploy(
+    site: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", callback=_site_name, help="A further site to deploy."),
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Work pool for that site's runs. Default: as before."),
+    ] = None,
+    port: ServerPort = 4200,
+) -> None:
+    """Deploy after an update or a change of the time zone; `up` does it itself.
+
+    Sites that are deployed already are brought up to date.
+    """
     from easee_load_balancer.commands.prefect_server import run_deploy
 
     interrupt_on_signals()
     with _exit_on_error(1):
-        run_deploy(Path.cwd(), port, _console())
+        run_deploy(Path.cwd(), port, site, pool, _console())
 
 
 @app.command()

@@ -173,14 +173,14 @@ class Calibrator:
         return f"{remedy} If FusionSolar shows it right, use `setup --meter-backwards`."
 
 
-def run_calibration(project: Path, port: int, console: Console) -> bool:
+def run_calibration(project: Path, port: int, console: Console, name: str = Site.DEFAULT) -> bool:
     """`check --calibrate`: test the sign, with a step if the car charges; whether it is right.
 
     Raises BalancerError if blocks are missing, there is no Prefect server, or a device fails.
     """
     folder = Settings().folder
     with prefect_server(project, port, console):
-        site = asyncio.run(Site.load(Site.DEFAULT))
+        site = asyncio.run(Site.load(name))
     calibrator = Calibrator(
         site.inverter,
         site.credentials,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from prefect import get_client
 from rich.console import Console
 from rich.text import Text
 
@@ -49,13 +50,14 @@ from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.own_addresses import ui_address
+from easee_load_balancer.orchestration.prefect_stack import POOL
+from easee_load_balancer.orchestration.sites import pool_of
 from easee_load_balancer.reports.cycle_text import car_rows, charger_rows, inverter_rows
 from easee_load_balancer.system.locks import no_cycle, worker_runs
 from easee_load_balancer.system.processes import HOST
 from easee_load_balancer.system.settings import Settings
 
 WATCH_EVERY_S = 30.0
-_POOL = "home"
 _RECENT = timedelta(minutes=2)
 """A running balancer's last cycle is no older than this."""
 
@@ -75,22 +77,26 @@ class _Findings:
     """Messages with their usual causes."""
 
 
-def run_check(project: Path, port: int, watch: bool, console: Console) -> bool:
+def run_check(
+    project: Path, port: int, watch: bool, console: Console, name: str = Site.DEFAULT
+) -> bool:
     """Check once, or repeatedly with `watch`; whether everything could be read.
 
     Raises BalancerError if blocks are missing or there is no Prefect server.
     """
     ui = ui_address() or f"http://{HOST}:{port}"
     with prefect_server(project, port, console):
-        site = asyncio.run(Site.load(Site.DEFAULT))
+        site = asyncio.run(Site.load(name))
+        with get_client(sync_client=True) as client:
+            pool = pool_of(client, name) or POOL
     good = True
-    check = _Check(site, console)
+    check = _Check(site, pool, console)
     try:
         while True:
             good = check.run()
             if not watch:
                 console.print("\nWhile the balancer runs, its pages are at")
-                print_addresses(console, ui)
+                print_addresses(console, ui, name)
                 return good
             time.sleep(WATCH_EVERY_S)
             console.print()
@@ -103,8 +109,8 @@ def run_check(project: Path, port: int, watch: bool, console: Console) -> bool:
 class _Check:
     """Checks of one house; each continues from the state after the previous one."""
 
-    def __init__(self, site: Site, console: Console) -> None:
-        self._site = site
+    def __init__(self, site: Site, pool: str, console: Console) -> None:
+        self._site, self._pool = site, pool
         self._console = console
         self._folder = Settings().folder
         self._state: ControllerState | None = None
@@ -114,7 +120,7 @@ class _Check:
         """Read, decide and print; whether everything could be read."""
         site, findings = self._site, _Findings(found=self._found)
         last, boost = _from_history(site.name)
-        if last is not None and worker_runs(self._folder, _POOL) and _is_good(last):
+        if last is not None and worker_runs(self._folder, self._pool) and _is_good(last):
             asyncio.run(_read_charger(site, self._folder, findings))
             _print_last_cycle(site, last, findings, self._console)
         else:

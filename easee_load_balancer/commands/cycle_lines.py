@@ -20,6 +20,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from rich.console import Console
 from rich.markup import escape
 
+from easee_load_balancer.orchestration.own_addresses import HOME
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 
 _COLOURS = {
@@ -78,6 +79,12 @@ class CycleLines:
         colour = "yellow" if name == "Attention" else _COLOURS[kind]
         self._console.print(
             f"[dim]{began.astimezone():%H:%M:%S}[/dim] "
-            f"[{colour}]{name:<10}[/] {escape(run.name)} "
+            f"[{colour}]{name:<10}[/] {_place(run)}{escape(run.name)} "
             f"[dim]({run.total_run_time.total_seconds():.1f} s)[/dim]"
         )
+
+
+def _place(run: FlowRun) -> str:
+    """The site of the run, where it is a further one."""
+    site = str(run.parameters.get("site", HOME))
+    return "" if site == HOME else f"{escape(site)}: "

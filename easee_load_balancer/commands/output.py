@@ -10,7 +10,7 @@ from rich.text import Text
 
 from easee_load_balancer.commands.troubleshooting import usual_causes
 from easee_load_balancer.devices.huawei.discovery import NotFound
-from easee_load_balancer.orchestration.own_addresses import addresses
+from easee_load_balancer.orchestration.own_addresses import HOME, addresses
 
 
 def print_table(console: Console, title: str, rows: Iterable[tuple[str, str]]) -> None:
@@ -23,9 +23,9 @@ def print_table(console: Console, title: str, rows: Iterable[tuple[str, str]]) -
     console.print(table)
 
 
-def print_addresses(console: Console, ui: str) -> None:
+def print_addresses(console: Console, ui: str, site: str = HOME) -> None:
     """Print where the pages are that an owner looks for."""
-    for title, address in addresses(ui).items():
+    for title, address in addresses(ui, site).items():
         console.print(Text.assemble(f"{title:<15}", (address, f"link {address}")))
 
 

@@ -18,7 +18,10 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
-from easee_load_balancer.orchestration.prefect_stack import PrefectStack, deploy
+from easee_load_balancer.orchestration.blocks import EaseeCharger, load_if_saved
+from easee_load_balancer.orchestration.own_addresses import HOME
+from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, deploy
+from easee_load_balancer.orchestration.sites import pause_home
 from easee_load_balancer.system.processes import HOST, StartError, is_free, listener_on
 from easee_load_balancer.system.settings import Settings
 
@@ -58,11 +61,30 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
         yield stack.env
 
 
-def run_deploy(project: Path, port: int, console: Console) -> None:
-    """Deploy to the server of `prefect_server`. Raises StartError if that fails."""
+def run_deploy(
+    project: Path, port: int, site: str | None, pool: str | None, console: Console
+) -> None:
+    """Deploy to the server of `prefect_server`: this site, and all that are deployed already.
+
+    Raises StartError if that fails.
+    """
     with prefect_server(project, port, console) as env:
-        deploy(project, env)
+        deploy_for(site, project, env, pool)
     console.print("Deployed.")
+
+
+def deploy_for(
+    site: str | None, project: Path, env: Mapping[str, str], pool: str | None = None
+) -> None:
+    """Deploy; where nobody lives at `home`, its deployments are paused. Raises StartError."""
+    lived_in = asyncio.run(load_if_saved(EaseeCharger, HOME)) is not None
+    if site is None or site == HOME:
+        deploy(project, env, pool or POOL)
+        return
+    deploy(project, env, sites=[site], sites_pool=pool)
+    if not lived_in:
+        with get_client(sync_client=True) as client:
+            pause_home(client, paused=True)
 
 
 async def _answers() -> bool:

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from prefect import get_client
 from rich.console import Console
 from rich.text import Text
 
 from easee_load_balancer.commands import warnings
 from easee_load_balancer.commands.output import print_table, print_warnings
-from easee_load_balancer.commands.prefect_server import prefect_server
+from easee_load_balancer.commands.prefect_server import deploy_for, prefect_server
 from easee_load_balancer.commands.prompts import Prompts
 from easee_load_balancer.commands.setup_answers import Answers
 from easee_load_balancer.commands.setup_preferences import (
@@ -33,15 +34,19 @@ from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.orchestration.blocks import EaseeCharger, Site, Tariff, load_if_saved
 from easee_load_balancer.orchestration.other_chargers import OtherChargers
-from easee_load_balancer.orchestration.prefect_stack import deploy
+from easee_load_balancer.orchestration.sites import pause_home
 
 
 def run_setup(project: Path, port: int, answers: Answers, console: Console) -> None:
     """Ask, test, save and deploy. Raises BalancerError; then nothing has been saved."""
     with prefect_server(project, port, console) as env:
+        is_new = asyncio.run(load_if_saved(EaseeCharger, answers.site)) is None
         ask_and_save(answers, console)
         with console.status("Deploying ..."):
-            deploy(project, env)
+            deploy_for(answers.site, project, env)
+            if is_new and answers.site == Site.DEFAULT:
+                with get_client(sync_client=True) as client:
+                    pause_home(client, paused=False)  # while others lived here, but not at home
     console.print("Saved and deployed. `easee-balancer check` shows what the balancer would do,")
     console.print(
         "`easee-balancer up` starts it. If it runs already, the next cycle uses this setup."
@@ -50,15 +55,16 @@ def run_setup(project: Path, port: int, answers: Answers, console: Console) -> N
 
 def ask_and_save(answers: Answers, console: Console) -> None:
     """Ask, test, show the findings and save. Raises BalancerError; then nothing has been saved."""
-    saved = asyncio.run(SavedBlocks.load(Site.DEFAULT))
+    site = answers.site
+    saved = asyncio.run(SavedBlocks.load(site))
     wizard = SetupWizard(answers, console, saved)
     wizard.require_answers()
     credentials, charger = wizard.find_charger()
-    others = _ask_others(charger, wizard.account_chargers, console)
+    others = _ask_others(site, charger, wizard.account_chargers, console)
     policy = wizard.ask_fuse(charger)
     prompts = Prompts(console)
-    zone = ask_time_zone(prompts, answers, saved_time_zone())
-    tariff = ask_prices(prompts, answers, asyncio.run(load_if_saved(Tariff, Site.DEFAULT)))
+    zone = ask_time_zone(prompts, answers, saved_time_zone(site))
+    tariff = ask_prices(prompts, answers, asyncio.run(load_if_saved(Tariff, site)))
     inverter, identity = wizard.find_inverter()
     state, controls, permitted = wizard.read_charger(credentials, charger)
     if identity is not None and identity.meter_online:
@@ -79,18 +85,18 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     charger_block = block_with(EaseeCharger, saved.charger, **charger.address.model_dump())
     with _uninterrupted():
         blocks = (inverter, charger_block, credentials, policy, tariff or Tariff())
-        asyncio.run(Site(Site.DEFAULT, *blocks, others=others).save())
-        save_time_zone(zone)
+        asyncio.run(Site(site, *blocks, others=others).save())
+        save_time_zone(site, zone)
 
 
 def _ask_others(
-    charger: FoundCharger, found: Sequence[FoundCharger], console: Console
+    site: str, charger: FoundCharger, found: Sequence[FoundCharger], console: Console
 ) -> OtherChargers | None:
     """The further chargers of the home; a home with one charger is asked nothing."""
     others = beside(charger, found)
     if not others:
         return None
-    saved = asyncio.run(load_if_saved(OtherChargers, Site.DEFAULT))
+    saved = asyncio.run(load_if_saved(OtherChargers, site))
     return ask_others(Prompts(console), console, charger, others, saved)
 
 

@@ -11,12 +11,15 @@ from pydantic import ValidationError
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.discovery import PORTS
+from easee_load_balancer.orchestration.own_addresses import HOME
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Answers from flags and environment variables; None asks the user."""
 
+    site: str = HOME
+    """Which house they are for."""
     user_name: str | None = None
     password: str | None = field(default=None, repr=False)
     api: str | None = None

@@ -13,22 +13,24 @@ from easee_load_balancer.commands.setup_wizard import block_with
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.orchestration.blocks import Tariff
-from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
+from easee_load_balancer.orchestration.own_addresses import HOME
+from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE, zone_variable
 from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.system.time_zone import system_time_zone
 
 _BY_TIME = ("import_price_by_hour", "export_price_by_hour", "import_price_by_time")
 
 
-def saved_time_zone() -> str | None:
-    """The time zone of an earlier setup, as the server knows it."""
-    value = Variable.get(TIME_ZONE)
+def saved_time_zone(site: str) -> str | None:
+    """The time zone of an earlier setup, as the server knows it; at first, that of home."""
+    value = Variable.get(zone_variable(site)) or Variable.get(TIME_ZONE)
     return None if value is None else str(value)
 
 
-def save_time_zone(name: str) -> None:
-    """Save it where deployments take it from."""
-    Variable.set(TIME_ZONE, name, overwrite=True)
+def save_time_zone(site: str, name: str) -> None:
+    """Save it where deployments take it from; a further site's own only where it differs."""
+    if site == HOME or Variable.get(zone_variable(site)) or name != Variable.get(TIME_ZONE):
+        Variable.set(zone_variable(site), name, overwrite=True)
 
 
 def ask_time_zone(prompts: Prompts, answers: Answers, saved: str | None) -> str:

@@ -63,7 +63,6 @@ from easee_load_balancer.orchestration.blocks import (
     EaseeCharger,
     EaseeCredentials,
     HuaweiInverter,
-    Site,
     load_if_saved,
     load_if_valid,
 )
@@ -314,7 +313,7 @@ class SetupWizard:
 
     def _no_cycle(self) -> AbstractContextManager[None]:
         """Keep the balancer's cycles away: an inverter serves one client at a time."""
-        return no_cycle(self._folder, Site.DEFAULT)
+        return no_cycle(self._folder, self._answers.site)
 
     def _endpoints(self, host: str, port: int | None) -> Mapping[int, Sequence[int]]:
         """Ports and unit ids to try; those saved for this host come first."""

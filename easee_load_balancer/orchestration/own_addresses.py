@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 HOME = "home"
 """The site whose addresses name no site."""
+SITE_PATTERN = r"^[a-z0-9-]{1,60}$"
+"""A valid block name that is also safe as a file name."""
 SETTINGS = "/help/settings"
 LOGO = "/help/logo.svg"
 

@@ -9,6 +9,8 @@ from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from easee_load_balancer.orchestration.own_addresses import SITE_PATTERN
+
 
 def shown(title: str, *examples: Any, **bounds: Any) -> Any:
     """Title, examples and bounds of a parameter; Prefect takes its description from the docstring.
@@ -36,9 +38,8 @@ class _MayStayEmpty:
 MAY_STAY_EMPTY = _MayStayEmpty()
 
 SiteName = Annotated[
-    str, shown("Site", "home", "cabin", pattern=r"^[a-z0-9-]{1,60}$", min_length=1, max_length=60)
+    str, shown("Site", "home", "cabin", pattern=SITE_PATTERN, min_length=1, max_length=60)
 ]
-"""A valid block name that is also safe as a file name."""
 TimeZone = Annotated[str, shown("Time zone", "Europe/Stockholm", "Europe/Berlin")]
 FirstDay = Annotated[date | None, MAY_STAY_EMPTY, shown("First day", "2026-06-21")]
 LastDay = Annotated[date | None, MAY_STAY_EMPTY, shown("Last day", "2026-06-27")]

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
 
 from easee_load_balancer.orchestration.blocks import BLOCKS
+from easee_load_balancer.orchestration.sites import all_deployments, deploy_sites
 from easee_load_balancer.orchestration.stack_environment import api_url, stack_environment
 from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
@@ -73,11 +74,17 @@ def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
 
 
 def deploy(
-    project: Path, env: Mapping[str, str], pool: str = POOL, pool_type: PoolType = "in-process"
+    project: Path,
+    env: Mapping[str, str],
+    pool: str = POOL,
+    pool_type: PoolType = "in-process",
+    sites: Iterable[str] = (),
+    sites_pool: str | None = None,
 ) -> None:
     """Register the blocks, create the pool, and deploy prefect.yaml; intervals stay as they are.
 
-    `env` names the server. Raises StartError if a step fails.
+    `env` names the server. `sites` are further ones to deploy, in `sites_pool`; those that are
+    deployed already are brought up to date. Raises StartError if a step fails.
     """
     template = _WORKERS[pool_type].get_default_base_job_template()
     wanted = WorkPoolCreate(name=pool, type=pool_type, base_job_template=template)
@@ -91,6 +98,7 @@ def deploy(
             run_prefect(project, env, "--no-prompt", "deploy", "--all")
             _keep_intervals(client, intervals)
             _delete_renamed_schedules(client)
+            deploy_sites(client, sites, sites_pool)
         except httpx.HTTPError as error:
             raise StartError(f"The Prefect server refuses the deployment: {error}") from error
 
@@ -99,7 +107,7 @@ def _intervals(client: SyncPrefectClient) -> dict[UUID, timedelta]:
     """The intervals of the schedules on the server, which an owner changes in the UI."""
     return {
         one.id: schedule.schedule.interval
-        for one in client.read_deployments()
+        for one in all_deployments(client)
         for schedule in one.schedules
         if isinstance(schedule.schedule, IntervalSchedule)
     }
@@ -107,7 +115,7 @@ def _intervals(client: SyncPrefectClient) -> dict[UUID, timedelta]:
 
 def _keep_intervals(client: SyncPrefectClient, before: Mapping[UUID, timedelta]) -> None:
     """Give the deployments the intervals that they had before."""
-    for one in client.read_deployments():
+    for one in all_deployments(client):
         for each in one.schedules:
             wanted, deployed = before.get(one.id), each.schedule
             if isinstance(deployed, IntervalSchedule) and wanted not in (None, deployed.interval):
@@ -117,7 +125,7 @@ def _keep_intervals(client: SyncPrefectClient, before: Mapping[UUID, timedelta])
 
 def _delete_renamed_schedules(client: SyncPrefectClient) -> None:
     """Prefect keeps a schedule that prefect.yaml no longer names, and both would run."""
-    for deployment in client.read_deployments():
+    for deployment in all_deployments(client):
         for schedule in deployment.schedules:
             if schedule.slug in _RENAMED_SCHEDULES:
                 client.delete_deployment_schedule(deployment.id, schedule.id)

@@ -34,7 +34,7 @@ from easee_load_balancer.orchestration.blocks import (
     load_if_saved,
 )
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
-from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
+from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE, zone_variable
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.day import Day
@@ -331,3 +331,13 @@ def test_check_does_not_read_the_inverter_while_a_balancer_runs() -> None:
         good, said = check()
         assert "is running on this machine" not in said
         assert house.inverter.connections == before + 1
+
+
+def test_a_further_site_has_its_own_blocks_and_time_zone() -> None:
+    Variable.set(TIME_ZONE, "Europe/Stockholm", overwrite=True)
+    with a_house_beside() as house:
+        set_up(house, site="cabin", fuse="16", time_zone="Europe/Helsinki")
+    assert asyncio.run(Site.load("cabin")).policy.main_fuse_a == 16
+    assert saved_names() == {"HuaweiInverter"}  # home's are as before
+    zones = [Variable.get(zone_variable(site)) for site in ("home", "cabin", "barn")]
+    assert zones == ["Europe/Stockholm", "Europe/Helsinki", None]

@@ -1,0 +1,156 @@
+"""Further sites: deployments of their own, made from those of home."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.types._datetime import DateTime
+from prefect.variables import Variable
+
+from easee_load_balancer.orchestration.prefect_stack import PrefectStack
+from easee_load_balancer.orchestration.sites import (
+    all_deployments,
+    deploy_sites,
+    pause_home,
+    pool_of,
+    spread,
+)
+from easee_load_balancer.orchestration.time_zone_variable import zone_variable
+from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
+
+ZONE = "Europe/Stockholm"
+NEW_YEAR = DateTime(2026, 1, 1, tzinfo=UTC)
+EVERY_30_S = IntervalSchedule(interval=timedelta(seconds=30), anchor_date=NEW_YEAR, timezone=ZONE)
+AFTER_MIDNIGHT = CronSchedule(cron="7 0 * * *", timezone=ZONE)
+HUNDREDS = [f"house-{number}" for number in range(300)]
+
+
+def test_two_hundred_sites_do_not_start_in_one_second() -> None:
+    schedules = [spread(EVERY_30_S, site) for site in HUNDREDS]
+    seconds = Counter(
+        (one.anchor_date - NEW_YEAR).total_seconds()
+        for one in schedules
+        if isinstance(one, IntervalSchedule)
+    )
+    assert set(seconds) == set(range(30))
+    assert max(seconds.values()) <= 22
+    assert schedules == [spread(EVERY_30_S, site) for site in HUNDREDS]
+
+
+def test_summaries_are_spread_over_the_time_before_clocks_change() -> None:
+    times = {str(getattr(spread(AFTER_MIDNIGHT, site), "cron", "")) for site in HUNDREDS}
+    minutes = [60 * int(hour) + int(minute) for minute, hour, *_ in map(str.split, times)]
+    assert min(minutes) >= 7
+    assert max(minutes) < 120
+    assert len(times) > 90
+
+
+def test_what_runs_every_hour_stays_and_home_starts_as_ever() -> None:
+    hourly = CronSchedule(cron="37 * * * *", timezone=ZONE)
+    assert spread(hourly, "cabin") == hourly
+    assert [spread(one, "home") for one in (EVERY_30_S, AFTER_MIDNIGHT)] == [
+        EVERY_30_S,
+        AFTER_MIDNIGHT,
+    ]
+
+
+@pytest.fixture
+def client(stack: PrefectStack) -> Iterator[SyncPrefectClient]:
+    """A server with home's cycles, summaries and boosts, and nothing else."""
+    with get_client(sync_client=True) as client:
+        for one in all_deployments(client):
+            client.delete_deployment(one.id)
+        client.create_work_pool(WorkPoolCreate(name="home", type="in-process"), overwrite=True)
+        site = {"site": "home", "time_zone": ZONE}
+        for name, schedule, tags in (
+            ("Balance", EVERY_30_S, ["home", "cycle"]),
+            ("Daily summary", AFTER_MIDNIGHT, ["home", "own-process"]),
+            ("Boost", None, ["home", "resumed"]),
+        ):
+            made = [DeploymentScheduleCreate(schedule=schedule, slug="one")] if schedule else []
+            client.create_deployment(
+                client.create_flow_from_name(name),
+                name,
+                schedules=made,
+                parameters=site | ({"latest_start_s": 30} if name == "Balance" else {}),
+                tags=tags,
+                work_pool_name="home",
+                entrypoint="flows/some.py:flow",
+                pull_steps=[{"step": {}}],
+            )
+        client.create_deployment(
+            client.create_flow_from_name("housekeeping"), "Housekeeping", work_pool_name="home"
+        )
+        yield client
+
+
+def named(client: SyncPrefectClient) -> dict[str, DeploymentResponse]:
+    return {one.name: one for one in all_deployments(client)}
+
+
+def test_a_site_has_its_own_deployments_with_its_name(client: SyncPrefectClient) -> None:
+    Variable.set(zone_variable("lake-cabin"), "Europe/Helsinki", overwrite=True)
+    assert deploy_sites(client, ["lake-cabin"]) == ["lake-cabin"]
+    found = named(client)
+    assert set(found) == {
+        *("Balance", "Daily summary", "Boost", "Housekeeping"),
+        *("Balance lake-cabin", "Daily summary lake-cabin", "Boost lake-cabin"),
+    }
+    cycles = found["Balance lake-cabin"]
+    assert cycles.tags == ["lake-cabin", "cycle"]
+    assert cycles.parameters == {
+        "site": "lake-cabin",
+        "time_zone": "Europe/Helsinki",
+        "latest_start_s": 30,
+    }
+    assert (cycles.work_pool_name, cycles.pull_steps) == ("home", [{"step": {}}])
+    [schedule] = cycles.schedules
+    assert schedule.active
+    assert isinstance(schedule.schedule, IntervalSchedule)
+    assert schedule.schedule.timezone == "Europe/Helsinki"
+    now = datetime.now(UTC)
+    home_due = CycleSchedule.of(found["Balance"]).latest_due(now)
+    assert home_due != CycleSchedule.of(cycles).latest_due(now)
+    assert found["Balance"].parameters["site"] == "home"
+
+
+def test_deploying_again_keeps_pool_interval_and_pauses(client: SyncPrefectClient) -> None:
+    deploy_sites(client, ["cabin"], "lake")
+    assert pool_of(client, "cabin") == "lake"
+    assert client.read_work_pool("lake").type == "in-process"
+    before = named(client)["Balance cabin"]
+    [schedule] = before.schedules
+    slower = EVERY_30_S.model_copy(update={"interval": timedelta(seconds=60)})
+    client.update_deployment_schedule(before.id, schedule.id, active=False, schedule=slower)
+    assert deploy_sites(client, ["barn"]) == ["barn", "cabin"]
+    after = named(client)["Balance cabin"]
+    [schedule] = after.schedules
+    assert after.id == before.id
+    assert pool_of(client, "cabin") == "lake"
+    assert pool_of(client, "barn") == "home"
+    assert not schedule.active
+    assert isinstance(schedule.schedule, IntervalSchedule)
+    assert schedule.schedule.interval == timedelta(seconds=60)
+    assert schedule.schedule == spread(slower, "cabin")
+    deploy_sites(client, ["cabin"], "home")
+    assert pool_of(client, "cabin") == "home"
+
+
+def test_where_nobody_lives_at_home_only_its_deployments_pause(client: SyncPrefectClient) -> None:
+    deploy_sites(client, ["cabin"])
+    pause_home(client, paused=True)
+    assert {name for name, one in named(client).items() if one.paused} == {
+        *("Balance", "Daily summary", "Boost"),
+    }
+    deploy_sites(client)
+    assert not named(client)["Balance cabin"].paused
+    pause_home(client, paused=False)
+    assert not any(one.paused for one in all_deployments(client))
