@@ -120,6 +120,10 @@ class ForecastError(BalancerError):
     """Prices or a forecast could not be fetched; what is known goes on being used."""
 
 
+class LockLost(BalancerError):
+    """It cannot be proved that no other worker commands the charger: nothing is sent."""
+
+
 class HistoryError(BalancerError):
     """The history database could not be read or written."""
 

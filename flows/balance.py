@@ -23,12 +23,12 @@ from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
 from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.reports.cycle_text import cycle_line
-from easee_load_balancer.system.locks import PendingCommandRecord, SiteBusy, only_writer
-from easee_load_balancer.system.settings import Settings
+from easee_load_balancer.system.locks import SiteBusy
+from easee_load_balancer.system.site_writer import Writer, site_writer
 from tasks.battery import keep_battery
 from tasks.boost import present_boost
 from tasks.charger import push_setpoint
-from tasks.cycle import cycle_row, end_cycle, read_house, sent
+from tasks.cycle import commands, cycle_row, end_cycle, read_house, sent
 from tasks.failures import Failures
 from tasks.history import load_state, record_cycle, state_before, state_in_memory
 from tasks.plan_requests import ask_if_due
@@ -60,26 +60,23 @@ async def balance(
     try:
         zone = time_zone_called(time_zone)
         setup = Site.last_known(site) if run.alone else await Site.load(site)
-        with only_writer(Settings().folder, site) as record:
-            async with CONNECTIONS.held():
-                return await _cycle(setup, run, record, zone)
+        async with site_writer(site) as writer, CONNECTIONS.held():
+            return await _cycle(setup, run, writer, zone)
     except SiteBusy as busy:
         return await superseded(str(busy))
     except BalancerError as error:
         return await failed(str(error))
 
 
-async def _cycle(
-    setup: Site, run: Run, record: PendingCommandRecord, zone: ZoneInfo
-) -> State[Decision]:
+async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State[Decision]:
     """Read, decide, push and record; what fails on the way is unknown to the steps after it."""
     if (chargers := Chargers.of(setup)) is not None:
-        return await cycle_of_several(setup, chargers, run, record, zone)
+        return await cycle_of_several(setup, chargers, run, writer, zone)
     failures, battery = Failures(), Failures()
     past = await failures.or_else(state_in_memory(setup.name), load_state(setup.name))
     if past.last is not None and past.last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
-    state = state_before(past, run.started_at, lost=bool(failures)).after_crash(record.pending)
+    state = state_before(past, run.started_at, lost=bool(failures)).after_crash(writer.pending)
     inverter, [charger] = await read_house(setup, [(setup.charger, state)], run, failures)
     now = datetime.now(UTC)
     boost = await present_boost(past, now, charger, failures)
@@ -92,10 +89,12 @@ async def _cycle(
         peak=plan.peak,
     )
     decision = compute_setpoint(inputs, state)
-    decision, _ = await gather(
-        _push(setup, decision, now, record, failures),
-        battery.or_else(None, keep_battery(setup.inverter, setup.name, inverter, decision)),
-    )
+    async with commands(writer, setup.name, decision, _record(decision, now), failures) as may:
+        if may:
+            decision, _ = await gather(
+                _push(setup, decision, now, failures),
+                battery.or_else(None, keep_battery(setup.inverter, setup.name, inverter, decision)),
+            )
     decision = decision.warned(str(battery)) if battery else decision
     run.log(cycle_line(inverter, charger, setup.policy, decision))
     cycle = cycle_row(setup.name, run, inputs, decision, str(failures))
@@ -103,23 +102,27 @@ async def _cycle(
         await record_cycle(cycle, setup.credentials)
     except HistoryError as error:
         failures.add(f"{decision.reason}. {error}")
-    record.write("")
+    await writer.done()
     await ask_if_due(setup, run, plan, decision.state)
     await tell_of(setup, run, zone, snapshot_of(setup, run, inputs, decision, cycle, plan))
     return await end_cycle(decision, inverter, failures)
+
+
+def _record(decision: Decision, now: datetime) -> str:
+    if not decision.push or decision.setpoint is None:
+        return ""
+    return ControllerState.pending_record(decision.setpoint, now)
 
 
 async def _push(
     setup: Site,
     decision: Decision,
     now: datetime,
-    record: PendingCommandRecord,
     failures: Failures,
 ) -> Decision:
     """Send a new setpoint; the decision with what is known of it then."""
     if not decision.push or decision.setpoint is None:
         return decision
-    record.write(ControllerState.pending_record(decision.setpoint, now))
     command = push_setpoint(
         setup.charger, setup.credentials, decision.setpoint, urgent=decision.lowers
     )

@@ -13,6 +13,12 @@ from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
 
+def concerns_battery(site: str, decision: Decision) -> bool:
+    """Whether the battery is or was to be held."""
+    held = decision.state.hold is not BatteryHold.FREE
+    return held or record_path(Settings().folder, site).exists()
+
+
 async def keep_battery(
     address: InverterAddress, site: str, inverter: InverterReading, decision: Decision
 ) -> None:
@@ -21,7 +27,7 @@ async def keep_battery(
     A battery that has never been held costs nothing.
     """
     path, hold, now = record_path(Settings().folder, site), decision.state.hold, inverter.taken_at
-    if inverter.pv_w is None or (hold is BatteryHold.FREE and not path.exists()):
+    if inverter.pv_w is None or not concerns_battery(site, decision):
         return
     if (await CONNECTIONS.battery(address, path)).is_due(hold, now):
         await set_battery(address, site, hold, now)

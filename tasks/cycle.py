@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import gather
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +14,18 @@ from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.easee.models import ChargerAddress
-from easee_load_balancer.errors import ChargerError, ChargerUnreachable, InvalidAnswer
+from easee_load_balancer.errors import (
+    ChargerError,
+    ChargerUnreachable,
+    InvalidAnswer,
+    LockLost,
+)
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerState, InverterReading
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.system.database_locks import SEND_S
+from easee_load_balancer.system.site_writer import Writer
+from tasks.battery import concerns_battery
 from tasks.charger import read_charger
 from tasks.failures import Failures
 from tasks.inverter import read_inverter
@@ -49,6 +58,34 @@ async def read_house(
     ]
     inverter, read = await gather(reading, gather(*each))
     return inverter, list(read)
+
+
+@asynccontextmanager
+async def commands(
+    writer: Writer, site: str, decision: Decision, record: str, failures: Failures
+) -> AsyncIterator[bool]:
+    """What is sent within this block is recorded before, and no other worker sends meanwhile.
+
+    False where that cannot be ensured: then nothing may be sent, which is among the failures.
+    Raises LockLost when it takes so long that another worker may begin: the next cycle counts what
+    was sent as taken and as not taken, whichever is safer.
+    """
+    if not record and not concerns_battery(site, decision):
+        yield True
+        return
+    try:
+        async with AsyncExitStack() as block:
+            try:
+                await block.enter_async_context(writer.sending(record))
+            except LockLost as error:
+                failures.add(str(error))
+                yield False
+                return
+            yield True
+    except TimeoutError:
+        raise LockLost(
+            f"Sending took more than {SEND_S:.0f} s and was given up. The next cycle tries again."
+        ) from None
 
 
 async def sent(

@@ -39,9 +39,11 @@ class StoredState:
 @step(name="load state", timeout_seconds=8)
 async def load_state(site: str) -> StoredState:
     """The cycle that ran last, and what is asked for at present."""
-    history = open_history(Settings().database_url)
+    history, shared = open_history(Settings().database_url), Settings().shared_pool
     return await in_time(
-        lambda: StoredState(_write_buffer().last_cycle(site), *history.requests(site))
+        lambda: StoredState(
+            _write_buffer().last_cycle(site, shared=shared), *history.requests(site)
+        )
     )
 
 

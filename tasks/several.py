@@ -30,11 +30,11 @@ from easee_load_balancer.measurements import (
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.reports.cycle_text import cycle_line
-from easee_load_balancer.system.locks import PendingCommandRecord
+from easee_load_balancer.system.site_writer import Writer
 from tasks.battery import keep_battery
 from tasks.boost import present_boost
 from tasks.charger import push_ceiling, push_setpoint, push_share
-from tasks.cycle import cycle_row, end_cycle, read_house, sent
+from tasks.cycle import commands, cycle_row, end_cycle, read_house, sent
 from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_before, state_in_memory
 from tasks.plan_requests import ask_if_due
@@ -49,7 +49,7 @@ _TOGETHER = "together"
 
 
 async def cycle_of_several(
-    setup: Site, chargers: Chargers, run: Run, record: PendingCommandRecord, zone: ZoneInfo
+    setup: Site, chargers: Chargers, run: Run, writer: Writer, zone: ZoneInfo
 ) -> State[Decision]:
     """Read, decide for all, push and record; what fails is unknown to the steps after it."""
     failures, battery = Failures(), Failures()
@@ -58,7 +58,7 @@ async def cycle_of_several(
     last = pasts[0].last
     if last is not None and last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
-    pending = _pending(record.pending)
+    pending = _pending(writer.pending)
     states = [
         state_before(past, run.started_at, lost=bool(failures)).after_crash(
             pending.get(one.address.charger_id, "")
@@ -83,13 +83,14 @@ async def cycle_of_several(
         circuit = one.address.circuit_id
         ones.append(OneOfSeveral(one.name, one.priority, circuit, inputs, state))
     together = compute_setpoints(ones, _shared(pasts[0]))
-    sender = _Sender(setup, chargers, now, record, failures)
-    (decisions, shared), _ = await gather(
-        sender.send(together),
-        battery.or_else(
-            None, keep_battery(setup.inverter, setup.name, inverter, _holding(together.decisions))
-        ),
-    )
+    sender = _Sender(setup, chargers, now, failures, together)
+    decisions, shared, holding = together.decisions, together.state, _holding(together.decisions)
+    async with commands(writer, setup.name, holding, sender.record, failures) as may:
+        if may:
+            (decisions, shared), _ = await gather(
+                sender.send(),
+                battery.or_else(None, keep_battery(setup.inverter, setup.name, inverter, holding)),
+            )
     for one, charger, decision in zip(chargers.all, read, decisions, strict=True):
         run.log(f"{one.name}: {cycle_line(inverter, charger, one.policy, decision)}")
     whole = _combined(chargers, decisions, together.surplus_w)
@@ -101,7 +102,7 @@ async def cycle_of_several(
         await record_cycle(home, setup.credentials, rows.parts(decisions))
     except HistoryError as error:
         failures.add(f"{whole.reason}. {error}")
-    record.write("")
+    await writer.done()
     await ask_if_due(setup, run, plan, whole.state)
     await tell_of(setup, run, zone, snapshot_of(setup, run, seen, whole, home, plan))
     return await end_cycle(whole, inverter, failures)
@@ -137,33 +138,54 @@ class _Sender:
     setup: Site
     chargers: Chargers
     now: datetime
-    record: PendingCommandRecord
     failures: Failures
+    together: Together
 
-    async def send(self, together: Together) -> tuple[tuple[Decision, ...], SharedState]:
+    @property
+    def record(self) -> str:
+        """What is to be sent, in case this cycle is killed; empty if nothing is."""
+        sent = (*self._lowers, *self._raises)
+        if not sent:
+            return "{}" if self._ceilings else ""
+        decisions = self.together.decisions
+        return json.dumps({self._id(k): _record(decisions[k], self.now) for k in sent})
+
+    async def send(self) -> tuple[tuple[Decision, ...], SharedState]:
         """The decisions and the shared state with what is known of the commands then."""
-        decisions, shared = list(together.decisions), together.state
-        due = {k: one for k, one in enumerate(decisions) if one.push and one.setpoint is not None}
-        lowers = [k for k, one in due.items() if _lowers(one)]
-        ceilings = {
-            circuit: amps
-            for circuit, amps in together.ceilings.items()
-            if not all(k in lowers for k in self._on(circuit))
-        }
-        raises = [k for k in due if k not in lowers and self._circuit_of(k) not in ceilings]
-        sent = {k: due[k] for k in (*lowers, *raises)}
-        if sent:
-            self.record.write(
-                json.dumps({self._id(k): _record(one, self.now) for k, one in sent.items()})
-            )
-        for circuit, amps in ceilings.items():
+        decisions, shared = list(self.together.decisions), self.together.state
+        for circuit, amps in self._ceilings.items():
             if await self._ceiling(circuit, amps):
                 shared = shared.sent(circuit, amps, self.now)
-        for some in (lowers, raises):
-            done = await gather(*(self._push(k, due[k]) for k in some))
+        for some in (self._lowers, self._raises):
+            done = await gather(*(self._push(k, decisions[k]) for k in some))
             for k, decision in zip(some, done, strict=True):
                 decisions[k] = decision
         return tuple(decisions), shared
+
+    @property
+    def _due(self) -> list[int]:
+        decisions = enumerate(self.together.decisions)
+        return [k for k, one in decisions if one.push and one.setpoint is not None]
+
+    @property
+    def _lowers(self) -> list[int]:
+        return [k for k in self._due if _lowers(self.together.decisions[k])]
+
+    @property
+    def _ceilings(self) -> dict[int, int]:
+        lowers = self._lowers
+        return {
+            circuit: amps
+            for circuit, amps in self.together.ceilings.items()
+            if not all(k in lowers for k in self._on(circuit))
+        }
+
+    @property
+    def _raises(self) -> list[int]:
+        waiting = self._ceilings
+        return [
+            k for k in self._due if k not in self._lowers and self._circuit_of(k) not in waiting
+        ]
 
     async def _ceiling(self, circuit: int, amps: int) -> bool:
         first = self.chargers.all[self._on(circuit)[0]]

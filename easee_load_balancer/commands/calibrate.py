@@ -33,8 +33,8 @@ from easee_load_balancer.measurements import (
     Setpoint,
 )
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.system.locks import no_cycle
 from easee_load_balancer.system.settings import Settings
+from easee_load_balancer.system.site_writer import no_cycle
 
 SAMPLES, SAMPLE_EVERY_S = 5, 2.0
 STEP_A = 4
@@ -189,7 +189,7 @@ def run_calibration(project: Path, port: int, console: Console, name: str = Site
         folder,
         lambda line: console.print(Text(line, "dim")),
     )
-    with no_cycle(folder, site.name):
+    with no_cycle(site.name):
         found = asyncio.run(calibrator.run(may_step=True))
     colour = {Sign.RIGHT: "green", Sign.WRONG: "red", Sign.UNPROVEN: "yellow"}[found.sign]
     console.print(Text(found.sentence, colour))

@@ -53,9 +53,10 @@ from easee_load_balancer.orchestration.own_addresses import ui_address
 from easee_load_balancer.orchestration.prefect_stack import POOL
 from easee_load_balancer.orchestration.sites import pool_of
 from easee_load_balancer.reports.cycle_text import car_rows, charger_rows, inverter_rows
-from easee_load_balancer.system.locks import no_cycle, worker_runs
+from easee_load_balancer.system.locks import worker_runs
 from easee_load_balancer.system.processes import HOST
 from easee_load_balancer.system.settings import Settings
+from easee_load_balancer.system.site_writer import no_cycle
 
 WATCH_EVERY_S = 30.0
 _RECENT = timedelta(minutes=2)
@@ -128,7 +129,7 @@ class _Check:
                 saved = last.controller_state if last else {}
                 self._state = ControllerState.model_validate(saved)
             with (
-                no_cycle(self._folder, site.name),
+                no_cycle(site.name),
                 self._console.status("Reading inverter and charger ..."),
             ):
                 asyncio.run(_read(site, self._state, self._folder, findings))

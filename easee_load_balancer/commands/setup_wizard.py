@@ -66,8 +66,8 @@ from easee_load_balancer.orchestration.blocks import (
     load_if_saved,
     load_if_valid,
 )
-from easee_load_balancer.system.locks import no_cycle
 from easee_load_balancer.system.settings import Settings
+from easee_load_balancer.system.site_writer import no_cycle
 
 SEARCH = "search"
 USER_NAME, PASSWORD = "--user-name", "the environment variable EASEE_PASSWORD"
@@ -313,7 +313,7 @@ class SetupWizard:
 
     def _no_cycle(self) -> AbstractContextManager[None]:
         """Keep the balancer's cycles away: an inverter serves one client at a time."""
-        return no_cycle(self._folder, self._answers.site)
+        return no_cycle(self._answers.site)
 
     def _endpoints(self, host: str, port: int | None) -> Mapping[int, Sequence[int]]:
         """Ports and unit ids to try; those saved for this host come first."""

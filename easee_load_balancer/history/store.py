@@ -47,17 +47,28 @@ class History:
         """Close all connections."""
         self._database.close()
 
-    def record(self, *cycles: Cycle, calls: Mapping[str, int] | None = None) -> None:
+    def record(
+        self,
+        *cycles: Cycle,
+        late: Sequence[Cycle] = (),
+        calls: Mapping[str, int] | None = None,
+    ) -> None:
         """Store cycles in the order in which they ran, and the number of calls to the cloud.
 
-        Storing a cycle again replaces it; calls are added up.
+        `late` ones ran before; another worker may have gone on with their sites since. Storing a
+        cycle again replaces it; calls are added up.
         """
-        site, since = cycles[-1].site, _quarter(cycles[-1].at)
         with self._session("written") as session:
+            for cycle in late:
+                session.merge(cycle)
+                last = session.get(LastCycle, cycle.site)
+                if last is None or last.scheduled_at < cycle.scheduled_at:
+                    session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
             for cycle in cycles:
                 session.merge(cycle)
                 session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
             for endpoint, count in (calls or {}).items():
+                site, since = cycles[-1].site, _quarter(cycles[-1].at)
                 known = session.get(CloudCalls, (site, since, endpoint))
                 before = known.calls if known else 0
                 session.merge(

@@ -32,8 +32,14 @@ class WriteBuffer:
         self._newest: dict[str, Cycle] = {}
         self._lock = Lock()
 
-    def last_cycle(self, site: str) -> Cycle | None:
-        """The cycle of the site that ran last. Raises HistoryError if the history fails."""
+    def last_cycle(self, site: str, *, shared: bool = False) -> Cycle | None:
+        """The cycle of the site that ran last. Raises HistoryError if the history fails.
+
+        `shared`: other workers run its cycles too, so that only the history knows.
+        """
+        if shared:
+            self.record()
+            return open_history(self._url).last_cycle(site)
         known = self._newest.get(site)
         if known is not None and known in self._waiting:
             return known
@@ -61,7 +67,8 @@ class WriteBuffer:
             try:
                 history = open_history(self._url)
                 lost = [] if self._keeps(history) else list(self._stored)
-                history.record(*lost, *waiting, calls=calls)
+                late = [*lost, *(one for one in waiting if one not in cycles)]
+                history.record(*cycles, late=late, calls=calls)
             except HistoryError as error:
                 raise HistoryError(f"{error} Cycles kept in memory: {len(waiting)}.") from error
             self._stored.extend(waiting)

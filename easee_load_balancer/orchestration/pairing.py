@@ -1,7 +1,8 @@
 """A Prefect server and a data folder belong together, for each pool.
 
 Locks and history are in the data folder: two workers of one server with a folder each would both
-set the charger, and neither would know of the other.
+set the charger, and neither would know of the other. Workers on several machines share one history
+in PostgreSQL, and its locks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from prefect.logging import get_logger
 from prefect.settings import PREFECT_API_URL
 from prefect.variables import Variable
 
-from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.errors import ConfigurationError, LockLost
+from easee_load_balancer.system.database_locks import DatabaseLocks
+from easee_load_balancer.system.settings import Settings
 
 VARIABLE = "easee_balancer_folders"
 """Prefect variable with the data folder's ID of each pool."""
@@ -33,7 +36,7 @@ class Pairing:
         if not self._holds:
             try:
                 await pair(self._folder, self._pool)
-            except ConfigurationError as error:
+            except (ConfigurationError, LockLost) as error:
                 if self._refusal != str(error):
                     self._refusal = str(error)
                     get_logger("pairing").error("This worker runs nothing. %s", error)
@@ -45,23 +48,43 @@ class Pairing:
 async def pair(folder: Path, pool: str) -> None:
     """Store an ID in server and folder at first, and compare the two from then on.
 
-    Raises ConfigurationError if the server's pool belongs to another folder.
+    A pool that workers on several machines serve belongs to their database instead. Raises
+    ConfigurationError if the server's pool belongs to another one, LockLost without the database.
     """
-    file = folder / _FILE
-    own_id = file.read_text().strip() if file.is_file() else None
     value = await Variable.aget(VARIABLE)
     known = value if isinstance(value, dict) else {}
-    if pool not in known:
-        own_id = own_id or str(uuid4())
-        try:
-            file.write_text(own_id)
-        except OSError:  # a full or read-only disk: at the next start
-            return
+    settings, own_id = Settings(), folder_id(folder)
+    if settings.shared_pool:
+        folders_id, url = own_id, settings.database_url
+        own_id = await DatabaseLocks().database_id(url, otherwise=str(uuid4()))
+        if known.get(pool) == folders_id:  # this machine has served it alone so far
+            known = {name: known[name] for name in known if name != pool}
+    if pool not in known and own_id:
         await Variable.aset(VARIABLE, known | {pool: own_id}, overwrite=True)
-    elif known[pool] != own_id:
+    elif pool in known and known[pool] != own_id:
+        server = f"The Prefect server at {PREFECT_API_URL.value()}"
+        if settings.shared_pool:
+            raise ConfigurationError(
+                f"{server} belongs to another history than EASEE_BALANCER_HISTORY_URL names. Set "
+                f"the same on all machines, or delete the variable {VARIABLE} in the Prefect UI."
+            )
         raise ConfigurationError(
-            f"The Prefect server at {PREFECT_API_URL.value()} belongs to another data folder than "
-            f"{folder}. Set EASEE_BALANCER_DATA_FOLDER to that folder, or PREFECT_API_URL to the "
-            "server of this one. If the other folder is gone for good, delete the variable "
-            f"{VARIABLE} in the Prefect UI."
+            f"{server} belongs to another data folder than {folder}. Set "
+            "EASEE_BALANCER_DATA_FOLDER to that folder, or PREFECT_API_URL to the server of this "
+            "one. If the other folder is gone for good, delete the variable "
+            f"{VARIABLE} in the Prefect UI. For workers on several machines, set "
+            "EASEE_BALANCER_SHARED_POOL=true on all of them."
         )
+
+
+def folder_id(folder: Path | None = None) -> str:
+    """The ID of the data folder, new at first; empty where it cannot be stored now."""
+    file = (folder or Settings().folder) / _FILE
+    if file.is_file():
+        return file.read_text().strip()
+    own_id = str(uuid4())
+    try:
+        file.write_text(own_id)
+    except OSError:  # a full or read-only disk: at the next start
+        return ""
+    return own_id

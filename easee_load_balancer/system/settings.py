@@ -11,7 +11,7 @@ from easee_load_balancer.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
-    """Read from `EASEE_BALANCER_DATA_FOLDER`, `..._HISTORY_URL` and `..._SERVER_NAMES`."""
+    """Read from `EASEE_BALANCER_DATA_FOLDER`, `..._HISTORY_URL`, and so on."""
 
     model_config = SettingsConfigDict(env_prefix="EASEE_BALANCER_", frozen=True)
 
@@ -22,6 +22,11 @@ class Settings(BaseSettings):
     history_url: SecretStr | None = Field(
         default=None,
         description="SQLAlchemy URL of another database, for example postgresql://user:pw@host/db.",
+    )
+    shared_pool: bool = Field(
+        default=False,
+        description="true: workers on several machines serve the same pools, with one history in "
+        "PostgreSQL. A worker that cannot reach it sends nothing.",
     )
     server_names: str = Field(
         default="",

@@ -112,3 +112,28 @@ def test_loses_no_cycle_when_the_history_is_replaced_while_the_worker_runs(
         assert there.execute("SELECT count(*) FROM cycles").fetchall() == [(20,)]
         assert there.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     open_history(sqlite_url).close()
+
+
+def test_a_worker_that_comes_back_goes_on_where_another_has_stopped(locked: Lockable) -> None:
+    """Its own last cycle, which waits in its memory, is older and is stored late."""
+    url, third = locked
+    away, other = WriteBuffer(url), WriteBuffer(url)
+    third.execute("BEGIN IMMEDIATE")
+    with pytest.raises(HistoryError):
+        away.record(cycle(1))
+    third.execute("ROLLBACK")
+    other.record(cycle(2))
+    other.record(cycle(3))
+    last = away.last_cycle("home", shared=True)
+    assert last is not None
+    assert last.scheduled_at == NOON + 3 * MINUTE
+    assert open_history(url).has(cycle(1))
+    third.execute("BEGIN IMMEDIATE")
+    with pytest.raises(HistoryError):
+        away.record(cycle(4))
+    third.execute("ROLLBACK")
+    other.record(cycle(5))
+    away.record(cycle(5, site="cabin"))
+    last = other.last_cycle("home", shared=True)
+    assert last is not None
+    assert last.scheduled_at == NOON + 5 * MINUTE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import httpx
 from pydantic import SecretStr
 
 from easee_load_balancer.errors import ChargerUnreachable, InvalidAnswer
+from easee_load_balancer.system.database_locks import UNACKNOWLEDGED_S
 from easee_load_balancer.system.http import UnusableAnswer, bounded_content, tls
 
 Method = Literal["GET", "POST"]
@@ -24,6 +26,10 @@ class Answer:
     content: bytes = field(repr=False)
 
 
+_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * UNACKNOWLEDGED_S))]
+"""What was given up is not delivered minutes later, when another worker is in charge."""
+
+
 class Transport:
     """The connections to one cloud; `cloud` is its name in messages."""
 
@@ -35,6 +41,8 @@ class Transport:
             timeout=httpx.Timeout(0.8 * budget_s, connect=0.4 * budget_s),
             follow_redirects=False,
             verify=tls(),
+            # not `transport`, which would ignore a proxy that is set in the environment
+            mounts={"all://": httpx.AsyncHTTPTransport(verify=tls(), socket_options=_OPTIONS)},
         )
 
     async def close(self) -> None:

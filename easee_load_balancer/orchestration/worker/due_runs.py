@@ -1,4 +1,4 @@
-"""Asking the server which runs of a pool are due soon.
+"""Asking the server which runs of a pool are due soon, and when its cycles are due.
 
 For Prefect's own question the server also marks the pool's queues and deployments as polled, which
 costs it as much as a third of a cycle. It is asked every 20 s, for the runs of the next 30 s. In
@@ -14,6 +14,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     WorkPoolFilter,
@@ -22,12 +24,13 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 
-from easee_load_balancer.orchestration.worker.run_states import in_states
+from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG, in_states
+from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 
 _ASK_EVERY_S = 20.0
 _AHEAD = timedelta(seconds=30)
 _BATCH = 200
-"""The server returns at most this many scheduled runs."""
+"""The server returns at most this many scheduled runs, or deployments."""
 
 
 class DueRuns:
@@ -67,3 +70,17 @@ class DueRuns:
         )
         due.id = FlowRunFilterId(not_any_=list(known))
         return await client.count_flow_runs(flow_run_filter=due, work_pool_filter=self._filter)
+
+
+async def read_schedules(client: PrefectClient, pool: WorkPoolFilter) -> dict[UUID, CycleSchedule]:
+    """The schedules of all cycles of a pool, by deployment."""
+    cycles = DeploymentFilter(tags=DeploymentFilterTags(all_=[CYCLE_TAG]))
+    found: dict[UUID, CycleSchedule] = {}
+    more = True
+    while more:
+        page = await client.read_deployments(
+            work_pool_filter=pool, deployment_filter=cycles, limit=_BATCH, offset=len(found)
+        )
+        found |= {one.id: CycleSchedule.of(one) for one in page}
+        more = len(page) == _BATCH
+    return found

@@ -38,6 +38,7 @@ from easee_load_balancer.orchestration.worker.engine import (
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of, is_cycle
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
+from easee_load_balancer.system.database_locks import DATABASE_LOCKS
 from easee_load_balancer.system.lasting_tasks import cancel
 
 _RESTORE_AGAIN_S, _LONGEST_PAUSE_S = 30.0, 900.0
@@ -115,6 +116,7 @@ class FlowRunner:
                 AsyncClientContext(),
                 LINKS.held(),
                 LIVE_PAGES.held(),
+                DATABASE_LOCKS.held(),
             ):
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 self._ready.set()

@@ -22,8 +22,6 @@ from uuid import UUID
 import anyio.abc
 import httpx
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterTags,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
@@ -37,13 +35,13 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
-from easee_load_balancer.orchestration.pairing import Pairing
-from easee_load_balancer.orchestration.worker.due_runs import DueRuns
+from easee_load_balancer.orchestration.pairing import Pairing, folder_id
+from easee_load_balancer.orchestration.worker.due_runs import DueRuns, read_schedules
 from easee_load_balancer.orchestration.worker.flow_runner import FlowRunner
+from easee_load_balancer.orchestration.worker.orphans import claim_of, orphans
 from easee_load_balancer.orchestration.worker.own_process import OwnProcesses
 from easee_load_balancer.orchestration.worker.progress import Progress, in_future
 from easee_load_balancer.orchestration.worker.run_states import (
-    CYCLE_TAG,
     UNFINISHED,
     PendingStates,
     cancelled,
@@ -59,6 +57,7 @@ from easee_load_balancer.orchestration.worker.run_states import (
     superseded,
 )
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule, utc
+from easee_load_balancer.system.database_locks import DATABASE_LOCKS as LOCKS
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.locks import PoolLock
 from easee_load_balancer.system.settings import Settings
@@ -75,7 +74,8 @@ _FINISHED_KEPT = 2000
 _CLOCK_DELAY = timedelta(seconds=1)
 """The clock leaves the server this much time to deliver a cycle's run."""
 _DONE_OFFLINE = "done without the Prefect server"
-_MOST_ORPHANS = 200
+_STAND_BACK_S = 3.0
+"""A worker that may not send anything leaves a due run to others for this long."""
 
 
 class InProcessResult(BaseWorkerResult):
@@ -116,6 +116,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._lock = PoolLock(Settings().folder, self._work_pool_name)
         self._orphans_possible = self._lock.alone
         self._pairing = Pairing(Settings().folder, self._work_pool_name)
+        self._claim_message = claim_of(folder_id() if Settings().shared_pool else "")
         self._runner.start()
         if self._lock.alone:
             self._runner.restore_batteries(Settings().folder)
@@ -223,8 +224,9 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
     async def _carry_out(self, run: FlowRun) -> None:
         """Claim a run when it is due, and run it; a cycle also runs without Prefect."""
-        await asyncio.sleep((due_at(run) - datetime.now(UTC)).total_seconds())
         cycle = is_cycle(run)
+        stands_back_s = _STAND_BACK_S if cycle and self._claim_message and LOCKS.failing else 0.0
+        await asyncio.sleep((due_at(run) - datetime.now(UTC)).total_seconds() + stands_back_s)
         if cycle:
             self._started_cycles.record(deployment_of(run), due_at(run))
         try:
@@ -247,7 +249,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Whether this worker got the run: it is not cancelled, deleted or another worker's."""
         try:
             result: OrchestrationResult[Any] = await self.client.set_flow_run_state(
-                run.id, Pending()
+                run.id, Pending(message=self._claim_message)
             )
         except ObjectNotFound:
             return False
@@ -347,23 +349,14 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             self._orphans_possible = False
 
     async def _read_schedules(self) -> None:
-        deployments = await self.client.read_deployments(
-            work_pool_filter=self._pool,
-            deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[CYCLE_TAG])),
-        )
-        self._schedules = {one.id: CycleSchedule.of(one) for one in deployments}
+        self._schedules = await read_schedules(self.client, self._pool)
         self._refreshed_s = time.monotonic()
 
     async def _end_orphans(self) -> None:
         """Update the state of runs that a killed worker left."""
-        runs = await self.client.read_flow_runs(
-            work_pool_filter=self._pool,
-            flow_run_filter=in_states(StateType.RUNNING, StateType.PENDING, StateType.CANCELLING),
-            limit=_MOST_ORPHANS,
-        )
-        for run in runs:
-            if run.id not in self._started and (run.start_time or due_at(run)) < self._began_at:
-                self._pending[run.id] = orphaned(run)
+        found = (self._began_at, self._started, self._claim_message)
+        for run in await orphans(self.client, self._pool, *found):
+            self._pending[run.id] = orphaned(run)
         await self._pending.flush(self.client)
 
     async def _stop_cancelled_runs(self) -> None:

@@ -10,6 +10,7 @@ from prefect.variables import Variable
 
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.orchestration.pairing import VARIABLE, pair
+from tests.support.postgres import Postgres
 from tests.support.waiting import until
 from tests.support.worker import deployed, ended, working
 
@@ -38,3 +39,22 @@ async def test_a_worker_waits_until_its_folder_is_the_servers(
         await Variable.aset(VARIABLE, {}, overwrite=True)
         assert (await ended(client, run)).is_completed()
     assert caplog.text.count("This worker runs nothing.") == 1
+
+
+async def test_workers_of_several_machines_share_a_pool_by_their_database(
+    client: PrefectClient, tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in ("here", "there")]
+    for folder in folders:
+        folder.mkdir()
+    await pair(folders[0], "shared")  # so far, this machine has served it alone
+    monkeypatch.setenv("EASEE_BALANCER_SHARED_POOL", "true")
+    monkeypatch.setenv("EASEE_BALANCER_HISTORY_URL", postgres.empty_database())
+    for folder in folders:
+        await pair(folder, "shared")
+    postgres.empty_database()
+    with pytest.raises(ConfigurationError, match="another history"):
+        await pair(folders[0], "shared")
+    monkeypatch.delenv("EASEE_BALANCER_SHARED_POOL")
+    with pytest.raises(ConfigurationError, match="another data folder"):
+        await pair(folders[0], "shared")
