@@ -10,7 +10,7 @@ import asyncio
 import copy
 import threading
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import datetime
 from functools import wraps
@@ -41,6 +41,8 @@ from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 from easee_load_balancer.system.database_locks import DATABASE_LOCKS
 from easee_load_balancer.system.lasting_tasks import cancel
 
+_THREADS = 64
+"""For the history and for names of hosts; started when they are needed."""
 _RESTORE_AGAIN_S, _LONGEST_PAUSE_S = 30.0, 900.0
 _Any = TypeVar("_Any")
 
@@ -119,6 +121,8 @@ class FlowRunner:
                 DATABASE_LOCKS.held(),
             ):
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
+                # by default six: as many names that nobody resolves would stop all sites
+                self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, "flow"))
                 self._ready.set()
                 await self._ended.wait()
                 await cancel(asyncio.all_tasks() - {asyncio.current_task()})

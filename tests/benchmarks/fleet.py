@@ -1,0 +1,291 @@
+"""How many homes one server, one database and one or more workers can serve.
+
+`make benchmark-fleet [SITES=200] [INTERVAL=30] [WORKERS=1] [MINUTES=5] [DATABASE=postgresql]`
+measures one row: a Prefect server and workers as in operation, on a database of their own, and N
+simulated houses in one further process, each with a Modbus port and a cloud account.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from easee_load_balancer.commands.demo import demo_site
+from easee_load_balancer.orchestration.blocks import BLOCKS
+from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack
+from easee_load_balancer.orchestration.sites import deploy_sites, pause_home
+from easee_load_balancer.system.processes import Child
+from tests.benchmarks.cycle import memory_kb, reschedule, row, sqlite_bytes
+from tests.benchmarks.fleet_houses import account, house_name
+from tests.benchmarks.fleet_runs import Cycles, cycles_between
+from tests.support.paths import PROJECT
+from tests.support.postgres import Postgres, running_postgres
+
+_SAVED_AT_ONCE = 8
+HEAD = [
+    *("sites", "workers", "database", "interval", "minutes", "due", "done", "without Prefect"),
+    *("superseded", "failed", "start late s: median / 95 % / worst", "wall s: median / 95 %"),
+    *("CPU s/cycle: workers / server / database", "CPU of 2 cores: w / s / d / houses %"),
+    *("RSS MB: worker / server", "kB/cycle: Prefect / history"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a row measures."""
+
+    sites: int
+    interval_s: int
+    workers: int
+    minutes: float
+    warm_up_s: float
+    sqlite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The two databases."""
+
+    prefect_url: str
+    history_url: str
+    bytes: Callable[[], tuple[int, int]]
+    process: psutil.Process | None
+    """PostgreSQL's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What has been used up to a moment: CPU time in s, and bytes in the databases."""
+
+    at: datetime
+    workers_s: float
+    server_s: float
+    database_s: float
+    houses_s: float
+    stored: tuple[int, int]
+
+
+@contextmanager
+def stores(wanted: Wanted, folder: Path) -> Iterator[Stores]:
+    """Databases for Prefect and the history."""
+    if wanted.sqlite:
+        files = folder / "prefect" / "prefect.db", folder / "data-1" / "history.db"
+        prefect_url, history_url = (f"sqlite:///{file}" for file in files)
+        sizes = lambda: (sqlite_bytes(files[0])[1], sqlite_bytes(files[1])[1])  # noqa: E731
+        yield Stores(prefect_url, history_url, sizes, None)
+        return
+    with running_postgres() as postgres:
+        postgres.execute("CREATE DATABASE history")
+        history = Postgres(postgres.url.removesuffix("postgres") + "history")
+        yield Stores(
+            postgres.url,
+            history.url,
+            lambda: (postgres.database_bytes(), history.database_bytes()),
+            _postmaster(postgres.url),
+        )
+
+
+def _postmaster(url: str) -> psutil.Process:
+    """The process that is the parent of all of PostgreSQL's others."""
+    with psycopg.connect(url) as connection:
+        [pid] = connection.execute("SELECT pg_backend_pid()").fetchone() or [0]
+        found = psutil.Process(pid).parent()
+    assert found is not None
+    return found
+
+
+class Fleet:
+    """Houses, server and workers at work."""
+
+    def __init__(self, wanted: Wanted, folder: Path, stores: Stores, stack: PrefectStack) -> None:
+        self._wanted, self._folder, self._stores, self._stack = wanted, folder, stores, stack
+        self._houses: Child | None = None
+        self.workers: list[Child] = []
+
+    def begin(self) -> None:
+        """Start the houses, save their blocks, deploy them and start the workers."""
+        ports = self._folder / "ports.json"
+        houses = ("tests.benchmarks.fleet_houses", str(self._wanted.sites), str(ports))
+        self._houses = self._stack.start("houses", *houses)
+        while not ports.exists():
+            self._houses.check()
+            time.sleep(0.2)
+        found: dict[str, list[Any]] = json.loads(ports.read_text())
+        asyncio.run(_save_blocks(found))
+        self._stack.deploy()
+        asyncio.run(reschedule(self._wanted.interval_s))
+        with get_client(sync_client=True) as client:
+            deploy_sites(client, found)
+            pause_home(client, paused=True)
+        for number in range(1, self._wanted.workers + 1):
+            self._start_worker(number)
+
+    def _start_worker(self, number: int) -> None:
+        folder = self._folder / f"data-{number}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        env = self._stack.env | {"EASEE_BALANCER_DATA_FOLDER": str(folder)}
+        if not self._wanted.sqlite:
+            env["EASEE_BALANCER_HISTORY_URL"] = self._stores.history_url
+            env["EASEE_BALANCER_SHARED_POOL"] = str(self._wanted.workers > 1).lower()
+        start = ("prefect", "worker", "start", "--pool", POOL, "--type", "in-process")
+        log = self._folder / f"worker-{number}.log"
+        self.workers.append(Child(f"worker {number}", start, env, PROJECT, log))
+
+    def used(self) -> Used:
+        """What has been used until now."""
+        server, houses = self._stack.server, self._houses
+        assert server is not None
+        assert houses is not None
+        return Used(
+            datetime.now(UTC),
+            sum(_cpu_s(psutil.Process(one.pid)) for one in self.workers),
+            _cpu_s(psutil.Process(server.pid)),
+            _cpu_s(self._stores.process) if self._stores.process else 0.0,
+            _cpu_s(psutil.Process(houses.pid)),
+            self._stores.bytes(),
+        )
+
+    def memory_mb(self) -> str:
+        """Of the largest worker and of the server."""
+        assert self._stack.server is not None
+        largest = max(_memory_mb(one.pid) for one in self.workers)
+        return f"{largest:.0f} / {_memory_mb(self._stack.server.pid):.0f}"
+
+    def measure(self) -> list[str]:
+        """A row of the table, after a warm-up."""
+        wanted = self._wanted
+        time.sleep(wanted.warm_up_s)
+        before = self.used()
+        time.sleep(60 * wanted.minutes)
+        after = self.used()
+        memory = self.memory_mb()
+        time.sleep(wanted.interval_s + 35)  # task runs are written every 20 s, cycles may be slow
+        cycles = cycles_between(
+            self._stores.prefect_url, self._stores.history_url, before.at, after.at
+        )
+        return _cells(wanted, before, after, memory, cycles)
+
+    def end(self) -> None:
+        """End the workers; the rest ends with the stack."""
+        for one in self.workers:
+            one.end()
+
+
+def _cells(wanted: Wanted, before: Used, after: Used, memory: str, cycles: Cycles) -> list[str]:
+    span_s = (after.at - before.at) / timedelta(seconds=1)
+    due = wanted.sites * span_s / wanted.interval_s
+    used_s = [
+        getattr(after, name) - getattr(before, name)
+        for name in ("workers_s", "server_s", "database_s", "houses_s")
+    ]
+    done = max(1, cycles.done)
+    stored = [
+        (new - old) / done / 1024 for old, new in zip(before.stored, after.stored, strict=True)
+    ]
+    late, wall = cycles.late, cycles.wall
+    return [
+        *(str(wanted.sites), str(wanted.workers), "SQLite" if wanted.sqlite else "PostgreSQL"),
+        *(f"{wanted.interval_s} s", f"{span_s / 60:.1f}", f"{due:.0f}"),
+        f"{cycles.done} ({100 * cycles.done / due:.1f} %)",
+        *(str(cycles.without_prefect), str(cycles.superseded), str(cycles.failed)),
+        f"{late(0.5):.2f} / {late(0.95):.2f} / {late(1):.2f}",
+        f"{wall(0.5):.2f} / {wall(0.95):.2f}",
+        " / ".join(f"{one / done:.3f}" for one in used_s[:3]),
+        " / ".join(f"{100 * one / span_s:.0f}" for one in used_s),
+        memory,
+        " / ".join(f"{one:.0f}" for one in stored),
+    ]
+
+
+async def _save_blocks(found: dict[str, list[Any]]) -> None:
+    for kind in BLOCKS:
+        await kind.aregister_type_and_schema()
+    at_once = asyncio.Semaphore(_SAVED_AT_ONCE)
+
+    async def save(name: str, blocks: tuple[Block, ...]) -> None:
+        async with at_once:
+            for block in blocks:
+                await block.asave(name, overwrite=True)
+
+    async with get_client():
+        sites = []
+        for number, (modbus_port, api_url) in enumerate(found.values()):
+            one = demo_site(api_url, modbus_port, account(number))
+            blocks = (one.inverter, one.charger, one.credentials, one.policy, one.tariff)
+            sites.append(save(house_name(number), blocks))
+        await asyncio.gather(*sites)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """CPU time of a process and all of its children, also of those that have ended."""
+    found = [process, *process.children(recursive=True)]
+    total = 0.0
+    for one in found:
+        try:
+            total += sum(one.cpu_times()[:4])
+        except psutil.NoSuchProcess:  # it is among its parent's children now
+            continue
+    return total
+
+
+def _memory_mb(pid: int) -> float:
+    process = psutil.Process(pid)
+    return sum(memory_kb(one) for one in (process, *process.children(recursive=True))) / 1024
+
+
+def measured(wanted: Wanted) -> list[str]:
+    """One row."""
+    with ExitStack() as exit_stack:
+        folder = Path(exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-")))
+        databases = exit_stack.enter_context(stores(wanted, folder))
+        stack = PrefectStack(folder, PROJECT)
+        if not wanted.sqlite:
+            stack.env["PREFECT_API_DATABASE_CONNECTION_URL"] = databases.prefect_url.replace(
+                "postgresql://", "postgresql+asyncpg://"
+            )
+        exit_stack.enter_context(stack)
+        exit_stack.enter_context(temporary_settings({PREFECT_API_URL: stack.api_url}))
+        fleet = Fleet(wanted, folder, databases, stack)
+        exit_stack.callback(fleet.end)
+        fleet.begin()
+        return fleet.measure()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sites", type=int, nargs="+", default=[200])
+    parser.add_argument("--interval", type=int, default=30)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--warm-up", type=float, default=90.0, help="in s")
+    parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
+    given: Any = parser.parse_args()
+    os.chdir(PROJECT)
+    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+    for sites in given.sites:
+        wanted = Wanted(
+            *(sites, given.interval, given.workers, given.minutes, given.warm_up),
+            sqlite=given.database == "sqlite",
+        )
+        print(row(measured(wanted)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
