@@ -17,6 +17,7 @@ from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
 from easee_load_balancer.periods import QUARTER, bounds
 from easee_load_balancer.reports.now_page import Now, now_headline, now_page, sample_of
 from easee_load_balancer.reports.now_picture import day_svg
+from easee_load_balancer.reports.overview_page import SiteToday
 from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 from tasks.prices import price_table
@@ -56,7 +57,8 @@ async def refresh_now_page(snapshot: Snapshot, setup: Site, zone: ZoneInfo) -> N
         with suppress(HistoryError):
             shown.cloud_calls = await in_time(lambda: _cloud_calls(snapshot.site, shown.day))
     now = Now(snapshot, zone, shown.day, shown.picture, shown.last_good_at, shown.cloud_calls)
-    LIVE_PAGES.show(f"now-{snapshot.site}", Page(now_page(now), now_headline(snapshot)))
+    facts = SiteToday.of(now).model_dump_json(exclude_defaults=True)
+    LIVE_PAGES.show(f"now-{snapshot.site}", Page(now_page(now), now_headline(snapshot), facts))
 
 
 async def _begin(snapshot: Snapshot, prices: PriceTable, before: _Shown | None) -> _Shown:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
@@ -24,11 +24,17 @@ logger = logging.getLogger("prefect.pages")
 """Prefect shows its lines in the worker's log."""
 
 
+FACTS = "facts"
+"""The name of a page's facts in the artifact's metadata."""
+
+
 class Page(NamedTuple):
     """A page and its description in the list of artifacts, both markdown."""
 
     text: str
     description: str
+    facts: str = ""
+    """What other programs read of it, at most 500 characters."""
 
 
 class LivePages(LastingTasks):
@@ -55,16 +61,19 @@ class LivePages(LastingTasks):
             key, page = self._newest.popitem()
             try:
                 async with get_client() as client:
-                    await self._update(client, key, page)
+                    await self.update(client, key, page)
                 self._failing = False
             except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError while it connects
                 if not self._failing:
                     logger.warning("The page %s is not updated: %r. Cycles go on.", key, error)
                 self._failing = True
 
-    async def _update(self, client: PrefectClient, key: str, page: Page) -> None:
+    async def update(self, client: PrefectClient, key: str, page: Page) -> None:
+        """Show this page under the key now. Raises as the client does."""
         known = self._ids.get(key) or await _newest_id(client, key)
-        change = {"data": page.text, "description": page.description}
+        change: dict[str, Any] = {"data": page.text, "description": page.description}
+        if page.facts:
+            change["metadata_"] = {FACTS: page.facts}
         if known is not None:
             self._ids[key] = known
             try:

@@ -7,6 +7,7 @@ has, so that a hundred sites take seconds. Start times are spread, steady for ea
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -29,6 +30,8 @@ from easee_load_balancer.orchestration.own_addresses import HOME
 from easee_load_balancer.orchestration.time_zone_variable import zone_variable
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 
+HOUSEKEEPING, _OVERVIEW = "Housekeeping", "Overview"
+_OVERVIEW_CRON = "*/5 * * * *"
 _AT_ONCE = 200
 _NIGHT_MINUTES = 110
 """Daily summaries are spread over this long: after midnight, and before clocks change."""
@@ -76,7 +79,38 @@ def deploy_sites(
         zone = _zone(site)
         for template in templates:
             _copy(client, template, site, target, zone, before.get(f"{template.name} {site}"))
+    if names:
+        _deploy_common(client)
     return names
+
+
+def _deploy_common(client: SyncPrefectClient) -> None:
+    """Housekeeping and the overview, where most cycles run and so certainly a worker."""
+    all_of_them = all_deployments(client)
+    cycles = [one for one in all_of_them if CYCLE_TAG in one.tags and not one.paused]
+    housekeeping = next((one for one in all_of_them if one.name == HOUSEKEEPING), None)
+    if housekeeping is None or not cycles:
+        return
+    [(pool, _)] = Counter(one.work_pool_name for one in cycles).most_common(1)
+    common = [one for one in all_of_them if one.name in (HOUSEKEEPING, _OVERVIEW)]
+    for one in common:
+        client.update_deployment(one.id, DeploymentUpdate(work_pool_name=pool))
+    if len(common) > 1:
+        return
+    zone = cycles[0].parameters.get("time_zone")
+    often = CronSchedule(cron=_OVERVIEW_CRON, timezone=zone)
+    client.create_deployment(
+        client.create_flow_from_name("overview"),
+        _OVERVIEW,
+        description="Shows all sites on one page.",
+        entrypoint="flows/overview.py:overview",
+        tags=housekeeping.tags,
+        parameters={"time_zone": zone},
+        schedules=[DeploymentScheduleCreate(schedule=often, slug="often", active=True)],
+        work_pool_name=pool,
+        path=housekeeping.path,
+        pull_steps=housekeeping.pull_steps,
+    )
 
 
 def pause_home(client: SyncPrefectClient, *, paused: bool) -> None:

@@ -77,6 +77,11 @@ def now_headline(snapshot: Snapshot) -> str:
     return charging or _why_not(snapshot)
 
 
+def is_well(snapshot: Snapshot) -> bool:
+    """Whether the last cycle could do everything, and nothing needs a person."""
+    return snapshot.outcome != "failed" and not snapshot.decision.attention
+
+
 def _charging(snapshot: Snapshot) -> str:
     """What the car gets; empty unless it charges."""
     car_w, setpoint = snapshot.charger.car_w, snapshot.decision.setpoint

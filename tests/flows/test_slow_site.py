@@ -23,7 +23,7 @@ async def test_a_site_keeps_its_interval_while_the_inverters_of_others_are_silen
         await quick.save()
         assert (await quick.cycle()).is_completed()
         silent.house.faults.modbus = "silent"
-        waiting = [asyncio.create_task(balance(name, return_state=True)) for name in SLOW]
+        waiting = [asyncio.ensure_future(balance(name, return_state=True)) for name in SLOW]
         await until(lambda: silent.house.inverter.connections)
         assert (await quick.cycle()).is_completed()
         assert not any(one.done() for one in waiting)

@@ -101,7 +101,7 @@ def test_a_site_has_its_own_deployments_with_its_name(client: SyncPrefectClient)
     assert deploy_sites(client, ["lake-cabin"]) == ["lake-cabin"]
     found = named(client)
     assert set(found) == {
-        *("Balance", "Daily summary", "Boost", "Housekeeping"),
+        *("Balance", "Daily summary", "Boost", "Housekeeping", "Overview"),
         *("Balance lake-cabin", "Daily summary lake-cabin", "Boost lake-cabin"),
     }
     cycles = found["Balance lake-cabin"]
@@ -150,7 +150,9 @@ def test_where_nobody_lives_at_home_only_its_deployments_pause(client: SyncPrefe
     assert {name for name, one in named(client).items() if one.paused} == {
         *("Balance", "Daily summary", "Boost"),
     }
-    deploy_sites(client)
-    assert not named(client)["Balance cabin"].paused
+    deploy_sites(client, ["cabin"], "lake")
+    found = named(client)
+    assert not found["Balance cabin"].paused
+    assert {found[name].work_pool_name for name in ("Housekeeping", "Overview")} == {"lake"}
     pause_home(client, paused=False)
     assert not any(one.paused for one in all_deployments(client))

@@ -2,7 +2,7 @@
 
 Prefect's addresses contain ids, and the page of an artifact's key shows no content. `/now` leads
 to the page of now, `/yesterday` to the newest daily summary, `/plan` to the plan, `/decisions` to
-the cycles; a further site has `/now/cabin`. Blocks link to `/help/settings`.
+the cycles; a further site has `/now/cabin`, all have `/overview`. Blocks link to `/help/settings`.
 """
 
 from __future__ import annotations
@@ -95,6 +95,10 @@ async def _of_now(site: str) -> UUID | None:
     return await _artifact(f"now-{site}")
 
 
+async def _of_all(_: str) -> UUID | None:
+    return await _artifact("overview")
+
+
 async def _of_yesterday(site: str) -> UUID | None:
     return await _artifact(f"energy-{site}")
 
@@ -117,6 +121,7 @@ _PAGES: Mapping[str, tuple[str, Find]] = {
     "now": ("/artifacts/artifact", _of_now),
     "yesterday": ("/artifacts/artifact", _of_yesterday),
     "plan": ("/artifacts/artifact", _of_plan),
+    "overview": ("/artifacts/artifact", _of_all),
     "decisions": ("/deployments/deployment", _of_cycles),
 }
 """Where a short address leads in the UI, and how the id is found that follows."""
