@@ -26,6 +26,7 @@ from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.locks import SiteBusy
 from easee_load_balancer.system.site_writer import Writer, site_writer
 from tasks.battery import keep_battery
+from tasks.battery_outlook import battery_wanted_wh
 from tasks.boost import present_boost
 from tasks.charger import push_setpoint
 from tasks.cycle import commands, cycle_row, end_cycle, read_house, sent
@@ -87,6 +88,7 @@ async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State
         grid=plan.grid,
         car_limit=plan.car_limit,
         peak=plan.peak,
+        battery_wanted_wh=await battery_wanted_wh(setup, zone, now),
     )
     decision = compute_setpoint(inputs, state)
     async with commands(writer, setup.name, decision, _record(decision, now), failures) as may:

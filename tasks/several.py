@@ -32,6 +32,7 @@ from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.site_writer import Writer
 from tasks.battery import keep_battery
+from tasks.battery_outlook import battery_wanted_wh
 from tasks.boost import present_boost
 from tasks.charger import push_ceiling, push_setpoint, push_share
 from tasks.cycle import commands, cycle_row, end_cycle, read_house, sent
@@ -71,6 +72,7 @@ async def cycle_of_several(
     now = datetime.now(UTC)
     prices = await law_prices(setup, zone, now)
     plan = await planned(setup, zone, pasts[0], now, read[0], states[0], failures)
+    wanted_wh = await battery_wanted_wh(setup, zone, now)
     ones = []
     for one, past, state, charger in zip(chargers.all, pasts, states, read, strict=True):
         boost = await present_boost(past, now, charger, failures)
@@ -79,6 +81,7 @@ async def cycle_of_several(
             grid=plan.grid if one is chargers.all[0] else None,
             car_limit=plan.car_limit,
             peak=plan.peak,
+            battery_wanted_wh=wanted_wh,
         )
         circuit = one.address.circuit_id
         ones.append(OneOfSeveral(one.name, one.priority, circuit, inputs, state))

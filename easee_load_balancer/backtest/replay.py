@@ -5,7 +5,7 @@ Pure Python without pandas: each day runs in a process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,12 +13,14 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
+from easee_load_balancer.energy.outlook import BatteryOutlook
 from easee_load_balancer.measurements import (
     BatteryHold,
     ChargerState,
     InverterReading,
     Setpoint,
 )
+from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run_day
@@ -40,12 +42,16 @@ class PolicyLaw:
     state: ControllerState = field(default_factory=ControllerState)
     reason: str = ""
     """Why it decided so last."""
+    battery_wanted_wh: Callable[[datetime], float] | None = None
+    """What the house battery should hold at that time to last through the night."""
 
     def cycle(
         self, now: datetime, inverter: InverterReading, charger: ChargerState
     ) -> Setpoint | None:
         """The setpoint to send now, None to send nothing."""
-        decision = decide(CycleInputs(now, inverter, charger, self.policy), self.state)
+        wanted_wh = self.battery_wanted_wh(now) if self.battery_wanted_wh else None
+        inputs = CycleInputs(now, inverter, charger, self.policy, battery_wanted_wh=wanted_wh)
+        decision = decide(inputs, self.state)
         self.state, self.reason = decision.state, decision.reason
         if decision.setpoint is None or not decision.push:
             return None
@@ -78,6 +84,11 @@ class Samples:
     def load_at(self, second: int) -> float:
         """House load at a second since midnight."""
         return self.load_w[min(second // STEP_S, len(self.load_w) - 1)]
+
+    def outlook(self) -> BatteryOutlook:
+        """What one would have expected of the day, had the one before been like it."""
+        per_quarter = int(QUARTER.total_seconds()) // STEP_S
+        return BatteryOutlook.sampled(self.pv_w, self.load_w, per_quarter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,9 @@ def replay(day: ReplayDay, house: HouseModel, policy: Policy) -> Outcome:
         PolicyLaw(policy, day.interval_s, state=day.state),
         _PlugIns(day.plug_ins),
     )
+    if battery is not None and policy.battery_night_kwh:
+        outlook = day.samples.outlook()
+        law.battery_wanted_wh = lambda now: outlook.wanted_wh((now - day.start) // QUARTER)
 
     def each_second(plant: Plant) -> None:
         plug_in_and_out(plant)

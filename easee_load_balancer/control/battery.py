@@ -7,10 +7,19 @@ from datetime import datetime, timedelta
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import InverterReading
 
 SOC_HYSTERESIS_PCT = 2.0
 """Once the car may charge, the battery comes first again this far below."""
+_NIGHT_HYSTERESIS_PCT = 10.0
+"""The same where what the night needs decides, which rises through the day."""
+_BATTERY_RETURNS = 0.9
+"""Of a kWh that is charged."""
+_EMPTY_PCT = 5.0
+"""A battery gives nothing below."""
+_MOST_FOR_NIGHT_PCT = 85.0
+"""The rest comes from what the car leaves; a battery that is nearly full takes little."""
 REGULATES_WITHIN = timedelta(seconds=25)
 """A battery in self-consumption stops charging from the grid sooner than this."""
 LIMIT_HOLDS = timedelta(minutes=30)
@@ -29,6 +38,21 @@ _LARGEST_ONE_PHASE_W = 6000.0
 """A larger inverter feeds three phases."""
 _CLAIM_CHANGES = 0.2
 """A battery whose charging power changes by this share follows the surplus again."""
+
+
+def first_until_pct(policy: Policy, prices: Prices, wanted_wh: float | None) -> float:
+    """State of charge below which the battery comes first.
+
+    The owner's, or what the house will need in the night (`wanted_wh`) if that is more, and if a
+    kWh in the battery saves more than one that the car does not have to charge at night.
+    """
+    until_pct = policy.battery_first_until_pct
+    if not policy.battery_night_kwh or wanted_wh is None:
+        return until_pct
+    if prices.import_price * _BATTERY_RETURNS <= prices.night_price:
+        return until_pct
+    night_pct = _EMPTY_PCT + wanted_wh / (10 * policy.battery_night_kwh)
+    return max(until_pct, min(night_pct, _MOST_FOR_NIGHT_PCT))
 
 
 def reserve_w(inverter: InverterReading, policy: Policy, state: ControllerState) -> float:
@@ -90,22 +114,28 @@ def imports_when_held_a(
 
 
 def follow_battery(
-    state: ControllerState, now: datetime, inverter: InverterReading, policy: Policy
+    state: ControllerState,
+    now: datetime,
+    inverter: InverterReading,
+    policy: Policy,
+    until_pct: float,
 ) -> ControllerState:
-    """The state with what this reading says about the battery."""
-    state = _prioritise(state, inverter, policy)
+    """The state with what this reading says about the battery, which comes first until then."""
+    state = _prioritise(state, inverter, policy, until_pct)
     return _notice_limit(_notice_claim(state, now, inverter), now, inverter)
 
 
 def _prioritise(
-    state: ControllerState, inverter: InverterReading, policy: Policy
+    state: ControllerState, inverter: InverterReading, policy: Policy, until_pct: float
 ) -> ControllerState:
     """Whether the battery comes first, or assists the car; each with its hysteresis."""
     soc_pct = inverter.battery_soc_pct
     if not inverter.has_battery or soc_pct is None:
         return state
-    until_pct, assist_pct = policy.battery_first_until_pct, policy.battery_support_from_pct
-    first = soc_pct < until_pct - (0.0 if state.battery_first else SOC_HYSTERESIS_PCT)
+    assist_pct, hysteresis_pct = policy.battery_support_from_pct, SOC_HYSTERESIS_PCT
+    if until_pct > policy.battery_first_until_pct:
+        hysteresis_pct = _NIGHT_HYSTERESIS_PCT
+    first = soc_pct < until_pct - (0.0 if state.battery_first else hysteresis_pct)
     if state.battery_assisting:
         assisting = soc_pct > assist_pct - policy.battery_support_hysteresis_pct
     else:

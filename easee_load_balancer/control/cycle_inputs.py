@@ -57,6 +57,13 @@ class CycleInputs:
     peak: PeakLimit | None = None
     share: Share | None = None
     """What is left to this car where a home has several."""
+    battery_wanted_wh: float | None = None
+    """What the house battery should hold now to last through the night; None: unknown."""
+
+    @property
+    def battery_first_until_pct(self) -> float:
+        """State of charge below which the battery comes first."""
+        return battery.first_until_pct(self.policy, self.prices, self.battery_wanted_wh)
 
     @property
     def planned_w(self) -> float:

@@ -131,6 +131,17 @@ class Policy(BaseModel):
             "maximum charging power."
         ),
     )
+    battery_night_kwh: float = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        title="Battery first for the night (kWh)",
+        description=(
+            "Enter what can be used of the house battery. It then comes first until it will hold "
+            "what the house is likely to use until the next morning, as far as that saves more "
+            "than charging the car at night, by your prices and the last weeks. 0: off."
+        ),
+    )
     battery_lends_kwh: float = Field(
         default=0.5,
         ge=0,

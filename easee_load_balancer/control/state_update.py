@@ -77,7 +77,7 @@ def update_state(state: ControllerState, inputs: CycleInputs) -> ControllerState
     state = _notice_frozen_meter(state, inverter, charger)
     state = _time_missing_values(state, inputs)
     state = _count_battery(state, inputs)
-    state = follow_battery(state, now, inverter, policy)
+    state = follow_battery(state, now, inverter, policy, inputs.battery_first_until_pct)
     state = count_interval(state, inputs)
     if not state.unknown_since:
         case = assess(inputs, state)
@@ -105,7 +105,7 @@ def missing_values(inputs: CycleInputs, state: ControllerState) -> list[str]:
         missing.append(inverter.problem or "grid power (meter offline?)")
     if inverter.battery_charge_w is None and needs_surplus:
         missing.append("battery power")
-    uses_soc = policy.battery_first_until_pct > 0 or policy.battery_support_w > 0
+    uses_soc = inputs.battery_first_until_pct > 0 or policy.battery_support_w > 0
     needs_soc = needs_surplus and uses_soc
     if needs_soc and inverter.has_battery and inverter.battery_soc_pct is None:
         missing.append("battery state of charge")

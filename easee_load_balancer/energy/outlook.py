@@ -18,6 +18,13 @@ _LEAST_SHARE = 0.05
 """Of the highest power: forecasts below it say nothing about the roof."""
 _PV_DAYS = timedelta(days=7)
 _UNKNOWN_LOAD_W = 500.0
+_QUARTERS = 96
+_LEAST_CAR_W = 6 * 230.0
+"""A car takes no less, on one phase."""
+_LEFT_BY_CAR_W = 350.0
+"""Half a step of current on three phases."""
+_BATTERY_GIVES = 0.95
+"""Of what goes in, and of what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,70 @@ def expected_pv(
         if earlier in made_w and newest - earlier < _PV_DAYS:
             same_time.append(made_w[earlier])
     return fmean(same_time) if same_time else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryOutlook:
+    """What the house usually does in the quarter-hours of a local day: 96 values each, in W.
+
+    From midnight on; for a night, the load is that of this evening and of the next morning.
+    """
+
+    pv_w: Sequence[float]
+    load_w: Sequence[float]
+
+    @classmethod
+    def of(
+        cls,
+        load_w: Mapping[datetime, float],
+        pv_w: Mapping[datetime, float],
+        now: datetime,
+        zone: ZoneInfo,
+    ) -> BatteryOutlook | None:
+        """The outlook from the means of past quarter-hours; None before a day is known."""
+        if not pv_w or now - min(pv_w) < timedelta(days=1):
+            return None
+        local = now.astimezone(zone)
+        today = [
+            local.replace(hour=quarter // 4, minute=quarter % 4 * 15, second=0, microsecond=0)
+            for quarter in range(_QUARTERS)
+        ]
+        usual = UsualLoad.of(load_w, zone)
+        starts = [start.astimezone(now.tzinfo) for start in today]
+        noon = _QUARTERS // 2
+        next_morning = [start + timedelta(days=1) for start in today[:noon]]
+        return cls(
+            [expected_pv(start, {}, RoofFactor(), pv_w, zone) for start in starts],
+            [usual.at(start) for start in (*next_morning, *today[noon:])],
+        )
+
+    @classmethod
+    def sampled(
+        cls, pv_w: Sequence[float], load_w: Sequence[float], per_quarter: int
+    ) -> BatteryOutlook:
+        """The outlook from a day that is known, with so many samples in each quarter-hour."""
+        starts = range(0, len(pv_w), per_quarter)
+        pv, load = (
+            [fmean(watts[start : start + per_quarter]) for start in starts]
+            for watts in (pv_w, load_w)
+        )
+        return cls(pv, load)
+
+    def wanted_wh(self, quarter: int) -> float:
+        """What the battery should hold in that quarter-hour to last through the coming night.
+
+        Less what it gets in any case: the surplus that the car leaves until the evening.
+        """
+        surplus_w = [pv - load for pv, load in zip(self.pv_w, self.load_w, strict=True)]
+        sunny = [index for index, watts in enumerate(surplus_w) if watts > 0]
+        day = range(sunny[0], sunny[-1] + 1) if sunny else range(0)
+        night_wh = sum(-watts / 4 for i, watts in enumerate(surplus_w) if i not in day)
+        left_wh = sum(
+            (surplus_w[i] if surplus_w[i] < _LEAST_CAR_W else _LEFT_BY_CAR_W) / 4
+            for i in day
+            if i >= quarter and surplus_w[i] > 0
+        )
+        return night_wh / _BATTERY_GIVES - left_wh * _BATTERY_GIVES
 
 
 def _shrunken(expected: float, made: float, overall: float, usual: float) -> float:

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import matplotlib
 
 from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.energy.outlook import BatteryOutlook
 from easee_load_balancer.simulation.plant.closed_loop import (
     QUICK,
     SLOW,
@@ -43,6 +45,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 BATTERY = BatterySpec(efficiency=0.95)
+_NIGHT_KWH = 9.5
 LAWS: dict[str, Callable[[], Law]] = {
     "ours, 10 s": Ours,
     "ours, 30 s": partial(Ours, interval_s=30),
@@ -53,6 +56,7 @@ LAWS: dict[str, Callable[[], Law]] = {
 BATTERY_LAWS: dict[str, Callable[[], Law]] = {
     "ours, car first": Ours,
     "ours, car first, lends nothing": lambda: Ours(Policy(battery_lends_kwh=0)),
+    "ours, battery for the night": lambda: Ours(Policy(battery_night_kwh=_NIGHT_KWH)),
     "ours, battery to 80 %": lambda: Ours(Policy(battery_first_until_pct=80)),
     "ours, seed's rules": lambda: Ours(Policy(battery_first_until_pct=80, battery_support_w=500)),
     "evcc, car first": Evcc,
@@ -90,8 +94,16 @@ class Played:
 def run(job: Job) -> Played:
     """Play a job; at the top of the module, so that another process can."""
     law, account = (BATTERY_LAWS if job.battery else LAWS)[job.law](), Account()
+    if isinstance(law, Ours) and law.policy.battery_night_kwh:
+        law.battery_wanted_wh = _outlook(job.day)
     battery = BATTERY if job.battery else None
     return Played(run_day(law, job.day, job.link, battery, each_second=account), account)
+
+
+def _outlook(day: Day) -> Callable[[datetime], float]:
+    """What the battery should hold, had the day before been like this one."""
+    outlook = BatteryOutlook.sampled(day.pv_w, day.load_w, per_quarter=15)
+    return lambda now: outlook.wanted_wh(now.hour * 4 + now.minute // 15)
 
 
 def run_bound(house: tuple[Day, bool]) -> Bound:

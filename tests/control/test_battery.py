@@ -7,9 +7,10 @@ from datetime import datetime
 
 import pytest
 
-from easee_load_balancer.control.battery import available_charge_w
+from easee_load_balancer.control.battery import available_charge_w, first_until_pct
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import SLOW, run_day
@@ -101,3 +102,46 @@ def test_what_a_nearly_full_battery_does_not_take_is_the_cars(may_export: bool) 
     cycles = play(house, 20, told(0), policy, step_s=10)
     assert cycles[-1].charger.car_w == pytest.approx(5000, abs=700)
     assert sum((one.charger.car_w or 0.0) > 0 for one in cycles) > 80
+
+
+FLAT = Prices(import_price=0.30, night_price=0.30, export_price=0.08)
+
+
+@pytest.mark.parametrize(
+    ("until_pct", "capacity_kwh", "prices", "wanted_wh", "expected_pct"),
+    [
+        (0, 0, Prices(), 4000.0, 0),
+        (0, 10, Prices(), None, 0),
+        (0, 10, Prices(), 4000.0, 45),
+        (60, 10, Prices(), 4000.0, 60),
+        (0, 10, Prices(), 20_000.0, 85),
+        (90, 10, Prices(), 20_000.0, 90),
+        (0, 10, Prices(), -3000.0, 0),
+        (20, 10, FLAT, 4000.0, 20),
+    ],
+    ids=[
+        "off", "too little known", "4 kWh of 10", "the owner wants more", "a long night",
+        "the owner wants even more", "plenty is left over", "the car's night is no cheaper",
+    ],
+)  # fmt: skip
+def test_battery_comes_first_for_the_night_where_that_saves_more(
+    until_pct: float,
+    capacity_kwh: float,
+    prices: Prices,
+    wanted_wh: float | None,
+    expected_pct: float,
+) -> None:
+    policy = Policy(battery_first_until_pct=until_pct, battery_night_kwh=capacity_kwh)
+    assert first_until_pct(policy, prices, wanted_wh) == expected_pct
+
+
+def test_battery_for_the_night_gives_way_once_it_holds_enough() -> None:
+    """5 kW of sun on an 8 kWh battery that is half full and should hold 5.6 kWh: 75 %."""
+    law = Ours(Policy(battery_night_kwh=8), battery_wanted_wh=lambda _: 5600.0)
+    day = Day("sun", (5000.0,) * 1440, (500.0,) * 1440)
+    battery = BatterySpec(capacity_wh=8000.0, start_soc_pct=50)
+    outcome = run_day(law, day, SLOW, battery, hours=2)
+    assert outcome.highest_soc_pct == pytest.approx(77, abs=4)
+    assert outcome.solar_kwh == pytest.approx(2 * 4.5 - 0.25 * 8, abs=1.2)
+    other = run_day(Ours(), day, SLOW, battery, hours=2)
+    assert (other.highest_soc_pct or 100) < 60

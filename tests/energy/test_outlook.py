@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, expected_pv
+from easee_load_balancer.energy.outlook import BatteryOutlook, RoofFactor, UsualLoad, expected_pv
 from easee_load_balancer.periods import QUARTER
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -76,3 +76,48 @@ def test_without_a_forecast_the_mean_of_the_last_days_is_expected() -> None:
     assert expected_pv(noon + timedelta(days=2), {}, RoofFactor(), made, BERLIN) == 3000
     assert expected_pv(noon, {}, RoofFactor(), {}, BERLIN) == 0
     assert expected_pv(noon, {noon: 5000.0}, RoofFactor(0.8), made, BERLIN) == 4000
+
+
+SUN_FROM_8_TO_16 = [0.0] * 32 + [5000.0] * 32 + [0.0] * 32
+STEADY = [500.0] * 96
+
+
+@pytest.mark.parametrize(
+    ("quarter", "wanted_wh"),
+    [
+        (0, 16 * 500 / 0.95 - 8 * 350 * 0.95),
+        (48, 16 * 500 / 0.95 - 4 * 350 * 0.95),
+        (64, 16 * 500 / 0.95),
+        (90, 16 * 500 / 0.95),
+    ],
+    ids=["midnight", "noon", "sunset", "evening"],
+)
+def test_a_battery_needs_the_nights_load_less_what_the_car_leaves(
+    quarter: int, wanted_wh: float
+) -> None:
+    outlook = BatteryOutlook(SUN_FROM_8_TO_16, STEADY)
+    assert outlook.wanted_wh(quarter) == pytest.approx(wanted_wh)
+
+
+def test_a_surplus_that_no_car_can_take_is_the_batterys() -> None:
+    """1.3 kW above the load is less than a car takes."""
+    faint = [watts * 1.8 / 5 for watts in SUN_FROM_8_TO_16]
+    assert BatteryOutlook(faint, STEADY).wanted_wh(0) == pytest.approx(
+        16 * 500 / 0.95 - 8 * 1300 * 0.95
+    )
+
+
+def test_without_surplus_the_house_needs_all_day() -> None:
+    assert BatteryOutlook([0.0] * 96, STEADY).wanted_wh(0) == pytest.approx(24 * 500 / 0.95)
+
+
+def test_an_outlook_is_made_of_past_days_in_local_time() -> None:
+    known = weeks(5)
+    sunny = {start: 5000.0 if 8 <= start.astimezone(BERLIN).hour < 16 else 0.0 for start in known}
+    now = SUNDAY_EVENING.astimezone(UTC)
+    outlook = BatteryOutlook.of(known, sunny, now, BERLIN)
+    assert outlook is not None
+    assert outlook.pv_w == pytest.approx(SUN_FROM_8_TO_16)
+    evening = SUNDAY_EVENING.hour * 4 + SUNDAY_EVENING.minute // 15
+    assert outlook.load_w[evening] == pytest.approx(UsualLoad.of(known, BERLIN).at(SUNDAY_EVENING))
+    assert BatteryOutlook.of(known, {}, now, BERLIN) is None
