@@ -24,7 +24,7 @@ _LONGEST_STATE = 255
 _CHARGING_W = 100.0
 
 Value = Callable[[Snapshot], Any]
-Platform = Literal["sensor", "binary_sensor", "select", "number", "text", "button"]
+Platform = Literal["sensor", "binary_sensor", "select", "number", "text", "switch", "button"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Entity:
     name: str
     platform: Platform
     fields: Mapping[str, Any]
+    """Of the discovery; `{currency}` in a unit stands for the tariff's."""
     value: Value | None = None
     """None for an entity without a state."""
     command: str | None = None
@@ -198,6 +199,7 @@ SITE_ENTITIES: tuple[Entity, ...] = (
         exists=_has_prices,
         of_today=True,
         device_class="monetary",
+        unit_of_measurement="{currency}",
         state_class="total",
         suggested_display_precision=2,
         last_reset_value_template="{{ value_json.today_since or '' }}",
@@ -211,6 +213,7 @@ SITE_ENTITIES: tuple[Entity, ...] = (
     _sensor(
         *("import_price", "Import price", lambda s: s.import_price),
         exists=lambda s: s.import_price is not None,
+        unit_of_measurement="{currency}/kWh",  # the energy dashboard takes no price without it
         state_class="measurement",
         suggested_display_precision=3,
     ),
@@ -252,6 +255,13 @@ CHARGER_ENTITIES: tuple[Entity, ...] = (
     _select("phases", "Phases", _choices("phases")),
     _number("min_current_a", "Minimum current"),
     _number("max_current_a", "Maximum current"),
+    Entity(
+        *("hold_battery", "Hold battery while charging from the grid", "switch"),
+        {"entity_category": "config"},
+        lambda s: s.policy.hold_battery,
+        command="hold_battery",
+        exists=_has_battery,
+    ),
     Entity("boost_until", "Boost until", "text", {"max": 40}, _boost, command="boost"),
     Entity("boost", "Boost", "button", {"payload_press": UNPLUGGED}, command="boost"),
     Entity("cancel_boost", "Cancel boost", "button", {"payload_press": NO_BOOST}, command="boost"),

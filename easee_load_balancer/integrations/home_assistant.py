@@ -172,10 +172,10 @@ def _component(
         component["command_topic"] = topics.command(entity.command)
     if entity.platform in ("sensor", "binary_sensor"):
         component["expire_after"] = round(_EXPIRES_AFTER_CYCLES * interval.total_seconds())
-    if entity.platform == "binary_sensor":
+    if entity.platform in ("binary_sensor", "switch"):
         component |= {"payload_on": "True", "payload_off": "False"}
-    if entity.fields.get("device_class") == "monetary":
-        component["unit_of_measurement"] = snapshot.currency
+    if unit := entity.fields.get("unit_of_measurement"):
+        component["unit_of_measurement"] = unit.format(currency=snapshot.currency)
     if entity.needs_charger:
         component["availability"] = [
             {"topic": topics.status},

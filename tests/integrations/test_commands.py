@@ -17,6 +17,7 @@ from easee_load_balancer.integrations.commands import (
 UNDERSTOOD: list[tuple[str, bytes, Command]] = [
     ("mode", b"fast", SettingChange("mode", "fast")),
     ("max_current_a", b" 20 ", SettingChange("max_current_a", "20")),
+    ("hold_battery", b"True", SettingChange("hold_battery", "True")),
     ("boost", b"17:30 or 10 kWh", BoostRequest("17:30 or 10 kWh")),
     ("boost", b"OFF", CancelBoost()),
 ]
@@ -31,6 +32,7 @@ CHANGES: list[tuple[str, str, object]] = [
     ("phases", "1", "1"),
     ("min_current_a", "8", 8),
     ("max_current_a", "32.0", 32),
+    ("hold_battery", "True", True),
 ]
 ILLEGAL: list[tuple[str, str, str]] = [
     ("mode", "turbo", "mode: Input should be 'off', 'solar'"),

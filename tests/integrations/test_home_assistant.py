@@ -47,6 +47,7 @@ NEEDS = {
     "number": {"command_topic", "min", "max", "value_template"},
     "text": {"command_topic", "value_template"},
     "button": {"command_topic", "payload_press"},
+    "switch": {"command_topic", "value_template", "payload_on", "payload_off"},
     "sensor": {"value_template", "expire_after"},
     "binary_sensor": {"value_template", "expire_after", "payload_on", "payload_off"},
 }
@@ -92,7 +93,8 @@ def test_every_entity_follows_the_rules_of_its_platform(
     assert "object_id" not in component, "deprecated"
     assert re.fullmatch(rf"{platform}\.[a-z0-9_]+", component["default_entity_id"])
     assert component["unique_id"].endswith(f"_{key}")
-    assert component.get("unit_of_measurement") == UNITS.get(kind or "")
+    unit = "EUR/kWh" if key == "import_price" else UNITS.get(kind or "")
+    assert component.get("unit_of_measurement") == unit
     if platform == "sensor":
         assert component["expire_after"] == 90
         allowed = STATE_CLASSES.get(kind or "", {None, "measurement", "total_increasing"})
@@ -130,6 +132,7 @@ def test_unique_ids_never_change() -> None:
         *("cancel_boost", "car_w", "setpoint_a", "output_current_a", "car_l1_a", "car_l2_a"),
         *("car_l3_a", "output_phases", "status", "session_kwh", "lifetime_kwh", "car_age_s"),
         *("car_connected", "charging", "online", "other_controller", "ready_by"),
+        "hold_battery",
     )
     assert {one["unique_id"] for one in components().values()} == {
         *(f"easee_balancer_home_{key}" for key in site),
@@ -163,13 +166,14 @@ def test_controls_have_the_bounds_of_the_policy() -> None:
     assert found["phases"]["options"] == ["auto", "1", "3"]
     assert (found["min_current_a"]["min"], found["min_current_a"]["max"]) == (6, 10)
     assert (found["max_current_a"]["min"], found["max_current_a"]["max"]) == (10, 32)
+    assert (found["hold_battery"]["payload_on"], str(values()["hold_battery"])) == ("True", "False")
 
 
 def test_what_a_home_does_not_have_is_not_there() -> None:
     """Without battery, without prices, and without a link that listens and sums up."""
     gone = components().keys() - components(snapshot(), linked=False).keys()
     battery = {"battery_charge_w", "battery_soc_pct", "charged_kwh", "discharged_kwh"}
-    controls = {"mode", "phases", "min_current_a", "max_current_a"}
+    controls = {"mode", "phases", "min_current_a", "max_current_a", "hold_battery"}
     summed_up = {*(f"today_{key}" for key in TODAY), "today_saved", "cloud_calls"}
     boosts = {"boost", "boost_until", "cancel_boost"}
     plans = {"import_price", "plan", "ready_by"}
