@@ -14,7 +14,7 @@
 # make screenshots      pictures of the UI for the README
 # make benchmark-footprint [MINUTES=1]  CPU, memory, writing and requests per minute (5 min)
 # make benchmark-retention  what stays in Prefect's database after 20,000 cycles
-# make container [CYCLES=3]  the image, built without a registry, runs against a simulated house
+# make container [CYCLES=3] [INTERVAL=30]  the image, built without a registry, runs against a simulated house
 # make power-cuts [KILLS=50]  what is left after everything is killed at random moments
 PYTHON ?= python3
 BIN := .venv/bin
@@ -93,7 +93,7 @@ benchmark-stream: .venv/installed-dev
 
 # Needs Debian's buildah and debootstrap, and root.
 container:
-	CYCLES=$(CYCLES) tests/container/prove.sh
+	CYCLES=$(CYCLES) INTERVAL=$(INTERVAL) tests/container/prove.sh
 
 # Needs Debian's chromium and chromium-driver.
 screenshots: .venv/installed-dev

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# In the container: sets up a simulated house, checks it, and runs `up` for CYCLES cycles.
+# In the container: sets up a simulated house, checks it, and runs `up` for CYCLES cycles, one every
+# INTERVAL seconds.
 set -euo pipefail
 modbus=15020 api=18080 port=14200
 simulation=() up=()
@@ -20,7 +21,16 @@ cycles() { # how many are in the history
 print(sqlite3.connect('/data/history.db').execute('SELECT COUNT(*) FROM cycles').fetchone()[0])"
 }
 
-enough() { [ "$(cycles)" -ge "$CYCLES" ]; }
+at_least() { [ "$(cycles)" -ge "$1" ]; }
+
+memory() {
+    step "After $(cycles) cycles, memory in MB (PSS):"
+    for pid in "${up[0]}" $(cat /proc/"${up[0]}"/task/"${up[0]}"/children); do
+        name=$(cat /proc/"$pid"/comm)
+        awk -v name="${name/#easee*/up}" '/^Pss:/ {printf "          %-7s %d\n", name, $2 / 1024}' \
+            /proc/"$pid"/smaps_rollup
+    done
+}
 
 ! touch /opt/written 2>/dev/null || { echo "The program may change itself"; exit 1; }
 easee-balancer simulate --modbus-port $modbus --api-port $api --day variable --start 10:30 \
@@ -32,12 +42,12 @@ step "setup is done; check:"
 easee-balancer check
 step "up, until $CYCLES cycles are in the history:"
 easee-balancer up --port $port & up=($!)
-try $((CYCLES * 40 + 240)) enough
-step "$(cycles) cycles"
-PREFECT_API_URL=http://127.0.0.1:$port/api try 120 python deployments/container/healthy.py
-step "The health check is content. Memory in MB (PSS):"
-for pid in "${up[0]}" $(cat /proc/"${up[0]}"/task/"${up[0]}"/children); do
-    name=$(cat /proc/"$pid"/comm)
-    awk -v name="${name/#easee*/up}" '/^Pss:/ {printf "          %-7s %d\n", name, $2 / 1024}' \
-        /proc/"$pid"/smaps_rollup
-done
+try 240 at_least 1
+export PREFECT_API_URL=http://127.0.0.1:$port/api
+prefect deployment schedule create balance/Balance --interval "$INTERVAL" --replace --accept-yes \
+    >/dev/null
+memory
+try $((CYCLES * (INTERVAL + 10) + 240)) at_least "$CYCLES"
+memory
+try 120 python deployments/container/healthy.py
+step "The health check is content"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image without a registry, and runs the product in it: `make container`.
-# Needs Debian's buildah and debootstrap. CYCLES is how many cycles `up` runs at the end.
+# Needs Debian's buildah and debootstrap. CYCLES is how many cycles `up` runs at the end,
+# one every INTERVAL seconds.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export BUILDAH_ISOLATION=chroot BUILDAH_FORMAT=docker STORAGE_DRIVER=vfs
@@ -41,7 +42,7 @@ added=$(du --summarize --block-size=1M "$folder/opt" | cut --fields=1)
 step "Size: $size MB, of it $added MB above the base"
 touch "$work/before"
 "${builder[@]}" run --volume "$PWD/tests/container:/proof:ro" --env CYCLES="${CYCLES:-3}" \
-    "$container" -- bash /proof/inside.sh
+    --env INTERVAL="${INTERVAL:-30}" "$container" -- bash /proof/inside.sh
 step "Ran as user $("${builder[@]}" inspect --format '{{.OCIv1.Config.User}}' "$container")"
 written=$(find "$folder" -xdev -newer "$work/before" -type f \
     -not -path "$folder/data/*" -not -path "$folder/tmp/*" -not -path "$folder/etc/*")
