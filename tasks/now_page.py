@@ -1,4 +1,4 @@
-"""Keeping the page of now up to date, in a worker that outlives the cycle."""
+"""Keeping the page of now up to date."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ _SHOWN: dict[str, _Shown] = {}
 
 
 async def refresh_now_page(snapshot: Snapshot, setup: Site, zone: ZoneInfo) -> None:
-    """Show the cycle on the page `now-<site>`; nothing where no process outlives the cycle."""
-    if not LIVE_PAGES.kept:
-        return
+    """Show the cycle on the page `now-<site>`."""
     prices = await price_table(setup, zone, snapshot.at)
     shown = _SHOWN.get(snapshot.site)
     if shown is None or not shown.day.start <= snapshot.at < shown.day.end:
@@ -58,24 +56,29 @@ async def refresh_now_page(snapshot: Snapshot, setup: Site, zone: ZoneInfo) -> N
             shown.cloud_calls = await in_time(lambda: _cloud_calls(snapshot.site, shown.day))
     now = Now(snapshot, zone, shown.day, shown.picture, shown.last_good_at, shown.cloud_calls)
     facts = SiteToday.of(now).model_dump_json(exclude_defaults=True)
-    LIVE_PAGES.show(f"now-{snapshot.site}", Page(now_page(now), now_headline(snapshot), facts))
+    page = Page(now_page(now), now_headline(snapshot), facts)
+    await LIVE_PAGES.show(f"now-{snapshot.site}", page)
 
 
 async def _begin(snapshot: Snapshot, prices: PriceTable, before: _Shown | None) -> _Shown:
     """The day of the cycle, with what the history has of it."""
     day = DaySoFar(*bounds(snapshot.at.astimezone(prices.zone).date(), prices.zone))
     gains = [price.solar_gain for price in prices.between(day.start, day.end)]
+    last_good_at = before.last_good_at if before else None
     with suppress(HistoryError):
-        for sample in await in_time(lambda: _samples(snapshot, day.start)):
+        for sample, outcome in await in_time(lambda: _cycles(snapshot, day.start)):
             day.add(sample, gains[(sample.at - day.start) // QUARTER])
+            last_good_at = last_good_at if outcome == "failed" else sample.at
     never = datetime.min.replace(tzinfo=snapshot.at.tzinfo)
-    return _Shown(day, never, last_good_at=before.last_good_at if before else None)
+    return _Shown(day, never, last_good_at=last_good_at)
 
 
-def _samples(snapshot: Snapshot, start: datetime) -> list[Sample]:
+def _cycles(snapshot: Snapshot, start: datetime) -> list[tuple[Sample, str]]:
+    """What the earlier cycles of the day have measured, and their outcomes."""
     history = open_history(Settings().database_url)
-    rows = history.values(snapshot.site, start, snapshot.at, Sample._fields)
-    return [Sample(*row) for row in rows]
+    columns = (*Sample._fields, "outcome")
+    rows = history.values(snapshot.site, start, snapshot.at, columns)
+    return [(Sample(*measured), outcome) for *measured, outcome in rows]
 
 
 def _cloud_calls(site: str, day: DaySoFar) -> int:

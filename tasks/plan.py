@@ -118,7 +118,7 @@ async def make_and_store(
             forecast=source,
         )
     )
-    LIVE_PAGES.show(f"plan-{setup.name}", Page(page, plan.sentence))
+    await LIVE_PAGES.show(f"plan-{setup.name}", Page(page, plan.sentence))
     return plan
 
 

@@ -9,6 +9,7 @@ from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.live_pages import LIVE_PAGES
 from tasks.alerts import send_alerts
 from tasks.home_assistant import tell_home_assistant
 from tasks.now_page import refresh_now_page
@@ -44,5 +45,6 @@ def snapshot_of(
 async def tell_of(setup: Site, run: Run, zone: ZoneInfo, snapshot: Snapshot) -> None:
     """Tell other programs and the owner of the cycle."""
     await tell_home_assistant(snapshot, run)
-    await refresh_now_page(snapshot, setup, zone)
+    if not run.alone or LIVE_PAGES.kept:
+        await refresh_now_page(snapshot, setup, zone)
     send_alerts(snapshot, run)

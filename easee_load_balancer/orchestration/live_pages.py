@@ -1,7 +1,8 @@
 """Pages under Artifacts that are updated in place, with one address for as long as they exist.
 
-No cycle waits for them: a task sends the newest page, and what a server that is away misses is
-lost. Prefect's own way creates a new version each time, and its client sends an event for each
+In a worker that outlives its cycles none waits for them: a task sends the newest page. In a process
+that ends with its run, the run waits a second at most. What a server that is away misses is lost.
+Prefect's own way creates a new version each time, and its client sends an event for each
 update.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,9 +25,10 @@ from easee_load_balancer.system.lasting_tasks import LastingTasks
 logger = logging.getLogger("prefect.pages")
 """Prefect shows its lines in the worker's log."""
 
-
 FACTS = "facts"
 """The name of a page's facts in the artifact's metadata."""
+_LONGEST_S = 1.0
+"""How long a run waits that is the last of its process."""
 
 
 class Page(NamedTuple):
@@ -47,10 +50,14 @@ class LivePages(LastingTasks):
         self._sending: asyncio.Task[None] | None = None
         self._failing = False
 
-    def show(self, key: str, page: Page) -> None:
-        """Show this page under the key; returns at once."""
+    async def show(self, key: str, page: Page) -> None:
+        """Show this page under the key: at once in a worker, within a second elsewhere."""
         self._newest[key] = page
-        if self._sending is None or self._sending.done():
+        if not self.kept:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LONGEST_S):
+                    await self._send()
+        elif self._sending is None or self._sending.done():
             self._sending = self._start(self._send())
 
     def _take_all(self) -> list[asyncio.Task[None]]:

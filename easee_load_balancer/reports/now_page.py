@@ -52,10 +52,10 @@ def now_page(now: Now) -> str:
     parts = [
         f"# {now_headline(snapshot)}",
         f"**{_clock(snapshot.at, now)}**, {snapshot.site}: {snapshot.reason}",
+        _today(now),
         _next_step(snapshot),
         _plan(snapshot),
         _powers(now),
-        _saved(now),
         embedded_svg(now.picture, "Today so far"),
         "## Is everything well?",
         _health_table(now),
@@ -156,9 +156,16 @@ def _powers(now: Now) -> str:
     return as_table(("", "kW now", "kWh today"), "lrr", rows)
 
 
-def _saved(now: Now) -> str:
-    currency = now.snapshot.currency
-    return "" if currency is None else f"**Saved today: {now.day.saved:,.2f} {currency}**"
+def _today(now: Now) -> str:
+    """The day in one line, and whether all is well; what is not is in the headline."""
+    snapshot, total = now.snapshot, now.day.total
+    car, solar = (as_kwh(max(one, 0.0) / 3.6e6) for one in (total.car, total.car_from_solar))
+    saved = "" if snapshot.currency is None else f", {now.day.saved:,.2f} {snapshot.currency} saved"
+    well = snapshot.outcome != "failed" and not snapshot.decision.attention
+    return (
+        f"**Today:** {car} kWh in the car, {solar} of it solar{saved}."
+        f"{' **Everything is well.**' if well else ''}"
+    )
 
 
 def _health_table(now: Now) -> str:
@@ -169,7 +176,7 @@ def _health_table(now: Now) -> str:
 
 def _health(now: Now) -> Iterator[tuple[str, str]]:
     snapshot, state = now.snapshot, now.snapshot.decision.state
-    good = "none since the start" if now.last_good_at is None else _clock(now.last_good_at, now)
+    good = "none today" if now.last_good_at is None else _clock(now.last_good_at, now)
     yield "Last good cycle", good
     yield "Inverter", _inverter(snapshot)
     yield "Charger", _charger(snapshot)

@@ -99,8 +99,10 @@ def test_the_page_answers_the_three_questions() -> None:
     assert "| Last good cycle | 14:00:00 |" in text
     assert "| Easee cloud | 212 calls today |" in text
     assert "| Warnings | none |" in text
-    assert "Saved" not in text  # without a tariff
-    assert "**Saved today: 0.00 EUR**" in page(snapshot(currency="EUR"))
+    assert "\n\n**Today:** 8.0 kWh in the car, 8.0 of it solar. **Everything is well.**\n\n" in text
+    assert "8.0 of it solar, 0.00 EUR saved. **Ev" in page(snapshot(currency="EUR"))
+    assert "is well.**" not in page(decided(snapshot(), attention="the grid is gone"))
+    assert "is well.**" not in page(snapshot(outcome="failed"))
     assert "battery" not in text.lower()  # a house without one
     with_battery = page(
         decided(snapshot(battery=True), state=told(10, has_battery=True, hold=BatteryHold.LIMIT))

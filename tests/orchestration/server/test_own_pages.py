@@ -10,6 +10,7 @@ from prefect import get_client
 from prefect.client.schemas.objects import Artifact
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
+from easee_load_balancer.orchestration import live_pages
 from easee_load_balancer.orchestration.blocks import EaseeCharger
 from easee_load_balancer.orchestration.live_pages import LivePages, Page
 from easee_load_balancer.orchestration.own_addresses import addresses, ui_address
@@ -26,7 +27,7 @@ async def pages() -> list[Artifact]:
 
 async def shown(live: LivePages, key: str, text: str) -> UUID:
     """Show a page; the id under which the server has it then."""
-    live.show(key, Page(text, f"in short: {text}"))
+    await live.show(key, Page(text, f"in short: {text}"))
 
     async def there() -> UUID | None:
         return next((one.id for one in await pages() if (one.key, one.data) == (key, text)), None)
@@ -44,7 +45,7 @@ async def test_a_page_keeps_its_address(stack: PrefectStack) -> None:
         assert await shown(live, "now-home", "paused") == first
         assert await shown(later, "now-home", "after a restart") == first
         for text in ("one", "two", "three"):  # faster than the server: the newest counts
-            live.show("now-home", Page(text, ""))
+            await live.show("now-home", Page(text, ""))
         assert await shown(live, "now-home", "the newest") == first
         assert [one.id for one in await pages()] == [first]
         assert answer(stack, "/now").headers["location"] == f"/artifacts/artifact/{first}"
@@ -59,9 +60,21 @@ async def test_a_page_is_lost_while_the_server_is_away(
     live = LivePages()
     with temporary_settings({PREFECT_API_URL: f"http://{HOST}:{free_port()}/api"}):
         async with live.held():
-            live.show("now-away", Page("lost", ""))
+            await live.show("now-away", Page("lost", ""))
             await until(lambda: "The page now-away is not updated" in caplog.text)
     assert "now-away" not in [one.key for one in await pages()]
+
+
+async def test_where_no_process_outlives_a_run_the_page_is_there_before_it_ends(
+    stack: PrefectStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_pages, "_LONGEST_S", 20.0)
+    await LivePages().show("now-alone", Page("one", ""))
+    await LivePages().show("now-alone", Page("two", ""))
+    assert [one.data for one in await pages() if one.key == "now-alone"] == ["two"]
+    monkeypatch.setattr(live_pages, "_LONGEST_S", 0.0)
+    await LivePages().show("now-alone", Page("too slow", ""))
+    assert "too slow" not in [one.data for one in await pages()]
 
 
 def answer(stack: PrefectStack, path: str, **cookies: str) -> httpx.Response:

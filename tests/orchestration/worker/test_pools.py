@@ -6,7 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    DeploymentFilter,
+    DeploymentFilterTags,
+)
 from prefect.client.schemas.objects import StateType
 
 from easee_load_balancer.commands.demo import demo_site
@@ -29,7 +34,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
         yield stack
 
 
-async def test_a_cycle_changes_the_current(stack: PrefectStack, client: PrefectClient) -> None:
+async def test_a_cycle_changes_the_current_and_the_page_of_now(stack: PrefectStack, client: PrefectClient) -> None:
     async with running_house(RunSpec(speed=1)) as house:
         await demo_site(house.api_url, house.modbus_port).save()
         tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=["cycle"]))
@@ -41,4 +46,6 @@ async def test_a_cycle_changes_the_current(stack: PrefectStack, client: PrefectC
             return bool(await client.read_flow_runs(flow_run_filter=in_states(StateType.COMPLETED)))
 
         await until(a_run_completed)
+        now = ArtifactFilter(key=ArtifactFilterKey(any_=["now-home"]))
+        assert len(await client.read_artifacts(artifact_filter=now)) == 1
         await until(lambda: max(house.plant.charger.dynamic_circuit_current_a) < UNTOUCHED_A)
