@@ -110,8 +110,9 @@ def discovery(snapshot: Snapshot, interval: timedelta, *, linked: bool) -> list[
                     "qos": 1,
                     "components": {
                         entity.key: _component(entity, device_id, topics, snapshot, interval)
-                        for entity in entities
                         if entity.exists(snapshot) and (linked or not entity.needs_link)
+                        else {"platform": entity.platform}  # removes it where it was known
+                        for entity in entities
                     },
                 }
             ),
@@ -189,11 +190,7 @@ def _component(
 
 def _values(entities: Iterable[Entity], snapshot: Snapshot) -> dict[str, Any]:
     """The value of each entity by its key; null is unknown."""
-    return {
-        one.key: _rounded(one.value(snapshot))
-        for one in entities
-        if one.value is not None and one.exists(snapshot)
-    }
+    return {one.key: _rounded(one.value(snapshot)) for one in entities if one.value is not None}
 
 
 def _rounded(value: Any) -> Any:

@@ -171,14 +171,20 @@ def test_controls_have_the_bounds_of_the_policy() -> None:
 
 def test_what_a_home_does_not_have_is_not_there() -> None:
     """Without battery, without prices, and without a link that listens and sums up."""
-    gone = components().keys() - components(snapshot(), linked=False).keys()
+    found = components(snapshot(), linked=False)
+    gone = {key for key, one in found.items() if one == {"platform": components()[key]["platform"]}}
     battery = {"battery_charge_w", "battery_soc_pct", "charged_kwh", "discharged_kwh"}
     controls = {"mode", "phases", "min_current_a", "max_current_a", "hold_battery"}
     summed_up = {*(f"today_{key}" for key in TODAY), "today_saved", "cloud_calls"}
     boosts = {"boost", "boost_until", "cancel_boost"}
     plans = {"import_price", "plan", "ready_by"}
     assert gone == battery | controls | boosts | summed_up | plans
-    assert values(snapshot()).keys() & (battery | {"today_saved"}) == set()
+    assert found.keys() == components().keys(), "what Home Assistant knew before is removed there"
+
+
+def test_what_a_home_no_longer_has_is_unknown_until_home_assistant_has_removed_it() -> None:
+    assert values(snapshot()).keys() == values().keys()
+    assert values(snapshot())["import_price"] is None
 
 
 def test_values_of_a_cycle() -> None:

@@ -34,7 +34,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
         yield stack
 
 
-async def test_a_cycle_changes_the_current_and_the_page_of_now(stack: PrefectStack, client: PrefectClient) -> None:
+async def test_a_cycle_changes_the_current_and_the_page_of_now(
+    stack: PrefectStack, client: PrefectClient
+) -> None:
     async with running_house(RunSpec(speed=1)) as house:
         await demo_site(house.api_url, house.modbus_port).save()
         tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=["cycle"]))
