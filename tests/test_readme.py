@@ -23,6 +23,11 @@ PAGES = (
     "docs/raspberry-pi.md",
     "deployments/home-assistant/README.md",
     "deployments/automations/README.md",
+    "docs/charging-plan.md",
+    "docs/footprint.md",
+    "docs/law.md",
+    "docs/prices.md",
+    "docs/several-chargers.md",
 )
 README = (PROJECT / "README.md").read_text()
 

@@ -74,8 +74,8 @@ class CycleLines:
         if CYCLE_TAG in run.tags:
             self.completed += kind == StateType.COMPLETED
             self.failed += kind in (StateType.FAILED, StateType.CRASHED)
-        elif kind == StateType.COMPLETED:
-            name = "Plan"
+        elif run.deployment_id is not None and kind == StateType.COMPLETED:
+            name = "Plan"  # without a deployment it is a cycle by hand
         colour = "yellow" if name == "Attention" else _COLOURS[kind]
         self._console.print(
             f"[dim]{began.astimezone():%H:%M:%S}[/dim] "
