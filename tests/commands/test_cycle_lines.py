@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import Completed, Failed, State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Completed, Failed
 from rich.console import Console
 
 from easee_load_balancer.commands.cycle_lines import CycleLines
