@@ -10,11 +10,13 @@ from pydantic import ValidationError
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.errors import ConfigurationError, problems
-from easee_load_balancer.integrations.entities import CHARGER_ENTITIES, NO_BOOST
+from easee_load_balancer.integrations.entities import CHARGER_ENTITIES, OFF
 
 _LONGEST = 100
 SETTINGS = frozenset(one.command for one in CHARGER_ENTITIES if one.command in Policy.model_fields)
 """Fields of the policy that may be set."""
+_MAY_BE_OFF = frozenset({"max_power_w"})
+"""Those whose value may be None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,9 @@ class SettingChange:
 
     def applied_to(self, values: dict[str, Any]) -> dict[str, Any]:
         """The policy's values with the change. Raises ConfigurationError for an illegal value."""
+        none = self.field in _MAY_BE_OFF and self.text.lower() == OFF
         try:
-            changed = Policy.model_validate({**values, self.field: self.text})
+            changed = Policy.model_validate({**values, self.field: None if none else self.text})
         except ValidationError as error:
             raise ConfigurationError(f"{plain(self.text)!r}: {problems(error)}.") from None
         return changed.model_dump()
@@ -84,9 +87,9 @@ def command_from(name: str, payload: bytes) -> Command:
     if len(text) > _LONGEST or not text:
         raise ConfigurationError(f"the command {plain(name)!r} needs 1 to {_LONGEST} characters.")
     if name == "boost":
-        return CancelBoost() if text.lower() == NO_BOOST else BoostRequest(text)
+        return CancelBoost() if text.lower() == OFF else BoostRequest(text)
     if name == "ready_by":
-        return CancelReadyBy() if text.lower() == NO_BOOST else ReadyByRequest(text)
+        return CancelReadyBy() if text.lower() == OFF else ReadyByRequest(text)
     if name in SETTINGS:
         return SettingChange(name, text)
     raise ConfigurationError(f"there is no command {plain(name)!r}.")

@@ -17,7 +17,8 @@ from easee_load_balancer.measurements import ChargerMode
 
 OUTCOMES = ("failed", "attention", "asleep", "pushed", "held")
 UNKNOWN = "unknown"
-NO_BOOST = "off"
+OFF = "off"
+"""No boost, no departure, no limit."""
 UNPLUGGED = "unplugged"
 _LONGEST_STATE = 255
 """Home Assistant refuses longer ones."""
@@ -117,11 +118,16 @@ def _sees_other_controller(snapshot: Snapshot) -> bool:
 
 def _boost(snapshot: Snapshot) -> str:
     boost = snapshot.boost
-    return NO_BOOST if boost is None else str(boost).removeprefix("boost until ")
+    return OFF if boost is None else str(boost).removeprefix("boost until ")
 
 
 def _ready_by(snapshot: Snapshot) -> str:
-    return (snapshot.ready_by or NO_BOOST).removeprefix("ready by ")
+    return (snapshot.ready_by or OFF).removeprefix("ready by ")
+
+
+def _highest_power(snapshot: Snapshot) -> str:
+    limit_w = snapshot.policy.max_power_w
+    return OFF if limit_w is None else str(limit_w)
 
 
 def _plan(snapshot: Snapshot) -> str | None:
@@ -256,6 +262,12 @@ CHARGER_ENTITIES: tuple[Entity, ...] = (
     _number("min_current_a", "Minimum current"),
     _number("max_current_a", "Maximum current"),
     Entity(
+        *("max_power_w", "Highest power (W)", "text"),
+        {"max": 6, "pattern": "off|[0-9]{1,6}", "entity_category": "config"},
+        _highest_power,
+        command="max_power_w",
+    ),
+    Entity(
         *("hold_battery", "Hold battery while charging from the grid", "switch"),
         {"entity_category": "config"},
         lambda s: s.policy.hold_battery,
@@ -264,7 +276,7 @@ CHARGER_ENTITIES: tuple[Entity, ...] = (
     ),
     Entity("boost_until", "Boost until", "text", {"max": 40}, _boost, command="boost"),
     Entity("boost", "Boost", "button", {"payload_press": UNPLUGGED}, command="boost"),
-    Entity("cancel_boost", "Cancel boost", "button", {"payload_press": NO_BOOST}, command="boost"),
+    Entity("cancel_boost", "Cancel boost", "button", {"payload_press": OFF}, command="boost"),
     Entity(
         *("ready_by", "Ready by", "text", {"max": 40}, _ready_by, "ready_by"),
         exists=lambda s: s.plans,

@@ -33,6 +33,8 @@ CHANGES: list[tuple[str, str, object]] = [
     ("min_current_a", "8", 8),
     ("max_current_a", "32.0", 32),
     ("hold_battery", "True", True),
+    ("max_power_w", "4200", 4200),
+    ("max_power_w", "Off", None),
 ]
 ILLEGAL: list[tuple[str, str, str]] = [
     ("mode", "turbo", "mode: Input should be 'off', 'solar'"),
@@ -41,6 +43,8 @@ ILLEGAL: list[tuple[str, str, str]] = [
     ("max_current_a", "9", "greater than or equal to 10"),
     ("max_current_a", "nan", "valid integer"),
     ("max_current_a", "16.5", "valid integer"),
+    ("max_current_a", "off", "valid integer"),
+    ("max_power_w", "4.2 kW", "valid integer"),
 ]
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from easee_load_balancer.control.boost import Boost
+from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.integrations.entities import CHARGER_ENTITIES, SITE_ENTITIES, TODAY
 from easee_load_balancer.integrations.home_assistant import discovery, states
 from easee_load_balancer.integrations.snapshot import Snapshot
@@ -132,7 +133,7 @@ def test_unique_ids_never_change() -> None:
         *("cancel_boost", "car_w", "setpoint_a", "output_current_a", "car_l1_a", "car_l2_a"),
         *("car_l3_a", "output_phases", "status", "session_kwh", "lifetime_kwh", "car_age_s"),
         *("car_connected", "charging", "online", "other_controller", "ready_by"),
-        "hold_battery",
+        *("hold_battery", "max_power_w"),
     )
     assert {one["unique_id"] for one in components().values()} == {
         *(f"easee_balancer_home_{key}" for key in site),
@@ -174,7 +175,7 @@ def test_what_a_home_does_not_have_is_not_there() -> None:
     found = components(snapshot(), linked=False)
     gone = {key for key, one in found.items() if one == {"platform": components()[key]["platform"]}}
     battery = {"battery_charge_w", "battery_soc_pct", "charged_kwh", "discharged_kwh"}
-    controls = {"mode", "phases", "min_current_a", "max_current_a", "hold_battery"}
+    controls = {"mode", "phases", "min_current_a", "max_current_a", "hold_battery", "max_power_w"}
     summed_up = {*(f"today_{key}" for key in TODAY), "today_saved", "cloud_calls"}
     boosts = {"boost", "boost_until", "cancel_boost"}
     plans = {"import_price", "plan", "ready_by"}
@@ -200,6 +201,8 @@ def test_values_of_a_cycle() -> None:
     assert found["today_saved"] == 0.22
     assert found["car_age_s"] == 20 * 60
     assert (found["mode"], found["boost_until"]) == ("solar", "off")
+    assert found["max_power_w"] == "off"
+    assert values(replace(FULL, policy=Policy(max_power_w=4200)))["max_power_w"] == "4200"
 
 
 def test_unknown_is_null_and_makes_the_charger_unavailable() -> None:
