@@ -85,7 +85,7 @@ class Connections:
         """The one client of that account; a changed password replaces it."""
         key = (account.base_url, account.user_name)
         known = self._easee.get(key)
-        if known is not None and known.account == account:
+        if known is not None and known.account.is_same_login(account):
             return known
         new = self._easee[key] = self._new_client(account, folder)
         if known is not None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -15,6 +16,7 @@ from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.hold_record import HoldRecord
 from easee_load_balancer.errors import BadCredentials
 from easee_load_balancer.measurements import BatteryHold
+from easee_load_balancer.orchestration.blocks import EaseeCredentials
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.faults import ModbusFault
 from easee_load_balancer.simulation.huawei.units import InverterSpec
@@ -214,3 +216,18 @@ async def test_holder_that_arrives_during_closing_gets_a_working_connection(
         await leaving
         assert (await easee.state(CHARGER)).online
         assert await connections.easee(owner, tmp_path) is easee
+
+
+async def test_two_sites_with_the_same_login_share_a_client(
+    house: SimulatedHouse, tmp_path: Path
+) -> None:
+    """One that is closed while the other site waits for an answer would fail that site's cycle."""
+    login = account(house.api_url).model_dump()
+    home, cabin = (EaseeCredentials(**login) for _ in range(2))
+    home._block_document_id, cabin._block_document_id = uuid4(), uuid4()
+    connections = Connections()
+    async with connections.held():
+        first = await connections.easee(home, tmp_path)
+        assert await connections.easee(cabin, tmp_path) is first
+        changed = EaseeCredentials(**login | {"password": "another"})
+        assert await connections.easee(changed, tmp_path) is not first

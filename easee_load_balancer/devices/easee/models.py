@@ -54,6 +54,11 @@ class Account(BaseModel):
         description="Leave unchanged; only a simulated house uses another one.",
     )
 
+    def is_same_login(self, other: Account) -> bool:
+        """Whether both log in alike; blocks of two sites may hold the same login."""
+        mine, theirs = ((a.user_name, a.password, a.base_url) for a in (self, other))
+        return mine == theirs
+
     async def saved_at(self) -> datetime | None:
         """When a person last saved these credentials; None where unknown."""
         return None
