@@ -13,6 +13,8 @@
 # make benchmark-stream [HOURS=24]  calls and delays with and without push, a day of stream faults
 # make screenshots      pictures of the UI for the README
 # make benchmark-footprint [MINUTES=1]  CPU, memory, writing and requests per minute (5 min)
+# make benchmark-fleet [SITES=200] [INTERVAL=30] [WORKERS=1] [GROUP=1] [MINUTES=5]  many homes
+# make two-machines     two workers share sites: one is killed, one is cut off (10 min, root)
 # make benchmark-retention  what stays in Prefect's database after 20,000 cycles
 # make container [CYCLES=3] [INTERVAL=30]  the image, built without a registry, runs against a simulated house
 # make power-cuts [KILLS=50]  what is left after everything is killed at random moments
@@ -21,7 +23,7 @@ BIN := .venv/bin
 
 .PHONY: install demo test unit fuzz lint audit soak faults screenshots clean benchmark \
 	benchmark-year benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint \
-	benchmark-retention benchmark-stream power-cuts container
+	benchmark-retention benchmark-stream benchmark-fleet two-machines power-cuts container
 
 install: .venv/installed
 
@@ -81,6 +83,16 @@ audit:
 
 benchmark-footprint: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.footprint $(if $(MINUTES),--minutes $(MINUTES))
+
+benchmark-fleet: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.fleet $(if $(SITES),--sites $(SITES)) \
+		$(if $(INTERVAL),--interval $(INTERVAL)) $(if $(WORKERS),--workers $(WORKERS)) \
+		$(if $(GROUP),--group $(GROUP)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(DATABASE),--database $(DATABASE))
+
+# Needs iproute2, iptables, PostgreSQL, and root.
+two-machines: .venv/installed-dev
+	$(BIN)/python -m tests.benchmarks.two_machines
 
 benchmark-retention: .venv/installed
 	$(BIN)/python -m tests.benchmarks.retention

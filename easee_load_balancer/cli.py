@@ -33,6 +33,10 @@ def _site_name(name: str | None) -> str | None:
     return name
 
 
+def _group_name(name: str | None) -> str | None:
+    return _site_name(name) if name else name
+
+
 SiteName = Annotated[
     str,
     typer.Option(
@@ -201,6 +205,15 @@ def deploy(
         str | None,
         typer.Option(metavar="NAME", help="Work pool for that site's runs. Default: as before."),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            callback=_group_name,
+            help="Run that site's cycles together with those of other sites, for whoever has many; "
+            "'' for a run of its own again.",
+        ),
+    ] = None,
     port: ServerPort = 4200,
 ) -> None:
     """Deploy after an update or a change of the time zone; `up` does it itself.
@@ -209,9 +222,11 @@ def deploy(
     """
     from easee_load_balancer.commands.prefect_server import run_deploy
 
+    if site is None and (pool is not None or group is not None):
+        raise typer.BadParameter("--pool and --group are for a further site: name it by --site.")
     interrupt_on_signals()
     with _exit_on_error(1):
-        run_deploy(Path.cwd(), port, site, pool, _console())
+        run_deploy(Path.cwd(), port, site, pool, group, _console())
 
 
 @app.command()

@@ -16,7 +16,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger
 from prefect.states import Cancelled, Completed, Failed
 
-from easee_load_balancer.orchestration.worker.offline import offline_due
+from easee_load_balancer.orchestration.worker.offline import offline_due, part
 
 _LONGEST_NAME = 180
 SENTENCE_ENDS = re.compile(r"(?<=[.?!]) (?=[A-Z'\"`])")
@@ -56,16 +56,20 @@ class Run:
         """Whether it runs without Prefect."""
         return self.id is None
 
-    def log(self, line: str) -> None:
-        """Tell the log of the run."""
+    def log(self, line: str, error: Exception | None = None) -> None:
+        """Tell the log of the run, with the site where it is one of several."""
         logger = get_logger("cycles") if self.alone else get_run_logger()
-        logger.info("%s", line)
+        line = f"{part()}: {line}" if part() else line
+        if error is None:
+            logger.info("%s", line)
+        else:
+            logger.error("%s", line, exc_info=error)
 
 
 async def name_run(name: str) -> None:
-    """Name the present flow run; nothing without Prefect."""
+    """Name the present flow run; nothing without Prefect, and for a part of a run."""
     run_id = Run.current().id
-    if run_id is not None:
+    if run_id is not None and not part():
         async with get_client() as client:
             await client.update_flow_run(run_id, name=run_name(name))
 

@@ -1,4 +1,4 @@
-"""Steps: Prefect tasks within a flow run, plain functions without Prefect."""
+"""Steps: Prefect tasks within a flow run, plain functions where the cycle has no run of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefect import Task
 from prefect.logging import get_logger
 from prefect.tasks import TaskOptions
 
-from easee_load_balancer.orchestration.worker.offline import offline_due
+from easee_load_balancer.orchestration.worker.offline import has_task_runs
 
 _NAMES: set[str] = set()
 """Of all steps."""
@@ -32,13 +32,13 @@ R = TypeVar("R")
 
 class _Step(Task[P, R]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if offline_due() is not None:
+        if not has_task_runs():
             return self.fn(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 
 
 def step(**options: Unpack[TaskOptions]) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Like `prefect.task`, but the plain function while a cycle runs without Prefect.
+    """Like `prefect.task`, but the plain function while a cycle runs offline or in a group.
 
     Its runs have the step's name. Results stay in memory: Prefect would pickle what devices and
     cloud have sent. A step of the cycle has no tag: for each, Prefect asks the server for a

@@ -19,6 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from rich.console import Console
 
 from easee_load_balancer.orchestration.blocks import EaseeCharger, load_if_saved
+from easee_load_balancer.orchestration.groups import join_group
 from easee_load_balancer.orchestration.own_addresses import HOME
 from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, deploy
 from easee_load_balancer.orchestration.sites import deploy_sites, pause_home
@@ -62,14 +63,23 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
 
 
 def run_deploy(
-    project: Path, port: int, site: str | None, pool: str | None, console: Console
+    project: Path,
+    port: int,
+    site: str | None,
+    pool: str | None,
+    group: str | None,
+    console: Console,
 ) -> None:
     """Deploy to the server of `prefect_server`: this site, and all that are deployed already.
 
-    Raises StartError if that fails.
+    `group`: the site's cycles run in this group; with an empty name, by themselves again. Raises
+    StartError or ConfigurationError if that fails.
     """
     with prefect_server(project, port, console) as env:
         deploy_for(site, project, env, pool)
+        if site is not None and group is not None:
+            with get_client(sync_client=True) as client:
+                join_group(client, [site], group)
     console.print("Deployed.")
 
 

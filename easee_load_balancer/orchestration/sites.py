@@ -140,6 +140,15 @@ def spread(schedule: SCHEDULE_TYPES, site: str, zone: str | None = None) -> SCHE
     return schedule.model_copy(update=change)
 
 
+def unspread(schedule: SCHEDULE_TYPES) -> SCHEDULE_TYPES:
+    """The schedule with its interval from full intervals on, as home's is."""
+    if not isinstance(schedule, IntervalSchedule):
+        return schedule
+    after_s = schedule.anchor_date.timestamp() % schedule.interval.total_seconds()
+    anchor = schedule.anchor_date - timedelta(seconds=after_s)
+    return schedule.model_copy(update={"anchor_date": anchor})
+
+
 def _copy(
     client: SyncPrefectClient,
     template: DeploymentResponse,

@@ -28,8 +28,14 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.commands.demo import demo_site
 from easee_load_balancer.orchestration.blocks import BLOCKS
+from easee_load_balancer.orchestration.groups import join_group
 from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack
-from easee_load_balancer.orchestration.sites import deploy_sites, pause_home
+from easee_load_balancer.orchestration.sites import (
+    HOUSEKEEPING,
+    all_deployments,
+    deploy_sites,
+    pause_home,
+)
 from easee_load_balancer.system.processes import Child
 from tests.benchmarks.cycle import memory_kb, reschedule, row, sqlite_bytes
 from tests.benchmarks.fleet_houses import account, house_name
@@ -39,7 +45,17 @@ from tests.support.postgres import Postgres, running_postgres
 
 _SAVED_AT_ONCE = 8
 HEAD = [
-    *("sites", "workers", "database", "interval", "minutes", "due", "done", "without Prefect"),
+    *(
+        "sites",
+        "in a run",
+        "workers",
+        "database",
+        "interval",
+        "minutes",
+        "due",
+        "done",
+        "without Prefect",
+    ),
     *("superseded", "failed", "start late s: median / 95 % / worst", "wall s: median / 95 %"),
     *("CPU s/cycle: workers / server / database", "CPU of 2 cores: w / s / d / houses %"),
     *("RSS MB: worker / server", "kB/cycle: Prefect / history"),
@@ -56,6 +72,8 @@ class Wanted:
     minutes: float
     warm_up_s: float
     sqlite: bool
+    group: int
+    """How many sites share a run; 1: each has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +145,19 @@ class Fleet:
             self._houses.check()
             time.sleep(0.2)
         found: dict[str, list[Any]] = json.loads(ports.read_text())
-        asyncio.run(_save_blocks(found))
+        asyncio.run(save_blocks(found))
         self._stack.deploy()
         asyncio.run(reschedule(self._wanted.interval_s))
         with get_client(sync_client=True) as client:
+            for one in all_deployments(client):  # the others wait for requests, or for the night
+                if one.name not in ("Balance", HOUSEKEEPING):
+                    client.delete_deployment(one.id)
             deploy_sites(client, found)
             pause_home(client, paused=True)
+            names = list(found)
+            if (size := self._wanted.group) > 1:
+                for start in range(0, len(names), size):
+                    join_group(client, names[start : start + size], f"g{start // size}")
         for number in range(1, self._wanted.workers + 1):
             self._start_worker(number)
 
@@ -200,7 +225,12 @@ def _cells(wanted: Wanted, before: Used, after: Used, memory: str, cycles: Cycle
     ]
     late, wall = cycles.late, cycles.wall
     return [
-        *(str(wanted.sites), str(wanted.workers), "SQLite" if wanted.sqlite else "PostgreSQL"),
+        *(
+            str(wanted.sites),
+            str(wanted.group),
+            str(wanted.workers),
+            "SQLite" if wanted.sqlite else "PostgreSQL",
+        ),
         *(f"{wanted.interval_s} s", f"{span_s / 60:.1f}", f"{due:.0f}"),
         f"{cycles.done} ({100 * cycles.done / due:.1f} %)",
         *(str(cycles.without_prefect), str(cycles.superseded), str(cycles.failed)),
@@ -213,7 +243,8 @@ def _cells(wanted: Wanted, before: Used, after: Used, memory: str, cycles: Cycle
     ]
 
 
-async def _save_blocks(found: dict[str, list[Any]]) -> None:
+async def save_blocks(found: dict[str, list[Any]]) -> None:
+    """Those of houses with these ports and addresses."""
     for kind in BLOCKS:
         await kind.aregister_type_and_schema()
     at_once = asyncio.Semaphore(_SAVED_AT_ONCE)
@@ -273,6 +304,7 @@ def main() -> None:
     parser.add_argument("--sites", type=int, nargs="+", default=[200])
     parser.add_argument("--interval", type=int, default=30)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--group", type=int, default=1, help="sites in a run")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--warm-up", type=float, default=90.0, help="in s")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
@@ -283,6 +315,7 @@ def main() -> None:
         wanted = Wanted(
             *(sites, given.interval, given.workers, given.minutes, given.warm_up),
             sqlite=given.database == "sqlite",
+            group=given.group,
         )
         print(row(measured(wanted)), flush=True)
 

@@ -1,22 +1,31 @@
 """N simulated houses in one process, each with a Modbus port and a cloud account of its own.
 
-python -m tests.benchmarks.fleet_houses 200 ports.json
+python -m tests.benchmarks.fleet_houses 200 ports.json [commands.jsonl]
+
+With a file for them, each command takes 2 s, and its begin and end are written down.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
+from starlette.requests import Request
+
+from easee_load_balancer.simulation.easee.api import SimulatedCloud
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, running_house
 
+_COMMAND_S = 2.0
 DAY_STARTS_S = 10 * 3600 + 1800
 
 
@@ -57,5 +66,31 @@ async def run(count: int, ports: Path) -> None:
         await ended.wait()
 
 
+def write_down_commands(file: Path) -> None:
+    """Let all clouds be slow to take a command, and write down who sends it."""
+    command: Any = SimulatedCloud._set_circuit_current
+    numbers = itertools.count()
+
+    async def slow(cloud: SimulatedCloud, request: Request) -> Any:
+        said: dict[str, Any] = {"number": next(numbers), "began_at": time.time(), "ended_at": None}
+        if request.client is not None:
+            said |= {"host": request.client.host, "port": request.client.port}
+        said["site"] = house_name(cloud.spec.site_id - 50_000)
+        _write(file, said)
+        await asyncio.sleep(_COMMAND_S)
+        answer = await command(cloud, request)
+        _write(file, said | {"ended_at": time.time()})
+        return answer
+
+    SimulatedCloud._set_circuit_current = slow  # type: ignore[method-assign, assignment]
+
+
+def _write(file: Path, said: dict[str, Any]) -> None:
+    with file.open("a") as out:
+        out.write(json.dumps(said) + "\n")
+
+
 if __name__ == "__main__":
+    if len(sys.argv) > 3:
+        write_down_commands(Path(sys.argv[3]))
     asyncio.run(run(int(sys.argv[1]), Path(sys.argv[2])))

@@ -15,6 +15,8 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.types._datetime import DateTime
 from prefect.variables import Variable
 
+from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.orchestration.groups import join_group
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.sites import (
     all_deployments,
@@ -156,3 +158,45 @@ def test_where_nobody_lives_at_home_only_its_deployments_pause(client: SyncPrefe
     assert {found[name].work_pool_name for name in ("Housekeeping", "Overview")} == {"lake"}
     pause_home(client, paused=False)
     assert not any(one.paused for one in all_deployments(client))
+
+
+def members(client: SyncPrefectClient) -> dict[str, list[str]]:
+    """The sites of each group."""
+    found = named(client).items()
+    return {name: one.parameters["sites"] for name, one in found if "sites" in one.parameters}
+
+
+def test_sites_join_a_group_and_leave_it(client: SyncPrefectClient) -> None:
+    deploy_sites(client, ["cabin", "barn", "lake"])
+    join_group(client, ["cabin", "barn"], "north")
+    join_group(client, ["lake"], "north")
+    assert members(client) == {"Balance group north": ["cabin", "barn", "lake"]}
+    group = named(client)["Balance group north"]
+    assert group.parameters["time_zone"] == ZONE
+    assert (group.tags, group.work_pool_name) == (["cycle", "north"], "home")
+    [schedule] = group.schedules
+    assert schedule.schedule == spread(EVERY_30_S, "Balance group north")
+    deploy_sites(client)  # as after an update
+    assert [one.schedules[0].active for one in cycles_of(client, "cabin", "lake")] == [False] * 2
+    join_group(client, ["cabin"], "south")
+    assert members(client) == {
+        "Balance group north": ["barn", "lake"],
+        "Balance group south": ["cabin"],
+    }
+    join_group(client, ["cabin"], "")
+    join_group(client, ["barn", "lake"], "")
+    assert members(client) == {}
+    assert [one.schedules[0].active for one in cycles_of(client, "cabin", "lake")] == [True] * 2
+
+
+def test_a_group_has_one_pool_and_one_time_zone(client: SyncPrefectClient) -> None:
+    deploy_sites(client, ["cabin", "lake-cabin"])
+    with pytest.raises(ConfigurationError, match="'lake-cabin' has another time_zone"):
+        join_group(client, ["cabin", "lake-cabin"], "north")
+    with pytest.raises(ConfigurationError, match="'nowhere' is not deployed"):
+        join_group(client, ["nowhere"], "north")
+    assert members(client) == {}
+
+
+def cycles_of(client: SyncPrefectClient, *sites: str) -> list[DeploymentResponse]:
+    return [named(client)[f"Balance {site}"] for site in sites]

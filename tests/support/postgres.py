@@ -51,8 +51,8 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server on a free port of loopback. Raises NotInstalled."""
+def running_postgres(*networks: str) -> Iterator[Postgres]:
+    """A server on a free port of loopback; `networks` may be led there. Raises NotInstalled."""
     programs, user = _programs(), _user()
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     os.chown(folder, user.pw_uid, user.pw_gid)
@@ -77,6 +77,8 @@ def running_postgres() -> Iterator[Postgres]:
         os.chown(password, user.pw_uid, user.pw_gid)
         login = ("-U", _OWNER, "-A", "scram-sha-256", f"--pwfile={password}")
         run("initdb", "--no-sync", *login)
+        with (folder / "data" / "pg_hba.conf").open("a") as access:
+            access.writelines(f"host all all {one} scram-sha-256\n" for one in networks)
         listen = f"-h {HOST} -p {port} -k {folder} {_FAST}"
         run("pg_ctl", "start", "--wait", f"--log={folder}/log", "-o", listen)
         try:

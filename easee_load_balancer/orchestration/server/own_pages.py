@@ -111,10 +111,10 @@ async def _of_cycles(site: str) -> UUID | None:
     deployments = provide_database_interface().Deployment
     query = sa.select(deployments.id, deployments.parameters, deployments.tags)
     async with provide_database_interface().session_context() as session:
-        for found, parameters, tags in await session.execute(query):
-            if CYCLE_TAG in tags and parameters.get("site") == site:
-                return UUID(str(found))
-    return None
+        cycles = [row for row in await session.execute(query) if CYCLE_TAG in row.tags]
+    in_group = [row.id for row in cycles if site in row.parameters.get("sites", ())]
+    own = [row.id for row in cycles if row.parameters.get("site") == site]
+    return next((UUID(str(found)) for found in (*in_group, *own)), None)
 
 
 _PAGES: Mapping[str, tuple[str, Find]] = {
