@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
 
 from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.control.needs import CarReport
 from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.forecasts.quarters import NoSeries, by_quarter
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.integrations.inbound import INPUTS, Reported
 from easee_load_balancer.orchestration.blocks import Tariff
-from easee_load_balancer.periods import QUARTER, quarter_of
 from easee_load_balancer.system.settings import Settings
 
 _KNOWN: dict[tuple[str, str], Reported] = {}
@@ -19,6 +20,7 @@ _KNOWN: dict[tuple[str, str], Reported] = {}
 _SESSIONS: dict[str, float] = {}
 """What the car of a site had got since it was plugged in when its state of charge was sent."""
 _BY_MQTT = "by MQTT"
+_HOUR = timedelta(hours=1)
 
 
 def car_report(site: str, now: datetime) -> CarReport | None:
@@ -61,14 +63,13 @@ def _value(site: str, name: str, now: datetime) -> object:
 
 
 def _by_quarter(value: Reported) -> dict[datetime, float]:
-    """Each value holds until the next one, an hour at most."""
+    """Each value holds until the next one, an hour at most. Raises ConfigurationError."""
     series = sorted(value.value.items()) if isinstance(value.value, dict) else []
-    found: dict[datetime, float] = {}
-    for (start, amount), after in zip(series, [*series[1:], None], strict=True):
-        until = start + 4 * QUARTER if after is None else after[0]
-        count = max(1, min((until - start) // QUARTER, 4))
-        found |= {quarter_of(start) + index * QUARTER: amount for index in range(count)}
-    return found
+    begins = [start for start, _ in series] or [value.at]
+    try:
+        return by_quarter(series, begins[0], begins[-1] + _HOUR, -math.inf, math.inf)
+    except NoSeries as error:
+        raise ConfigurationError(f"the input {value.name} cannot be used: {error}.") from None
 
 
 def _dim(history: History, site: str, value: Reported) -> None:

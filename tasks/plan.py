@@ -14,6 +14,7 @@ from easee_load_balancer.control.plan import CarLimit, HomeBattery, Plan, PlanIn
 from easee_load_balancer.control.plan_slots import Past, peak_tariff, plan_slots
 from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
+from easee_load_balancer.energy.expectations import PAST_DAYS
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.errors import ForecastError
 from easee_load_balancer.forecasts.prices import days_due, fetch_spot
@@ -28,11 +29,11 @@ from easee_load_balancer.reports.plan_page import PlanReport, plan_page
 from easee_load_balancer.system.settings import Settings
 from tasks.inbound import car_report, is_away
 from tasks.planned import SEEN
-from tasks.prices import AHEAD, forget_prices
+from tasks.prices import forget_prices
 from tasks.requests import unless_ended
 from tasks.step import step
 
-_LOAD_DAYS = timedelta(days=28)
+_PAST = timedelta(days=PAST_DAYS)
 _SEEN_FOR = timedelta(minutes=5)
 
 
@@ -159,16 +160,16 @@ def _battery(setup: Site, known: PastAndCar) -> HomeBattery | None:
 
 def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCar:
     history, site = open_history(Settings().database_url), setup.name
-    began = max(history.began(site) or now, now - _LOAD_DAYS)
+    began = max(history.began(site) or now, now - _PAST)
     history.quarters.fill(site, began, now)
     rows = history.quarters.since(site, now - KEPT)
     past = Past(
         pv_w={row.start: row.pv_w for row in rows if row.pv_w is not None},
         load_w={row.start: row.load_w for row in rows if row.load_w is not None},
         import_w={row.start: row.import_w for row in rows if row.import_w is not None},
-        forecast_w=history.quarters.forecast_since(site, now - _LOAD_DAYS),
+        forecast_w=history.quarters.forecast_since(site, now - _PAST),
     )
-    table = history.spot_prices.table(site, setup.tariff, zone, now, now + AHEAD, now)
+    table = history.spot_prices.table(site, setup.tariff, zone, now - _PAST, now + HORIZON, now)
     last, (_, departure, dimming) = history.last_cycle(site), history.requests(site)
     return PastAndCar(
         past=past,

@@ -15,7 +15,8 @@ from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerMode, ChargerState
 from easee_load_balancer.periods import QUARTER
 
-HORIZON = timedelta(hours=72)
+HORIZON = timedelta(hours=120)
+"""A car holds energy for days: the next cheap day is worth waiting for, once a plan can see it."""
 _UNKNOWN_KWH = 200.0
 """Capacity of a car that nothing is known of; it stops by itself."""
 _AWAY = timedelta(hours=9)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.peak import PeakTariff, highest_intervals
 from easee_load_balancer.control.plan import PlanSlot
-from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, expected_pv
+from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, UsualPv
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.periods import QUARTER, quarter_of
@@ -31,25 +31,27 @@ def plan_slots(
 ) -> tuple[PlanSlot, ...]:
     """What is expected of each quarter-hour from now on."""
     first, zone = quarter_of(now), table.zone
-    load = UsualLoad.of(past.load_w, zone)
+    load, usual_pv = UsualLoad.of(past.load_w, zone), UsualPv.of(past.pv_w, zone)
     roof = RoofFactor.learned(
         {start: watts for start, watts in past.forecast_w.items() if start < first},
         past.pv_w,
         zone,
     )
-    prices = table.expected(first, first + horizon)
-    starts = [first + index * QUARTER for index in range(horizon // QUARTER)]
-    return tuple(
-        PlanSlot(
-            start=start,
-            import_price=price.import_price,
-            export_price=price.export_price,
-            pv_w=expected_pv(start, past.forecast_w, roof, past.pv_w, zone),
-            load_w=load.at(start.astimezone(zone)),
-            price_known=price.is_known,
+    slots = []
+    for index, price in enumerate(table.expected(first, first + horizon)):
+        start = first + index * QUARTER
+        local, forecast_w = start.astimezone(zone), past.forecast_w.get(start)
+        slots.append(
+            PlanSlot(
+                start=start,
+                import_price=price.import_price,
+                export_price=price.export_price,
+                pv_w=usual_pv.at(local) if forecast_w is None else forecast_w * roof.at(local),
+                load_w=load.at(local),
+                price_known=price.is_known,
+            )
         )
-        for start, price in zip(starts, prices, strict=True)
-    )
+    return tuple(slots)
 
 
 def peak_tariff(

@@ -19,6 +19,8 @@ from easee_load_balancer.periods import QUARTER
 _NOTHING_KW = 0.05
 _NOTHING_KWH = 0.1
 _MOST_BLOCKS = 3
+_WORTH_SAYING_KWH = 0.3
+"""Less is what lifts the sun to the minimum current, or an hour far ahead that is used in part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Block:
     start: datetime
     end: datetime
     highest_kw: float
+    grid_kwh: float
     cost: float
 
 
@@ -74,10 +77,10 @@ def whole_amperes(car: Car, power_kw: float) -> tuple[int, int]:
 def _slots(car: Car, times: PlanTimes, planned: Planned, grid_kw: Values) -> Iterator[PlannedSlot]:
     for index, start in enumerate(times.starts):
         car_kw = grid_kw[index] + planned.sun_kw[index]
-        grid_w = 0.0
-        if grid_kw[index]:
+        grid_w = float(grid_kw[index]) * 1000
+        if grid_w and times.whole[index]:
             amps, phases = whole_amperes(car, float(car_kw))
-            most_w = max(times.most_kw[index] * 1000, grid_kw[index] * 1000)
+            most_w = max(times.most_kw[index] * 1000, grid_w)
             offer_w = min(amps * phases * NOMINAL_VOLTAGE_V, most_w)
             grid_w = max(0.0, offer_w - planned.sun_kw[index] * 1000)
         begin_kwh, end_kwh = planned.energy_kwh[index : index + 2]
@@ -102,18 +105,18 @@ def _unmet(times: PlanTimes, planned: Planned) -> Iterator[Unmet]:
 
 
 def blocks(times: PlanTimes, grid_kw: Values, car_kw: Values) -> list[Block]:
-    """When the car takes energy from the grid."""
+    """When the car takes energy from the grid, where it is worth saying."""
     found: list[Block] = []
     for index in np.flatnonzero(grid_kw):
         start, end = times.starts[index], times.ends[index]
-        cost = float(grid_kw[index] * times.hours[index] * times.import_price[index])
-        highest_kw = float(car_kw[index])
+        grid_kwh = float(grid_kw[index] * times.hours[index])
+        cost, highest_kw = grid_kwh * float(times.import_price[index]), float(car_kw[index])
         if found and found[-1].end >= start:
             last = found.pop()
-            start, cost = last.start, last.cost + cost
+            start, grid_kwh, cost = last.start, last.grid_kwh + grid_kwh, last.cost + cost
             highest_kw = max(last.highest_kw, highest_kw)
-        found.append(Block(start, end, highest_kw, cost))
-    return found
+        found.append(Block(start, end, highest_kw, grid_kwh, cost))
+    return [block for block in found if block.grid_kwh >= _WORTH_SAYING_KWH]
 
 
 def _sentence(

@@ -92,8 +92,11 @@ def _add_car(model: LinearModel, inputs: PlanInputs, times: PlanTimes) -> _Varia
     sun = model.variables(count, high=sun_kw, cost=sun_price * hours)
     on = model.variables(count, high=(most_kw > 0) * 1.0, whole=times.whole)
     started = model.variables(count, cost=START_COSTS_KWH * mean)
+    least_kw = car.min_w / 1000
     model.rows((grid, 1.0), (sun, 1.0), (on, -most_kw), high=0.0)
-    model.rows((grid, 1.0), (sun, 1.0), (on, -car.min_w / 1000 * times.whole), low=0.0)
+    model.rows((grid, 1.0), (sun, 1.0), (on, -least_kw), low=0.0)
+    model.rows((sun, 1.0), (on, -sun_kw), high=0.0)
+    model.rows((grid, 1.0), (on, -np.maximum(0.0, least_kw - sun_kw)), low=0.0)
     model.row((started[:1], 1.0), (on[:1], -1.0), low=-float(car.charging))
     model.rows((started[1:], 1.0), (on[1:], -1.0), (on[:-1], 1.0), low=0.0)
     energy = model.variables(count + 1, high=car.capacity_kwh)

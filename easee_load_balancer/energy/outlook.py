@@ -96,27 +96,26 @@ class RoofFactor:
         return self.by_hour.get(local.hour, self.overall)
 
 
-def expected_pv(
-    start: datetime,
-    forecast_w: Mapping[datetime, float],
-    roof: RoofFactor,
-    made_w: Mapping[datetime, float],
-    zone: ZoneInfo,
-) -> float:
-    """The PV power to expect in that quarter-hour, in W: forecast times roof.
+@dataclass(frozen=True, slots=True)
+class UsualPv:
+    """The mean of the last week's production by the time of day; 0 where nothing is known."""
 
-    Without a forecast, the mean of the last week's production at that time of day; 0 at first.
-    """
-    local = start.astimezone(zone)
-    if start in forecast_w:
-        return forecast_w[start] * roof.at(local)
-    newest = max(made_w, default=start)
-    same_time = []
-    for day in range(1, 15):
-        earlier = (local - timedelta(days=day)).astimezone(start.tzinfo)
-        if earlier in made_w and newest - earlier < _PV_DAYS:
-            same_time.append(made_w[earlier])
-    return fmean(same_time) if same_time else 0.0
+    by_time: Mapping[QuarterOfDay, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, made_w: Mapping[datetime, float], zone: ZoneInfo) -> UsualPv:
+        """The usual production from past quarter-hours, with gaps."""
+        since = max(made_w, default=datetime.max.replace(tzinfo=zone)) - _PV_DAYS
+        times: dict[QuarterOfDay, list[float]] = defaultdict(list)
+        for start, watts in made_w.items():
+            if start > since:
+                local = start.astimezone(zone)
+                times[local.hour, local.minute].append(watts)
+        return cls({time: fmean(watts) for time, watts in times.items()})
+
+    def at(self, local: datetime) -> float:
+        """The PV power to expect in the quarter-hour of that local time, in W."""
+        return self.by_time.get((local.hour, local.minute), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +144,11 @@ class BatteryOutlook:
             local.replace(hour=quarter // 4, minute=quarter % 4 * 15, second=0, microsecond=0)
             for quarter in range(_QUARTERS)
         ]
-        usual = UsualLoad.of(load_w, zone)
-        starts = [start.astimezone(now.tzinfo) for start in today]
+        usual, usual_pv = UsualLoad.of(load_w, zone), UsualPv.of(pv_w, zone)
         noon = _QUARTERS // 2
         next_morning = [start + timedelta(days=1) for start in today[:noon]]
         return cls(
-            [expected_pv(start, {}, RoofFactor(), pv_w, zone) for start in starts],
+            [usual_pv.at(start) for start in today],
             [usual.at(start) for start in (*next_morning, *today[noon:])],
         )
 

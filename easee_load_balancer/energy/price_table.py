@@ -10,7 +10,7 @@ from functools import cached_property
 from statistics import fmean
 from zoneinfo import ZoneInfo
 
-from easee_load_balancer.energy.expectations import usual_prices
+from easee_load_balancer.energy.expectations import Day, expected_prices
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.periods import QUARTER, quarter_of
 
@@ -28,7 +28,7 @@ class QuarterPrice:
     import_price: float
     export_price: float
     is_known: bool
-    """Whether it was published or is fixed; else it is the mean of a week, or the fixed price."""
+    """Whether it was published or is fixed; else it is expected, or the fixed price."""
 
     @property
     def solar_gain(self) -> float:
@@ -58,11 +58,7 @@ class PriceTable:
         is_known = spot is not None or not self.prices.is_dynamic
         if spot is None:
             spot = self._of_last_week(local)
-        return QuarterPrice(
-            self.prices.import_price_at(local, spot),
-            self.prices.export_price_at(local, spot),
-            is_known,
-        )
+        return self._of(local, spot, is_known=is_known)
 
     def between(self, start: datetime, end: datetime) -> Sequence[QuarterPrice]:
         """The prices of each quarter-hour from that of `start` to before `end`."""
@@ -70,32 +66,46 @@ class PriceTable:
         return [self.at(first + index * QUARTER) for index in range(-(-(end - first) // QUARTER))]
 
     def expected(self, start: datetime, end: datetime) -> Sequence[QuarterPrice]:
-        """As `between`, for planning: unknown days are as cheap and expensive as the last week's.
+        """As `between`, for planning: days that are not known are as their weekday lately was.
 
         A mean of the week has no cheap hours left where they come at another time every day.
         """
-        usual = self._usual_day
-        found = []
-        for index, price in enumerate(self.between(start, end)):
-            local = (quarter_of(start) + index * QUARTER).astimezone(self.zone)
-            if not price.is_known and usual:
-                spot = usual[local.hour * 4 + local.minute // 15]
-                price = QuarterPrice(
-                    self.prices.import_price_at(local, spot),
-                    self.prices.export_price_at(local, spot),
-                    is_known=False,
-                )
-            found.append(price)
-        return found
+        first = quarter_of(start)
+        count = -(-(end - first) // QUARTER)
+        return [self._expected_at(first + index * QUARTER) for index in range(count)]
+
+    def _expected_at(self, quarter: datetime) -> QuarterPrice:
+        if quarter in self.spot or not self.prices.is_dynamic:
+            return self.at(quarter)
+        local = quarter.astimezone(self.zone)
+        day = local.date()
+        if day not in self._expected_days:
+            self._expected_days[day] = expected_prices(self._whole_days, day)
+        expected = self._expected_days[day]
+        if not expected:
+            return self.at(quarter)
+        return self._of(local, expected[local.hour * 4 + local.minute // 15], is_known=False)
+
+    def _of(self, local: datetime, spot: float | None, *, is_known: bool) -> QuarterPrice:
+        """The owner's prices at a day-ahead price."""
+        return QuarterPrice(
+            self.prices.import_price_at(local, spot),
+            self.prices.export_price_at(local, spot),
+            is_known,
+        )
 
     @cached_property
-    def _usual_day(self) -> Sequence[float]:
-        """Day-ahead prices of a day like those of the last known week; empty without one."""
+    def _whole_days(self) -> Mapping[date, Day]:
+        """The day-ahead prices of each local day that is known and has no clock change."""
         days: dict[date, list[float]] = defaultdict(list)
         for quarter in sorted(self.spot):
             days[quarter.astimezone(self.zone).date()].append(self.spot[quarter])
-        whole = [prices for _, prices in sorted(days.items()) if len(prices) == _QUARTERS]
-        return usual_prices(whole[-_WEEK.days :])
+        return {day: prices for day, prices in days.items() if len(prices) == _QUARTERS}
+
+    @cached_property
+    def _expected_days(self) -> dict[date, Sequence[float]]:
+        """What was expected of each day that was asked for."""
+        return {}
 
     def for_law(self, now: datetime) -> Prices:
         """The prices for the control law: those of now while export pays nothing.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.needs import HORIZON
 from easee_load_balancer.control.plan import (
     Car,
     Departure,
@@ -19,10 +21,13 @@ from easee_load_balancer.control.plan import (
     PlanSlot,
     grid_allowance,
 )
+from easee_load_balancer.control.plan_slots import Past, plan_slots
 from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.energy.expectations import usual_day, usual_prices
+from easee_load_balancer.energy.expectations import PAST_DAYS
+from easee_load_balancer.energy.price_table import PriceTable
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import BatteryHold, ChargerMode, ChargerState, InverterReading
 from easee_load_balancer.periods import QUARTER
 from tests.benchmarks.year_house import (
@@ -39,9 +44,17 @@ from tests.benchmarks.year_rules import known_until
 VOLTS = 230.0
 ERROR = 0.20
 SEED = 19
-DAYS = 7
-"""Past days that are looked at."""
 FORECAST_DAYS = 3
+DAY = timedelta(days=1)
+PRICES = Prices(
+    source="Nord Pool",
+    zone="SE4",
+    spot_surcharge=0.08,
+    vat_pct=25,
+    export_follows_spot=True,
+)
+"""Spot x 1.25 + 0.10 EUR/kWh; export earns the spot price."""
+UTC_ZONE = ZoneInfo("UTC")
 DEVIATION_KWH = 0.4
 """A new plan is made when the car has this much more or less than planned."""
 
@@ -72,13 +85,15 @@ class Planned:
     year: Year
     forecast: Forecast
     battery: BatterySize | None = None
-    horizon: timedelta = timedelta(hours=72)
+    horizon: timedelta = HORIZON
     plan: Plan | None = None
     state: ControllerState = field(default_factory=ControllerState)
     plans: int = 0
     plan_s: float = 0.0
     slowest_s: float = 0.0
     _made_of: tuple[object, ...] = ()
+    _seen: tuple[int, int] = (-1, -1)
+    _expected: tuple[PlanSlot, ...] = ()
     _car_w: float = 0.0
     _held: bool = False
 
@@ -91,6 +106,8 @@ class Planned:
         car = self._car(moment)
         departures = self._departures(moment.now)
         allowance = grid_allowance(moment.now, self.plan, car, departures)
+        if not (allowance.grid_w or self._car_w or self._held or moment.pv_w > moment.load_w):
+            return 0.0  # nothing to decide
         reading, charger = self._readings(moment)
         policy = Policy(hold_battery=self.battery is not None, main_fuse_a=25)
         inputs = CycleInputs(moment.now, reading, charger, policy, grid=allowance)
@@ -147,25 +164,35 @@ class Planned:
         return tuple(each for each in near if now < each.at < now + self.horizon)
 
     def _slots(self, moment: Moment) -> tuple[PlanSlot, ...]:
-        year, first = self.year, moment.quarter
-        last = min(year.quarters, first + self.horizon // QUARTER)
-        known = known_until(year, first)
-        today = first // 96
-        prices = usual_prices(_days(year.spot, range(known // 96 - DAYS, known // 96)))
-        load = usual_day(_days(year.load_w, range(today - DAYS, today)))
-        pv = usual_day(_days(year.pv_w, range(today - DAYS, today)))
-        slots = []
-        for quarter in range(first, last):
-            day, of_day = divmod(quarter, 96)
-            spot = float(year.spot[quarter]) if quarter < known else prices[of_day]
-            pv_w = pv[of_day]
-            if self.forecast.known and day < today + FORECAST_DAYS:
-                pv_w = float(year.pv_w[quarter] * self.forecast.errors[day])
-            at = year.at(quarter)
-            price = spot * 1.25 + 0.10
+        """What `plan_slots` expects, looked at when prices come and when a day begins."""
+        known = known_until(self.year, moment.quarter)
+        seen = (moment.quarter // 96, known)
+        if self._seen != seen:
+            past = self._past(moment.quarter // 96)
+            table = PriceTable(PRICES, UTC_ZONE, self._values(self.year.spot, 0, known))
+            self._expected = plan_slots(table, past, moment.now, self.horizon + DAY)
+            self._seen = seen
+        first = (moment.now - self._expected[0].start) // QUARTER
+        last = min(first + self.horizon // QUARTER, self.year.quarters - moment.quarter + first)
+        return self._expected[first:last]
 
-            slots.append(PlanSlot(at, price, spot, pv_w, load[of_day], quarter < known))
-        return tuple(slots)
+    def _past(self, today: int) -> Past:
+        """The last weeks' production and load, and the forecasts."""
+        year, first, now = self.year, max(0, (today - PAST_DAYS)) * 96, today * 96
+        forecast_w = {}
+        if self.forecast.known:
+            last = min(year.quarters, now + FORECAST_DAYS * 96)
+            errors = np.repeat(self.forecast.errors, 96)
+            forecast_w = self._values(year.pv_w * errors, first, last)
+        return Past(
+            pv_w=self._values(year.pv_w, first, now),
+            load_w=self._values(year.load_w, first, now),
+            forecast_w=forecast_w,
+        )
+
+    def _values(self, values: Floats, first: int, last: int) -> dict[datetime, float]:
+        first = max(first, last - (PAST_DAYS + 2 + FORECAST_DAYS) * 96)
+        return {self.year.at(i): float(values[i]) for i in range(first, last)}
 
     def _readings(self, moment: Moment) -> tuple[InverterReading, ChargerState]:
         """What inverter and charger show, after the last step."""
@@ -213,8 +240,3 @@ class Planned:
             observed_at={"car_w": observed_at},
         )
         return reading, charger
-
-
-def _days(values: Floats, days: range) -> list[list[float]]:
-    """Whole days of values; before the year begins, its first day."""
-    return [[float(v) for v in values[max(0, day) * 96 : max(0, day) * 96 + 96]] for day in days]

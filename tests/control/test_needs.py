@@ -62,9 +62,10 @@ def test_a_departure_that_is_asked_for_needs_what_is_still_missing() -> None:
 
 def test_a_departure_that_is_asked_for_takes_the_place_of_the_usual_one_of_that_day() -> None:
     asked = ReadyBy.asked("tomorrow 06:30, 20 kWh", "Europe/Berlin", NOW)
-    [first] = needs(SEEN, KWH, Policy(), NOW, BERLIN, asked).departures
+    first, after = needs(SEEN, KWH, Policy(), NOW, BERLIN, asked).departures[:2]
     assert (first.at, first.energy_kwh) == (asked.at, 25)
     assert first.back_at == MORNING + timedelta(hours=9, minutes=30)
+    assert after.at == MORNING + timedelta(days=3)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_a_car_that_is_away_is_expected_at_the_end_of_its_trip(
 
 def test_slots_have_known_and_usual_prices_expected_sun_and_load() -> None:
     midnight = datetime(2026, 11, 25, 23, tzinfo=UTC)
-    spot = {midnight + index * QUARTER: index / 100 for index in range(-192, 96)}
+    spot = {midnight + index * QUARTER: index % 96 / 100 for index in range(-192, 96)}
     prices = Prices(source="Nord Pool", zone="DE-LU", vat_pct=0)
     noon = datetime(2026, 11, 27, 11, tzinfo=UTC)
     past = Past(load_w={NOW - timedelta(days=7): 900.0}, forecast_w={noon: 4000.0})
@@ -97,8 +98,7 @@ def test_slots_have_known_and_usual_prices_expected_sun_and_load() -> None:
     assert slots[0].import_price == pytest.approx(spot[NOW])
     at_noon = next(slot for slot in slots if slot.start == noon)
     assert (at_noon.pv_w, at_noon.price_known) == (4000.0, False)
-    mean = sum(spot[midnight + (48 + 96 * day) * QUARTER] for day in (-2, -1, 0)) / 3
-    assert at_noon.import_price == pytest.approx(mean)
+    assert at_noon.import_price == pytest.approx(0.48)  # as each day at noon
 
 
 def test_the_months_highest_hours_are_those_of_the_home() -> None:

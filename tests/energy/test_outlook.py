@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from easee_load_balancer.energy.outlook import BatteryOutlook, RoofFactor, UsualLoad, expected_pv
+from easee_load_balancer.energy.outlook import BatteryOutlook, RoofFactor, UsualLoad, UsualPv
 from easee_load_balancer.periods import QUARTER
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -69,13 +69,11 @@ def test_the_forecast_is_scaled_by_what_the_roof_made_of_earlier_ones() -> None:
     assert RoofFactor.learned(forecast, days(14, 1e6, 1e6), BERLIN).overall == 2.0
 
 
-def test_without_a_forecast_the_mean_of_the_last_days_is_expected() -> None:
-    made = days(3, 3000, 1500)
-    noon = (MONDAY + timedelta(days=3)).replace(hour=12).astimezone(UTC)
-    assert expected_pv(noon, {}, RoofFactor(), made, BERLIN) == pytest.approx(3000)
-    assert expected_pv(noon + timedelta(days=2), {}, RoofFactor(), made, BERLIN) == 3000
-    assert expected_pv(noon, {}, RoofFactor(), {}, BERLIN) == 0
-    assert expected_pv(noon, {noon: 5000.0}, RoofFactor(0.8), made, BERLIN) == 4000
+def test_without_a_forecast_the_mean_of_the_last_week_is_expected() -> None:
+    made = days(9, 3000, 1500)
+    usual = UsualPv.of(made, BERLIN)
+    assert usual.at(MONDAY.replace(hour=12)) == pytest.approx(3000)
+    assert usual.at(MONDAY.replace(hour=3)) == UsualPv.of({}, BERLIN).at(MONDAY) == 0
 
 
 SUN_FROM_8_TO_16 = [0.0] * 32 + [5000.0] * 32 + [0.0] * 32
