@@ -61,7 +61,7 @@ def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
     """Run a `prefect` command. Raises StartError with its output if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "prefect", *arguments],
-        env=dict(env),
+        env={**env, "PWD": str(project)},  # which prefect.yaml asks for, and only a shell sets
         cwd=project,
         stdin=subprocess.DEVNULL,
         capture_output=True,

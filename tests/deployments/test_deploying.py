@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, timedelta
 
+import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
@@ -60,14 +61,16 @@ def _read(terminal: int) -> bytes:
 
 
 def test_deploying_keeps_the_interval_and_deletes_a_schedule_that_has_a_new_name(
-    stack: PrefectStack,
+    stack: PrefectStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(stack.env, "PWD", raising=False)  # as in a service or a container
     every = IntervalSchedule(interval=timedelta(seconds=10))
     old = DeploymentScheduleCreate(schedule=every, slug="every-30-s", active=True)
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow_from_name("balance")
         client.create_deployment(flow_id, name="Balance", schedules=[old])
         stack.deploy()
+        [step] = cycles(client).pull_steps or []
         [schedule] = cycles(client).schedules
         assert schedule.slug == "cycle"
         assert schedule.schedule == every.model_copy(
@@ -76,6 +79,7 @@ def test_deploying_keeps_the_interval_and_deletes_a_schedule_that_has_a_new_name
                 "timezone": Variable.get(TIME_ZONE),
             }
         )
+    assert step == {"prefect.deployments.steps.set_working_directory": {"directory": str(PROJECT)}}
 
 
 def test_the_flows_file_runs_one_cycle_of_the_site_home(stack: PrefectStack) -> None:
