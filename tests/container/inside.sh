@@ -2,6 +2,7 @@
 # In the container: sets up a simulated house, checks it, and runs `up` for CYCLES cycles, one every
 # INTERVAL seconds.
 set -euo pipefail
+unset PWD  # a container that is started without a shell has none
 modbus=15020 api=18080 port=14200
 simulation=() up=()
 trap 'kill "${up[@]}" "${simulation[@]}" 2>/dev/null || true; wait' EXIT
