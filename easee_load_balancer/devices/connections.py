@@ -64,6 +64,12 @@ class Connections:
             await known.close()
         return new
 
+    async def leave(self, address: InverterAddress) -> None:
+        """Disconnect from that inverter once it is not in use; the next use connects again."""
+        known = self._inverters.get((address.host, address.port))
+        if known is not None:
+            await known.close()
+
     async def battery(self, address: InverterAddress, record: Path) -> BatteryControl:
         """The one control of the battery at that inverter, with its record on disk."""
         inverter = await self.inverter(address)

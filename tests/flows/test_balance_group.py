@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from balance_group import balance_group
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from easee_load_balancer.history.store import open_history
+from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.system.locks import only_writer
 from easee_load_balancer.system.settings import Settings
 from tests.support.home import a_home, last_run
@@ -45,6 +47,11 @@ async def test_each_site_has_its_own_result_and_failure() -> None:
         assert state.is_completed()
         assert state.message == "1 of 2 sites done, 1 superseded"
         assert outcome("home") == "held"
+        home.house.advance(60)
+        with offline(datetime.now(UTC)):  # as the worker does while the server is away
+            state = await balance_group.fn(["home"])
+        assert state.message == "1 of 1 sites done"
+        assert home.last_cycle().run_id == "without Prefect"
 
 
 def outcome(site: str) -> str | None:

@@ -11,6 +11,7 @@ import copy
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from datetime import datetime
 from functools import wraps
@@ -27,8 +28,9 @@ from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, tempor
 
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.huawei.hold_record import RECORDS
-from easee_load_balancer.errors import InverterError
+from easee_load_balancer.errors import ConfigurationError, InverterError
 from easee_load_balancer.integrations.links import LINKS
+from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES
 from easee_load_balancer.orchestration.worker.engine import (
     AnyFlow,
@@ -89,6 +91,10 @@ class FlowRunner:
     def run_offline(self, schedule: CycleSchedule, due: datetime) -> Future[State[Any]]:
         """Run the cycle due at that time without Prefect. Its flow must have been loaded."""
         return self._submit(self._run_offline(schedule, due))
+
+    def leave_inverters(self, schedule: CycleSchedule) -> None:
+        """Disconnect from the inverters of that schedule's sites: another worker needs them."""
+        self._submit(_leave_inverters(schedule))
 
     def has_loaded(self, deployment_id: UUID) -> bool:
         """Whether the deployment's flow has been loaded."""
@@ -152,6 +158,12 @@ class FlowRunner:
                 flow_run, use_placeholder_flow=False
             )
         return self._flows[deployment_id]
+
+
+async def _leave_inverters(schedule: CycleSchedule) -> None:
+    for name in schedule.sites:
+        with suppress(ConfigurationError):  # never loaded here
+            await CONNECTIONS.leave(Site.last_known(name).inverter)
 
 
 async def _restore_batteries(records: Sequence[Path]) -> None:

@@ -57,7 +57,7 @@ from easee_load_balancer.orchestration.worker.run_states import (
     superseded,
 )
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule, utc
-from easee_load_balancer.system.database_locks import DATABASE_LOCKS as LOCKS
+from easee_load_balancer.orchestration.worker.sharing import Sharing
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.locks import PoolLock
 from easee_load_balancer.system.settings import Settings
@@ -74,8 +74,6 @@ _FINISHED_KEPT = 2000
 _CLOCK_DELAY = timedelta(seconds=1)
 """The clock leaves the server this much time to deliver a cycle's run."""
 _DONE_OFFLINE = "done without the Prefect server"
-_STAND_BACK_S = 3.0
-"""A worker that may not send anything leaves a due run to others for this long."""
 
 
 class InProcessResult(BaseWorkerResult):
@@ -116,7 +114,9 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._lock = PoolLock(Settings().folder, self._work_pool_name)
         self._orphans_possible = self._lock.alone
         self._pairing = Pairing(Settings().folder, self._work_pool_name)
-        self._claim_message = claim_of(folder_id() if Settings().shared_pool else "")
+        shared = Settings().shared_pool
+        self._claim_message = claim_of(folder_id() if shared else "")
+        self._sharing = Sharing(self._work_pool_name, self.name, shared=shared)
         self._runner.start()
         if self._lock.alone:
             self._runner.restore_batteries(Settings().folder)
@@ -224,11 +224,11 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
 
     async def _carry_out(self, run: FlowRun) -> None:
         """Claim a run when it is due, and run it; a cycle also runs without Prefect."""
+        await asyncio.sleep((due_at(run) - datetime.now(UTC)).total_seconds())
         cycle = is_cycle(run)
-        stands_back_s = _STAND_BACK_S if cycle and self._claim_message and LOCKS.failing else 0.0
-        await asyncio.sleep((due_at(run) - datetime.now(UTC)).total_seconds() + stands_back_s)
         if cycle:
             self._started_cycles.record(deployment_of(run), due_at(run))
+            await self._sharing.stand_back(deployment_of(run))
         try:
             async with asyncio.timeout(self._offline_after_s() if cycle else None):
                 claimed = await self._claim(run)
@@ -244,6 +244,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                 if not running.done():
                     await self._run_offline(deployment_of(run), due_at(run))
             await running
+        elif cycle and self._sharing.shared and deployment_of(run) in self._schedules:
+            self._runner.leave_inverters(self._schedules[deployment_of(run)])
 
     async def _claim(self, run: FlowRun) -> bool:
         """Whether this worker got the run: it is not cancelled, deleted or another worker's."""
@@ -318,6 +320,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                     return
         except (httpx.HTTPError, TimeoutError):
             self._set_reachable(False)
+        await self._sharing.stand_back(schedule.deployment_id)
         await self._run_offline(schedule.deployment_id, due)
 
     async def _server_handles(self, schedule: CycleSchedule, due: datetime) -> bool:
@@ -344,6 +347,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         """Read the schedules now and then, and once the runs that a killed worker left."""
         if time.monotonic() - self._refreshed_s > _REFRESH_S:
             await self._read_schedules()
+            await self._sharing.refresh(self.client)
         if self._orphans_possible:
             await self._end_orphans()
             self._orphans_possible = False

@@ -47,6 +47,12 @@ class CycleSchedule:
         )
         return cls(deployment.id, deployment.parameters, intervals)
 
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites whose cycles it runs."""
+        own = self.parameters.get("site")
+        return tuple(self.parameters.get("sites") or (() if own is None else (own,)))
+
     def latest_due(self, now: datetime) -> datetime | None:
         """When the newest cycle became due; None without an active interval."""
         return max((one.latest(now) for one in self.intervals), default=None)
