@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.logging import get_logger
 from prefect.settings import PREFECT_API_URL
 from prefect.variables import Variable
@@ -60,7 +61,10 @@ async def pair(folder: Path, pool: str) -> None:
         if known.get(pool) == folders_id:  # this machine has served it alone so far
             known = {name: known[name] for name in known if name != pool}
     if pool not in known and own_id:
-        await Variable.aset(VARIABLE, known | {pool: own_id}, overwrite=True)
+        try:
+            await Variable.aset(VARIABLE, known | {pool: own_id}, overwrite=True)
+        except ObjectAlreadyExists:  # another worker is starting
+            await pair(folder, pool)
     elif pool in known and known[pool] != own_id:
         server = f"The Prefect server at {PREFECT_API_URL.value()}"
         if settings.shared_pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ async def test_workers_of_several_machines_share_a_pool_by_their_database(
     await pair(folders[0], "shared")  # so far, this machine has served it alone
     monkeypatch.setenv("EASEE_BALANCER_SHARED_POOL", "true")
     monkeypatch.setenv("EASEE_BALANCER_HISTORY_URL", postgres.empty_database())
-    for folder in folders:
-        await pair(folder, "shared")
+    await pair(folders[0], "shared")
+    await Variable.aunset(VARIABLE)
+    await asyncio.gather(*(pair(folder, "shared") for folder in folders))  # all start at once
     postgres.empty_database()
     with pytest.raises(ConfigurationError, match="another history"):
         await pair(folders[0], "shared")
