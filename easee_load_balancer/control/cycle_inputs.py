@@ -52,13 +52,16 @@ class CycleInputs:
     prices: Prices = field(default_factory=Prices)
     boost: Boost | None = None
     grid: GridAllowance | None = None
-    """What the charging plan allows beside the surplus; None: no plan is wanted."""
+    """What the charging plan allows beside the surplus; None: no plan is wanted, or none now."""
     car_limit: CarLimit | None = None
     peak: PeakLimit | None = None
     share: Share | None = None
     """What is left to this car where a home has several."""
     battery_wanted_wh: float | None = None
     """What the house battery should hold now to last through the night; None: unknown."""
+
+    sun_alone: bool = False
+    """Whether a plan takes nothing from the grid now, as it is cheaper at another time."""
 
     @property
     def battery_first_until_pct(self) -> float:
@@ -149,7 +152,7 @@ class Assessment:
 
     @property
     def _price_weight(self) -> float | None:
-        if self.inputs.export_margin_w is not None:
+        if self.inputs.export_margin_w is not None or self.inputs.sun_alone:
             return None
         return self.inputs.prices.grid_weight
 

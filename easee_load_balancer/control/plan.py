@@ -20,6 +20,9 @@ from easee_load_balancer.periods import QUARTER
 
 FULL_SHARE = 0.97
 """From this share of the highest power on, the car simply charges as fast as it may."""
+WORTH_SAYING_KWH = 0.3
+"""A charge with less from the grid is none to name: it lifts the sun to the minimum current, or is
+a part of an hour far ahead."""
 PLAN_IS_OLD = timedelta(hours=1)
 """A plan that was made longer ago than this no longer counts."""
 
@@ -198,6 +201,8 @@ class GridAllowance:
     grid_w: float
     """Beside the surplus; 0: the sun alone."""
     why: str = ""
+    by_plan: bool = False
+    """Whether a plan has weighed all of it, so that the law adds nothing from the grid."""
 
     def over(self, policy: Policy) -> Policy:
         """The policy while it lasts: without a pause, or at full power as in the mode fast."""
@@ -243,4 +248,4 @@ def grid_allowance(
         return GridAllowance(car.max_w, f"latest start for {max(late_kwh):g} kWh")
     if slot is None:
         return GridAllowance(0.0)
-    return GridAllowance(slot.grid_w, "planned" if slot.grid_w else "")
+    return GridAllowance(slot.grid_w, "planned" if slot.grid_w else "", by_plan=True)

@@ -11,7 +11,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from easee_load_balancer.control.linear_model import Values
-from easee_load_balancer.control.plan import Car, Plan, PlanInputs, PlannedSlot, Unmet
+from easee_load_balancer.control.plan import (
+    WORTH_SAYING_KWH,
+    Car,
+    Plan,
+    PlanInputs,
+    PlannedSlot,
+    Unmet,
+)
 from easee_load_balancer.control.plan_times import PlanTimes
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.periods import QUARTER
@@ -19,8 +26,6 @@ from easee_load_balancer.periods import QUARTER
 _NOTHING_KW = 0.05
 _NOTHING_KWH = 0.1
 _MOST_BLOCKS = 3
-_WORTH_SAYING_KWH = 0.3
-"""Less is what lifts the sun to the minimum current, or an hour far ahead that is used in part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def blocks(times: PlanTimes, grid_kw: Values, car_kw: Values) -> list[Block]:
             start, grid_kwh, cost = last.start, last.grid_kwh + grid_kwh, last.cost + cost
             highest_kw = max(last.highest_kw, highest_kw)
         found.append(Block(start, end, highest_kw, grid_kwh, cost))
-    return [block for block in found if block.grid_kwh >= _WORTH_SAYING_KWH]
+    return [block for block in found if block.grid_kwh >= WORTH_SAYING_KWH]
 
 
 def _sentence(

@@ -37,7 +37,7 @@ CHEAP = 0.2
 """The share of hours that are as cheap as the price later is taken to be."""
 MONTH = timedelta(days=30)
 MOST_S = 1.5
-GAP = 0.005
+GAP = 0.001
 
 
 @dataclass(frozen=True, slots=True)

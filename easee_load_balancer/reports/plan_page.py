@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from easee_load_balancer.control.plan import Departure, Plan, PlanSlot
+from easee_load_balancer.control.plan import WORTH_SAYING_KWH, Departure, Plan, PlanSlot
 from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.reports.markdown import UNKNOWN, as_kwh, as_table, embedded_svg
 from easee_load_balancer.reports.plan_picture import plan_svg
 
 _PLANNED_W = 100.0
-_LEAST_KWH = 0.1
+_MOST_KWH = 100.0
+"""Where the car's battery is unknown, the expected sun adds up to more than it can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class PlanReport:
 def plan_page(report: PlanReport) -> str:
     """The page as markdown."""
     plan, zone = report.plan, report.zone
-    charges = [_shown(charge, zone) for charge in _charges(report) if charge.kwh >= _LEAST_KWH]
+    named = [charge for charge in _charges(report) if charge.kwh >= WORTH_SAYING_KWH]
+    charges = [_shown(charge, zone) for charge in named]
     parts = [
         f"## {plan.sentence}",
         f"Made {plan.made_at.astimezone(zone):%a %H:%M}. The sun is taken whenever it shines; this "
@@ -45,7 +47,7 @@ def plan_page(report: PlanReport) -> str:
         "## Departures",
         as_table(("Leaves", "In the car by then", "Expected"), "lrr", [*_departures(report)])
         if report.departures
-        else "None in the next three days.",
+        else "None in the next five days.",
         "## From the grid",
         as_table(("From", "Until", "kWh", report.currency), "llrr", charges)
         if charges
@@ -64,6 +66,7 @@ def _departures(report: PlanReport) -> Iterator[tuple[str, str, str]]:
             shown = f"only {as_kwh(unmet[departure.at])} kWh"
         else:
             shown = UNKNOWN if expected is None else f"{as_kwh(expected)} kWh"
+            shown = shown if (expected or 0.0) <= _MOST_KWH else f"over {_MOST_KWH:.0f} kWh"
         at = departure.at.astimezone(report.zone)
         yield f"{at:%a %H:%M}", f"{as_kwh(departure.energy_kwh)} kWh", shown
 
@@ -104,7 +107,7 @@ def _sources(report: PlanReport) -> str:
     until = f"{max(known).astimezone(report.zone):%a %H:%M}" if known else "now"
     solar_kwh = sum(slot.pv_w for slot in report.slots[:96]) / 4000
     return (
-        f"Prices are known until {until}; pale bars are the usual prices of the last week. "
+        f"Prices are known until {until}; pale bars are expected from the last four weeks. "
         f"Expected from PV in the next 24 hours: {as_kwh(solar_kwh)} kWh ({report.forecast}). "
         "The page is updated in place every quarter of an hour: reload it."
     )

@@ -10,6 +10,7 @@ the plan expects of it is another one.
 from __future__ import annotations
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -174,8 +175,10 @@ def main() -> None:
     nights = parser.parse_args().nights
     print("| plan | EUR a month | three highest hours, kW | agreed, kW | above it | car kWh |")
     print("|---|--:|--:|--:|--:|--:|")
-    for name, tariff in (("ignores the tariff", None), ("knows the tariff", TARIFF)):
-        total = month(tariff, nights)
+    rows = {"ignores the tariff": None, "knows the tariff": TARIFF}
+    with ProcessPoolExecutor() as pool:
+        totals = list(pool.map(month, rows.values(), [nights] * len(rows)))
+    for (name, tariff), total in zip(rows.items(), totals, strict=True):
         highest_w = sorted(total.hours_w, reverse=True)[:3]
         shown = ", ".join(f"{watts / 1000:.2f}" for watts in highest_w)
         agreed = f"{total.agreed_w / 1000:.2f}" if tariff else ""

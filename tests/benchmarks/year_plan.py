@@ -94,6 +94,7 @@ class Planned:
     _made_of: tuple[object, ...] = ()
     _seen: tuple[int, int] = (-1, -1)
     _expected: tuple[PlanSlot, ...] = ()
+    _table: PriceTable = field(default_factory=lambda: PriceTable(PRICES, UTC_ZONE))
     _car_w: float = 0.0
     _held: bool = False
 
@@ -110,7 +111,8 @@ class Planned:
             return 0.0  # nothing to decide
         reading, charger = self._readings(moment)
         policy = Policy(hold_battery=self.battery is not None, main_fuse_a=25)
-        inputs = CycleInputs(moment.now, reading, charger, policy, grid=allowance)
+        prices = self._table.for_law(moment.now)
+        inputs = CycleInputs(moment.now, reading, charger, policy, prices, grid=allowance)
         decision = decide(inputs, self.state)
         if decision.push:
             decision = decision.pushed(moment.now)
@@ -169,8 +171,9 @@ class Planned:
         seen = (moment.quarter // 96, known)
         if self._seen != seen:
             past = self._past(moment.quarter // 96)
-            table = PriceTable(PRICES, UTC_ZONE, self._values(self.year.spot, 0, known))
-            self._expected = plan_slots(table, past, moment.now, self.horizon + DAY)
+            spot = self._values(self.year.spot, 0, known)
+            self._table = PriceTable(PRICES, UTC_ZONE, spot)
+            self._expected = plan_slots(self._table, past, moment.now, self.horizon + DAY)
             self._seen = seen
         first = (moment.now - self._expected[0].start) // QUARTER
         last = min(first + self.horizon // QUARTER, self.year.quarters - moment.quarter + first)
