@@ -62,9 +62,8 @@ def _obey_plan(inputs: CycleInputs, state: ControllerState) -> Decision:
     planned = policy is not inputs.policy
     ended = state.planned and not planned
     before = state.model_copy(update={"planned": planned, "weighed": not ended and state.weighed})
-    sun_alone = not planned and inputs.grid is not None and inputs.grid.by_plan
-    grid = inputs.grid if planned else None
-    inputs = replace(inputs, policy=policy, grid=grid, sun_alone=sun_alone)
+    by_plan = inputs.grid is not None and inputs.grid.by_plan
+    inputs = replace(inputs, policy=policy, grid=inputs.grid if planned else None, by_plan=by_plan)
     decision = hold_battery(inputs, _decide(inputs, before))
     if ended:
         after = decision.state.model_copy(update={"weighed": state.weighed})

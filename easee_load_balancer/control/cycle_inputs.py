@@ -37,6 +37,9 @@ _SAID_W = 200.0
 """A smaller difference is not worth a word."""
 _AT_LEAST_W = 1.0
 """An export at its limit counts as this much above it, so that what is carried stays."""
+PLAN_GRID_WEIGHT = 2.0
+"""Wh of sun that a Wh has to bring which the law adds from the grid beside a plan: the plan buys at
+a better time."""
 RAISE_MARGIN_A = 0.4
 """The main fuse has to leave this much more for a raise, so that noise does not toggle it."""
 
@@ -59,9 +62,8 @@ class CycleInputs:
     """What is left to this car where a home has several."""
     battery_wanted_wh: float | None = None
     """What the house battery should hold now to last through the night; None: unknown."""
-
-    sun_alone: bool = False
-    """Whether a plan takes nothing from the grid now, as it is cheaper at another time."""
+    by_plan: bool = False
+    """Whether a plan decides what comes from the grid and when."""
 
     @property
     def battery_first_until_pct(self) -> float:
@@ -152,8 +154,10 @@ class Assessment:
 
     @property
     def _price_weight(self) -> float | None:
-        if self.inputs.export_margin_w is not None or self.inputs.sun_alone:
+        if self.inputs.export_margin_w is not None:
             return None
+        if self.inputs.by_plan:
+            return PLAN_GRID_WEIGHT
         return self.inputs.prices.grid_weight
 
     def worth_w(self, power_w: float, surplus_w: float, phases: Phases) -> float:

@@ -202,7 +202,7 @@ class GridAllowance:
     """Beside the surplus; 0: the sun alone."""
     why: str = ""
     by_plan: bool = False
-    """Whether a plan has weighed all of it, so that the law adds nothing from the grid."""
+    """Whether a plan says so, rather than the floor, a latest start or nothing at all."""
 
     def over(self, policy: Policy) -> Policy:
         """The policy while it lasts: without a pause, or at full power as in the mode fast."""

@@ -23,6 +23,7 @@ from easee_load_balancer.measurements import (
     CIRCUIT_CURRENTS_OBSERVED,
     ChargerMode,
     ChargerState,
+    GridType,
     InverterReading,
     Setpoint,
 )
@@ -228,7 +229,8 @@ def test_what_must_never_happen(
         return
     assert setpoint.current_a <= policy.max_current_a
     if car_limit is not None:  # a car that draws on fewer phases than offered takes less
-        phases = min(setpoint.phases, 1 if (state.car_w or 0) else 3)
+        one = bool(state.car_w) or state.grid_type == GridType.TN_ONE_PHASE
+        phases = min(setpoint.phases, 1 if one else 3)
         assert setpoint.current_a * phases * 180 <= car_limit.limit_w
     for limit_a in (
         state.charger_max_current_a,

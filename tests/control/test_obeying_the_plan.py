@@ -91,16 +91,18 @@ def test_a_plan_that_ends_in_the_sun_goes_on_with_it() -> None:
 @pytest.mark.parametrize(
     ("allowance", "expected"),
     [
-        pytest.param(None, Setpoint(11), id="no plan: 0.3 A from the grid pay for 0.7 A of sun"),
+        pytest.param(None, Setpoint(11), id="no plan: 0.4 A from the grid pay for 0.6 A of sun"),
         pytest.param(GridAllowance(0.0), Setpoint(11), id="the plan is old"),
-        pytest.param(GridAllowance(0.0, by_plan=True), Setpoint(10), id="the plan: not now"),
+        pytest.param(
+            GridAllowance(0.0, by_plan=True), Setpoint(10), id="the plan buys at a better time"
+        ),
     ],
 )
-def test_beside_a_plan_the_law_adds_nothing_from_the_grid(
+def test_beside_a_plan_the_law_adds_less_from_the_grid(
     allowance: GridAllowance | None, expected: Setpoint
 ) -> None:
     state = told(10, accumulated_step_benefit_wh=1000.0)
-    reading = inverter(0.7 * 690.0)
+    reading = inverter(0.6 * 690.0)
     assert decided(state, reading, Setpoint(10), grid=allowance).setpoint == expected
 
 
