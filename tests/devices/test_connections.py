@@ -23,6 +23,7 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.support.battery import MAX_W, held_house
 from tests.support.easee_cloud import CHARGER, LOGIN, PASSWORD, account
+from tests.support.waiting import LONGEST_S
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def house() -> AsyncIterator[SimulatedHouse]:
     spec = RunSpec(
         speed=0,
         cloud=CloudSpec(password=PASSWORD, cloud_delay_s=0),
-        inverter=InverterSpec(settle_s=0.01, latency_s=0.001),
+        inverter=InverterSpec(settle_s=0.0, latency_s=0.001),
     )
     async with running_house(spec) as running:
         yield running
@@ -110,7 +111,7 @@ async def test_last_holder_closes_and_the_next_one_reconnects(
         easee = await connections.easee(owner, tmp_path)
         await asyncio.gather(inverter.read(), easee.state(CHARGER))
         assert relay.open == 1
-    await asyncio.wait_for(relay.idle.wait(), 5)
+    await asyncio.wait_for(relay.idle.wait(), LONGEST_S)
     with pytest.raises(RuntimeError, match="closed"):
         await easee.state(CHARGER)
     async with connections.held():
@@ -167,7 +168,7 @@ async def test_changed_inverter_address_replaces_the_connection(
         after = await connections.inverter(address(relay, timeout_s=2.0))
         assert after is not before
         assert after.address.timeout_s == 2
-        await asyncio.wait_for(relay.idle.wait(), 5)
+        await asyncio.wait_for(relay.idle.wait(), LONGEST_S)
         await after.read()
         assert await connections.inverter(address(relay, timeout_s=2.0)) is after
         assert relay.open == 1

@@ -21,13 +21,10 @@ from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, P
 
 BEGAN = datetime(2026, 1, 10, tzinfo=UTC)
 MAX_W = 5000
-SETTLE_S = 0.01
 
 
 def address_of(port: int, timeout_s: float = 5.0) -> InverterAddress:
-    return InverterAddress(
-        host="127.0.0.1", port=port, settle_time_s=2 * SETTLE_S, timeout_s=timeout_s
-    )
+    return InverterAddress(host="127.0.0.1", port=port, settle_time_s=0.0, timeout_s=timeout_s)
 
 
 @dataclass
@@ -80,7 +77,7 @@ async def held_house(
     plant = Plant(day, HouseSpec(battery=BatterySpec(max_power_w=MAX_W)), start_s=0)
     plant.car.unplug()
     faults = Faults()
-    spec = InverterSpec(settle_s=SETTLE_S, latency_s=0.0, write_s=(0.0, 0.0), plant=behind)
+    spec = InverterSpec(settle_s=0.0, latency_s=0.0, write_s=(0.0, 0.0), plant=behind)
     server = InverterServer(plant, spec, faults)
     address = address_of(await server.start("127.0.0.1", 0))
     house = HeldHouse(plant, faults, server, address, folder)

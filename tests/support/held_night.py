@@ -22,7 +22,7 @@ from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import ReportedCharger
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
-from tests.support.battery import SETTLE_S, address_of
+from tests.support.battery import address_of
 
 INTERVAL_S = 30
 CLOUD_DELAY_S = 20
@@ -56,7 +56,7 @@ async def boosted(
     )
     plant = Plant(Day("night", (pv_w,) * 1440, (500.0,) * 1440), house)
     plant.charger.dynamic_circuit_current_a = (0.0, 0.0, 0.0)
-    spec = InverterSpec(settle_s=SETTLE_S, latency_s=0.0, write_s=(0.0, 0.0))
+    spec = InverterSpec(settle_s=0.0, latency_s=0.0, write_s=(0.0, 0.0))
     server = InverterServer(plant, spec, Faults())
     inverter = Inverter(address_of(await server.start("127.0.0.1", 0), timeout_s=8))
     run = _Boosted(plant, start, policy, BatteryControl(inverter, record_path(folder, _SITE)))

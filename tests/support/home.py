@@ -111,7 +111,7 @@ async def a_home(
             others=others,
         ),
         cloud=cloud,
-        inverter=InverterSpec(settle_s=0.05, latency_s=0.001, write_s=(0.0, 0.0)),
+        inverter=InverterSpec(settle_s=0.0, latency_s=0.001, write_s=(0.0, 0.0)),
     )
     async with running_house(spec) as running:
         home = Home(running, cloud, timeout_s)

@@ -32,7 +32,7 @@ def a_house_beside(
         speed=0,
         house=house or HouseSpec(battery=None),
         cloud=cloud or CloudSpec(rate_limits=False),
-        inverter=InverterSpec(**({"settle_s": 0.02, "latency_s": 0.001} | (inverter or {}))),
+        inverter=InverterSpec(**({"settle_s": 0.0, "latency_s": 0.001} | (inverter or {}))),
         **spec,
     )
     started, ended = threading.Event(), asyncio.Event()

@@ -52,7 +52,7 @@ async def an_inverter(
 ) -> AsyncIterator[tuple[Inverter, InverterServer, Plant, Faults]]:
     """A client and the simulated inverter it talks to."""
     plant, faults = Plant(generate_day("clear"), spec, start_s), Faults()
-    server = InverterServer(plant, InverterSpec(settle_s=0.05, latency_s=0.001), faults)
+    server = InverterServer(plant, InverterSpec(settle_s=0.0, latency_s=0.001), faults)
     port = await server.start("127.0.0.1", 0)
     settings = {"settle_time_s": 0.1, "timeout_s": 1.0} | address
     inverter = Inverter(InverterAddress(host="127.0.0.1", port=port, **settings))

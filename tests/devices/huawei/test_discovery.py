@@ -27,7 +27,7 @@ from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import HOST, RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.processes import free_port
 
-QUICK = ProbeTimeouts(settle_time_s=0.1, timeout_s=0.4)
+QUICK = ProbeTimeouts(settle_time_s=0.05, timeout_s=0.8)
 BATTERY = BatterySpec()
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -35,7 +35,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @asynccontextmanager
 async def a_house(spec: HouseSpec | None = None, unit_id: int = 1) -> AsyncIterator[SimulatedHouse]:
-    inverter = InverterSpec(unit_id=unit_id, settle_s=0.05, latency_s=0.001)
+    inverter = InverterSpec(unit_id=unit_id, settle_s=0.0, latency_s=0.001)
     house = spec or HouseSpec(battery=BATTERY)
     day = generate_day("clear")
     async with running_house(RunSpec(day=day, speed=0, house=house, inverter=inverter)) as running:
