@@ -20,7 +20,7 @@ from easee_load_balancer.control.changes import (
 )
 from easee_load_balancer.control.cycle_inputs import Assessment, Proposal
 from easee_load_balancer.control.feedback import other_controller
-from easee_load_balancer.control.starts import is_starting, start_current_a
+from easee_load_balancer.control.starts import STARTING, is_starting, start_current_a
 from easee_load_balancer.control.state import Choice, Mismatch, Phases
 from easee_load_balancer.control.state_update import UNKNOWN_HOLD, missing_values
 from easee_load_balancer.measurements import ChargerMode, ReasonForNoCurrent, Setpoint
@@ -211,7 +211,7 @@ def choose_current(case: Assessment, proposal: Proposal) -> Proposal:
     if not active.current_a or proposal.phases != active.phases:
         return replace(proposal, current_a=max(low_a, start_current_a(case)))
     if is_starting(case):  # some firmware waits five minutes when a start goes down to 6 A
-        return replace(proposal, current_a=max(active.current_a, low_a), why="the car is starting")
+        return replace(proposal, current_a=max(active.current_a, low_a), why=STARTING)
     proposal = replace(proposal, current_a=min(max(active.current_a, low_a), high_a))
     if policy.mode == "solar" and case.best_worth_w(proposal.phases, surplus.high_w) < 0:
         return replace(proposal, why="pause if this lasts")

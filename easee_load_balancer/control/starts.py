@@ -18,6 +18,8 @@ RESTING_CHANGES = timedelta(minutes=30)
 """The offer to a car that takes nothing changes no more often than this."""
 PREPARED_CHANGES = timedelta(minutes=5)
 """What is prepared for the next car is raised no more often than this."""
+STARTING = "the car is starting"
+"""In the reason of a decision."""
 
 
 def start_current_a(case: Assessment) -> int:

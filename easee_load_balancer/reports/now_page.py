@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.feedback import other_controller
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
+from easee_load_balancer.control.starts import STARTING
 from easee_load_balancer.energy.day_so_far import DaySoFar, Sample, flows
 from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.measurements import BatteryHold, ChargerMode
@@ -102,6 +103,8 @@ def _why_not(snapshot: Snapshot) -> str:
         return "Off: the charger is left alone"
     if charger.mode is ChargerMode.DISCONNECTED:
         return f"No car connected{surplus}"
+    if setpoint is not None and setpoint.current_a and STARTING in snapshot.decision.reason:
+        return f"The car is starting with {setpoint}"
     if setpoint is not None and setpoint.current_a:
         return f"The car takes nothing of the {setpoint} it may draw"
     if snapshot.inverter.asleep:

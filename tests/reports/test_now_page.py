@@ -64,6 +64,14 @@ CASES = {
         decided(snapshot(charger=charger(0, mode=ChargerMode.COMPLETED)), setpoint=Setpoint(6, 1)),
         "The car takes nothing of the 6 A x 1 it may draw",
     ),
+    "starting": (
+        decided(
+            snapshot(charger=charger(0, mode=ChargerMode.READY_TO_CHARGE)),
+            setpoint=Setpoint(7, 1),
+            reason="7 A x 1: the car is starting; surplus 2.6 kW",
+        ),
+        "The car is starting with 7 A x 1",
+    ),
     "night": (
         replace(paused(WAITS, None), inverter=InverterReading.sleeping(NOW)),
         "Not charging: the sun is down",
