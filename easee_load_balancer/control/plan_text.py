@@ -145,7 +145,8 @@ def _sentence(
         parts.append(f"later {len(rest)} times more for {cost:.2f} {inputs.currency}")
     if sun := _sun(times, planned, now):
         parts.append(sun)
-    return "; ".join(parts) or "nothing to charge"
+    sentence = "; ".join(parts) or "nothing to charge"
+    return sentence[0].upper() + sentence[1:]
 
 
 def _not_met(unmet: Unmet, now: datetime) -> str:

@@ -145,7 +145,7 @@ def test_the_sentence_tells_when_how_much_and_what_the_sun_brings() -> None:
 def test_no_departure_is_planned_for_that_is_over_or_beyond_the_prices() -> None:
     past, far = leaves(-1, 20.0), leaves(9, 20.0)
     plan = make_plan(inputs(0.2, 0.1, departures=(past, far)))
-    assert plan.sentence == "nothing to charge"
+    assert plan.sentence == "Nothing to charge"
 
 
 def test_a_car_that_is_not_there_makes_no_promises() -> None:
