@@ -71,7 +71,7 @@ def nothing_saved(prefect_server: PrefectStack) -> None:
             block = await load_if_saved(kind, SITE)
             if block is not None:
                 await kind.adelete(SITE)
-        quick = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=0.4)
+        quick = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=1.0)
         await quick.asave(SITE, overwrite=True)
 
     asyncio.run(forget())
