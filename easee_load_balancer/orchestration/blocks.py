@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Self, TypeVar
+from functools import cache
+from typing import Any, ClassVar, Self, TypeVar, cast
 from uuid import UUID
 
 import httpx
@@ -16,6 +17,7 @@ from prefect import get_client
 from prefect.blocks.core import Block
 from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.client.schemas.objects import BlockDocument
+from prefect.context import AsyncClientContext
 from prefect.exceptions import ObjectNotFound
 from pydantic import (
     BaseModel,
@@ -49,6 +51,17 @@ class _Documented:
 
     _logo_url: ClassVar[Any] = OwnAddress(LOGO)
     _documentation_url: ClassVar[Any] = OwnAddress(SETTINGS, section=True)
+
+    def _field_has_secrets(self, field_name: str) -> bool:
+        """What Prefect's own finds, which makes the whole schema for every field that is saved."""
+        return field_name in _secret_fields(cast(type[Block], type(self)))
+
+
+@cache
+def _secret_fields(block: type[Block]) -> frozenset[str]:
+    """Fields that are or hold secrets: Prefect names them with a dot and what is below."""
+    found: list[str] = block.model_json_schema().get("secret_fields", [])
+    return frozenset(name.partition(".")[0] for name in found)
 
 
 class SavedByAnyVersion(BaseModel):
@@ -303,14 +316,15 @@ class Site:
 
         A tariff without any value of its own is not saved.
         """
-        for block_type in BLOCKS:
-            await block_type.aregister_type_and_schema()
         blocks: list[Block] = [self.credentials, self.charger, self.inverter, self.policy]
         blocks += [one for one in (self.wishes, self.solar, self.others) if one is not None]
         if self.tariff.model_fields_set:
             blocks.append(self.tariff)
-        for block in blocks:
-            await block.asave(self.name, overwrite=True)
+        async with AsyncClientContext.get_or_create():  # each new client loads all certificates
+            for block_type in {*BLOCKS} - {type(block) for block in blocks}:
+                await block_type.aregister_type_and_schema()
+            for block in blocks:
+                await block.asave(self.name, overwrite=True)
 
 
 _Saved = frozenset[tuple[UUID, datetime | None]]

@@ -49,6 +49,7 @@ from tests.support.site import SITE
 
 __all__ = ["data_folder", "prefect_server"]
 
+TIMEOUT_S = 1.0
 PECULIAR = HouseSpec(
     battery=BatterySpec(),
     meter_phases=1,
@@ -71,7 +72,7 @@ def nothing_saved(prefect_server: PrefectStack) -> None:
             block = await load_if_saved(kind, SITE)
             if block is not None:
                 await kind.adelete(SITE)
-        quick = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=1.0)
+        quick = HuaweiInverter(host="127.0.0.1", settle_time_s=0.1, timeout_s=TIMEOUT_S)
         await quick.asave(SITE, overwrite=True)
 
     asyncio.run(forget())
@@ -137,7 +138,7 @@ def test_setup_shows_and_saves_what_it_finds() -> None:
         site = saved()
         assert site.charger.circuit_id == house.cloud.spec.circuit_id
         assert site.credentials.base_url == house.api_url
-        assert (site.inverter.port, site.inverter.timeout_s) == (house.modbus_port, 0.4)
+        assert (site.inverter.port, site.inverter.timeout_s) == (house.modbus_port, TIMEOUT_S)
         assert site.policy.main_fuse_a == 25
         assert (site.tariff.currency, site.tariff.import_price) == ("NOK", 1.2)
         assert Variable.get(TIME_ZONE) == "Europe/Oslo"
@@ -166,7 +167,7 @@ def test_setup_finds_the_whole_plant_and_check_reads_it(kind: str) -> None:
         assert "Battery │ 10 kWh" in said
         assert "Grid meter │ three phases" in said
         block = saved().inverter
-        assert (block.plant, block.timeout_s) == (kind, 0.4)
+        assert (block.plant, block.timeout_s) == (kind, TIMEOUT_S)
         assert block.settle_time_s == (0.1 if kind == "single" else None)
         good, said = check()
         assert good, said
@@ -198,7 +199,7 @@ def test_a_second_setup_changes_only_the_new_answers() -> None:
         set_up(house, **nothing, fuse="20")
         site = saved()
         assert (site.policy.mode, site.policy.main_fuse_a) == ("fast", 20)
-        assert (site.inverter.timeout_s, site.inverter.port) == (0.4, house.modbus_port)
+        assert (site.inverter.timeout_s, site.inverter.port) == (TIMEOUT_S, house.modbus_port)
         assert site.credentials.password.get_secret_value() == house.cloud.spec.password
         assert house.cloud.tokens.logins == 1
 
