@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.migrations import upgrade
+from easee_load_balancer.system.silence import CLIENT_SIDE, SERVER_SIDE
 
 _SQLITE_BUSY_S = 5
 """How long to wait for a locked database; the charger is waiting meanwhile."""
@@ -115,7 +116,18 @@ def _parsed(url: str) -> URL:
 
 
 def _server(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    options = CLIENT_SIDE | {"connect_timeout": 5}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=options)
+    server_side = "; ".join(f"SET {name} = {value}" for name, value in SERVER_SIDE.items())
+
+    @event.listens_for(engine, "connect")
+    def notice_silence(connection: Any, record: Any) -> None:
+        # not as the parameter `options`, which some poolers refuse
+        with connection.cursor() as cursor:
+            cursor.execute(server_side)
+        connection.commit()
+
+    return engine
 
 
 def _sqlite(url: URL) -> Engine:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import uuid4
 
 from easee_load_balancer.errors import LockLost
+from easee_load_balancer.system.silence import CLIENT_SIDE, SERVER_SIDE
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,15 +44,11 @@ _ANSWER_S = 4.0
 _AGAIN_S = 2.0
 """For so long after a failure, nobody else tries to connect."""
 _CLIENT_SIDE: dict[str, int | str] = {
+    **CLIENT_SIDE,
     "connect_timeout": 4,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 8000,
     "application_name": "easee-balancer locks",
     # the same at the other end, so that the lock of a silent client is released
-    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
-    "-c tcp_user_timeout=15000",
+    "options": " ".join(f"-c {name}={value}" for name, value in SERVER_SIDE.items()),
 }
 _TABLES: tuple[LiteralString, ...] = (
     "CREATE TABLE IF NOT EXISTS pending_commands"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import socket
 import stat
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.history.tables import Cycle, DailyEnergy
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
 from easee_load_balancer.system.processes import free_port
+from easee_load_balancer.system.silence import SERVER_SIDE
 from tests.support.history import (
     HOUR,
     MINUTE,
@@ -279,6 +281,20 @@ def test_connections_that_the_server_closed_are_replaced(postgres: Postgres) -> 
         )
         history.record(cycle(1))
         assert len(history.cycles("home", NOON, NOON + 2 * MINUTE)) == 2
+
+
+def test_both_ends_of_a_connection_notice_that_the_other_is_silent(postgres: Postgres) -> None:
+    database = Database(postgres.empty_database())
+    with database.used("read") as engine, engine.connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        with socket.socket(fileno=os.dup(raw.fileno())) as line:
+            client_ms = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            idle_s = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        assert (client_ms, idle_s) == (8000, 10)
+        connection.rollback()  # what is set is not a part of any transaction
+        server = [connection.scalar(text(f"SHOW {name}")) for name in SERVER_SIDE]
+        assert [*map(int, server)] == [10, 5, 3, 15000]
+    database.close()
 
 
 @pytest.mark.parametrize(
