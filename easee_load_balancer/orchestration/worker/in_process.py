@@ -250,6 +250,8 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
     async def _claim(self, run: FlowRun) -> bool:
         """Whether this worker got the run: it is not cancelled, deleted or another worker's."""
         try:
+            if not await self._sharing.is_free(self.client, run.id):
+                return False
             result: OrchestrationResult[Any] = await self.client.set_flow_run_state(
                 run.id, Pending(message=self._claim_message)
             )

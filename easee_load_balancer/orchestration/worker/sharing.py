@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import WorkerStatus
+from prefect.client.schemas.objects import StateType, WorkerStatus
 
 from easee_load_balancer.system.database_locks import DATABASE_LOCKS
 
@@ -42,6 +42,15 @@ class Sharing:
         """Leave a due cycle to those that come first."""
         if self.shared:
             await asyncio.sleep(self.stand_back_s(deployment_id))
+
+    async def is_free(self, client: PrefectClient, run_id: UUID) -> bool:
+        """Whether no other worker has taken that run. Raises ObjectNotFound where it is gone.
+
+        Prefect refuses a claim while a run is under way, but not when it is completed.
+        """
+        if not self.shared:
+            return True
+        return (await client.read_flow_run(run_id)).state_type is StateType.SCHEDULED
 
     def stand_back_s(self, deployment_id: UUID) -> float:
         """How long to leave a due cycle to others, in s; longer without the locks' database."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.states import Scheduled
 
 from easee_load_balancer.orchestration.worker.sharing import STAND_BACK_S, Sharing
 from easee_load_balancer.system.database_locks import DATABASE_LOCKS
+from tests.support.worker import deployed, ended, working
 
 DEPLOYMENTS = [UUID(int=number) for number in range(300)]
 
@@ -32,3 +37,21 @@ async def test_sites_are_shared_out_and_others_stand_by(
         assert 70 < first < 130
     monkeypatch.setattr(DATABASE_LOCKS, "failing", True)
     assert workers[0].stand_back_s(uuid4()) == 3 * STAND_BACK_S
+
+
+async def test_a_cycle_that_another_worker_has_done_is_not_claimed_again(
+    client: PrefectClient, tmp_path: Path
+) -> None:
+    diary = tmp_path / "diary"
+    diary.touch()
+    deployment = await deployed(client, "done", "cycle", diary=str(diary))
+    run = await client.create_flow_run_from_deployment(deployment)
+    async with working("done") as worker:
+        assert (await ended(client, run)).is_completed()
+        worker._sharing.shared = True
+        assert not await worker._claim(run)
+        free = await client.create_flow_run_from_deployment(
+            deployment, state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=1))
+        )
+        assert await worker._claim(free)
+    assert (await client.read_flow_run(run.id)).state_type is StateType.COMPLETED
