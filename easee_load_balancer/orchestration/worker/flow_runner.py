@@ -92,9 +92,12 @@ class FlowRunner:
         """Run the cycle due at that time without Prefect. Its flow must have been loaded."""
         return self._submit(self._run_offline(schedule, due))
 
-    def leave_inverters(self, schedule: CycleSchedule) -> None:
-        """Disconnect from the inverters of that schedule's sites: another worker needs them."""
-        self._submit(_leave_inverters(schedule))
+    def stand_by(self, flow_run: FlowRun, schedule: CycleSchedule) -> Future[None]:
+        """Another worker has that cycle: leave it the inverters, and be ready to take over.
+
+        Ready is who has the flow and the blocks, as the server may be lost with the other worker.
+        """
+        return self._submit(self._stand_by(flow_run, schedule))
 
     def has_loaded(self, deployment_id: UUID) -> bool:
         """Whether the deployment's flow has been loaded."""
@@ -149,6 +152,13 @@ class FlowRunner:
             async with asyncio.timeout(flow.timeout_seconds):
                 state: State[Any] = await flow.fn(**parameters)
                 return state
+
+    async def _stand_by(self, flow_run: FlowRun, schedule: CycleSchedule) -> None:
+        await _leave_inverters(schedule)
+        if not self.has_loaded(schedule.deployment_id):
+            for name in schedule.sites:
+                await Site.load(name)
+            await self._load(flow_run)
 
     async def _load(self, flow_run: FlowRun) -> AnyFlow:
         deployment_id = deployment_of(flow_run)

@@ -245,7 +245,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                     await self._run_offline(deployment_of(run), due_at(run))
             await running
         elif cycle and self._sharing.shared and deployment_of(run) in self._schedules:
-            self._runner.leave_inverters(self._schedules[deployment_of(run)])
+            self._runner.stand_by(run, self._schedules[deployment_of(run)])
 
     async def _claim(self, run: FlowRun) -> bool:
         """Whether this worker got the run: it is not cancelled, deleted or another worker's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -12,6 +13,8 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
 from prefect.states import Scheduled
 
+from easee_load_balancer.orchestration.worker.flow_runner import FlowRunner
+from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 from easee_load_balancer.orchestration.worker.sharing import STAND_BACK_S, Sharing
 from easee_load_balancer.system.database_locks import DATABASE_LOCKS
 from tests.support.worker import deployed, ended, working
@@ -55,3 +58,21 @@ async def test_a_cycle_that_another_worker_has_done_is_not_claimed_again(
         )
         assert await worker._claim(free)
     assert (await client.read_flow_run(run.id)).state_type is StateType.COMPLETED
+
+
+async def test_who_stands_by_is_ready_to_run_the_cycle_without_the_server(
+    client: PrefectClient, tmp_path: Path
+) -> None:
+    diary = tmp_path / "diary"
+    diary.touch()
+    deployment = await deployed(client, "ready", "cycle", diary=str(diary))
+    run = await client.create_flow_run_from_deployment(deployment)
+    runner = FlowRunner()
+    runner.start()
+    try:
+        schedule = CycleSchedule(deployment, {"diary": str(diary)})
+        await asyncio.wrap_future(runner.stand_by(run, schedule))
+        state = await asyncio.wrap_future(runner.run_offline(schedule, datetime.now(UTC)))
+    finally:
+        await asyncio.to_thread(runner.stop)
+    assert state.is_completed()
