@@ -210,7 +210,7 @@ def deploy(
         typer.Option(
             metavar="NAME",
             callback=_group_name,
-            help="Run that site's cycles together with those of other sites, for whoever has many; "
+            help="Run that site's cycles together with those of other sites, for owners of many; "
             "'' for a run of its own again.",
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""The control cycles of a group of sites in one run: for whoever has hundreds of them."""
+"""The control cycles of a group of sites in one run: for owners of hundreds of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of all sites, for whoever runs many: who needs help and what the day has brought."""
+"""The page of all sites, for those who run many: who needs help and what the day has brought."""
 
 from __future__ import annotations
 
