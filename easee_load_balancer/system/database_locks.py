@@ -7,7 +7,7 @@ is cut off from the database learns that its lock is gone only when it asks. The
    That this succeeds proves that the lock was held at that moment.
 2. From then on, sending may take `SEND_S` by a clock that also counts while the machine sleeps.
    The kernel drops what of it is not acknowledged after `UNACKNOWLEDGED_S`.
-3. Who gets the lock and finds another's record that is younger than `SETTLED_S`, by the
+3. A worker that gets the lock and finds another's record, younger than `SETTLED_S` by the
    database's own clock, leaves the site alone.
 
 So nothing of a former holder is on its way when the next one sends, whatever has ended the
