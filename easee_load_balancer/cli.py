@@ -44,6 +44,9 @@ SiteName = Annotated[
     ),
 ]
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
+UserName = Annotated[
+    str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
+]
 ChargerId = Annotated[
     str | None, typer.Option(metavar="ID", help="Charger to use if there are several.")
 ]
@@ -105,9 +108,7 @@ def demo(
 @app.command()
 def setup(
     site: SiteName = HOME,
-    user_name: Annotated[
-        str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
-    ] = None,
+    user_name: UserName = None,
     charger: ChargerId = None,
     inverter: Annotated[
         str | None,

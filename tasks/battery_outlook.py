@@ -8,10 +8,8 @@ from zoneinfo import ZoneInfo
 
 from easee_load_balancer.energy.outlook import BatteryOutlook
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.system.settings import Settings
-from tasks.history import in_time
+from tasks.history import in_time, known_quarters
 
 _DAYS = timedelta(days=28)
 _OUTLOOKS: dict[str, tuple[datetime, BatteryOutlook | None]] = {}
@@ -36,9 +34,7 @@ async def battery_wanted_wh(setup: Site, zone: ZoneInfo, now: datetime) -> float
 
 
 def _look_back(site: str, zone: ZoneInfo, now: datetime) -> BatteryOutlook | None:
-    history = open_history(Settings().database_url)
-    history.quarters.fill(site, max(history.began(site) or now, now - _DAYS), now)
-    rows = history.quarters.since(site, now - _DAYS)
+    rows = [row for row in known_quarters(site, now - _DAYS, now) if row.start >= now - _DAYS]
     load_w = {row.start: row.load_w for row in rows if row.load_w is not None}
     pv_w = {row.start: row.pv_w for row in rows if row.pv_w is not None}
     return BatteryOutlook.of(load_w, pv_w, now, zone)

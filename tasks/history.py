@@ -12,8 +12,15 @@ from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.errors import HistoryError
+from easee_load_balancer.history.quarters import KEPT
 from easee_load_balancer.history.store import open_history
-from easee_load_balancer.history.tables import BoostRow, Cycle, DimmingRow, ReadyByRow
+from easee_load_balancer.history.tables import (
+    BoostRow,
+    Cycle,
+    DimmingRow,
+    QuarterRow,
+    ReadyByRow,
+)
 from easee_load_balancer.history.write_buffer import WriteBuffer, open_write_buffer
 from easee_load_balancer.system.settings import Settings
 from tasks.step import step
@@ -80,6 +87,16 @@ async def in_time(use: Callable[[], _T]) -> _T:
         raise HistoryError(
             f"The history did not respond within {_TIMEOUT_S:.0f} s. Is its disk or server busy?"
         ) from None
+
+
+def known_quarters(site: str, filled_since: datetime, now: datetime) -> list[QuarterRow]:
+    """The means of all quarter-hours that are kept, by time; missing ones are added first.
+
+    For use in a thread. Raises HistoryError.
+    """
+    history = open_history(Settings().database_url)
+    history.quarters.fill(site, max(history.began(site) or now, filled_since), now)
+    return history.quarters.since(site, now - KEPT)
 
 
 def _write_buffer() -> WriteBuffer:

@@ -19,7 +19,6 @@ from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.errors import ForecastError
 from easee_load_balancer.forecasts.prices import days_due, fetch_spot
 from easee_load_balancer.forecasts.solar import RENEW_AFTER, fetch_pv
-from easee_load_balancer.history.quarters import KEPT
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerMode
@@ -27,6 +26,7 @@ from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
 from easee_load_balancer.reports.plan_page import PlanReport, plan_page
 from easee_load_balancer.system.settings import Settings
+from tasks.history import known_quarters
 from tasks.inbound import car_report, is_away
 from tasks.planned import SEEN
 from tasks.prices import forget_prices
@@ -160,9 +160,7 @@ def _battery(setup: Site, known: PastAndCar) -> HomeBattery | None:
 
 def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCar:
     history, site = open_history(Settings().database_url), setup.name
-    began = max(history.began(site) or now, now - _PAST)
-    history.quarters.fill(site, began, now)
-    rows = history.quarters.since(site, now - KEPT)
+    rows = known_quarters(site, now - _PAST, now)
     past = Past(
         pv_w={row.start: row.pv_w for row in rows if row.pv_w is not None},
         load_w={row.start: row.load_w for row in rows if row.load_w is not None},
