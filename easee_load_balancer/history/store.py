@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from easee_load_balancer.history.tables import (
     LastCycle,
     ReadyByRow,
 )
+from easee_load_balancer.periods import quarter_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,7 @@ class History:
                 session.merge(cycle)
                 session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
             for endpoint, count in (calls or {}).items():
-                site, since = cycles[-1].site, _quarter(cycles[-1].at)
+                site, since = cycles[-1].site, quarter_of(cycles[-1].at)
                 known = session.get(CloudCalls, (site, since, endpoint))
                 before = known.calls if known else 0
                 session.merge(
@@ -182,9 +183,3 @@ class History:
 def open_history(url: str) -> History:
     """The history at that URL, opened once per process."""
     return History(url)
-
-
-def _quarter(moment: datetime) -> datetime:
-    """The start of the quarter of an hour, in UTC."""
-    moment = moment.astimezone(UTC)
-    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
