@@ -72,7 +72,7 @@ async def cycle(diary: str) -> State[None]:
 
 def _written_newer(diary: Path, at: float) -> bool:
     dues = [float(line.split()[0]) for line in diary.read_text().splitlines()]
-    return any(at <= due <= time.time() for due in dues)
+    return bool(dues) and at <= dues[-1] <= time.time()
 
 
 def _append(diary: Path, line: str) -> None:

@@ -50,13 +50,14 @@ from easee_load_balancer.orchestration.worker.run_states import (
     has_own_process,
     in_states,
     is_cycle,
+    is_looked_after,
     is_outage,
     is_resumed,
     orphaned,
     requeued,
     superseded,
 )
-from easee_load_balancer.orchestration.worker.schedule import CycleSchedule, utc
+from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 from easee_load_balancer.orchestration.worker.sharing import Sharing
 from easee_load_balancer.system.hardening import harden_process
 from easee_load_balancer.system.locks import PoolLock
@@ -339,7 +340,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
                 ),
             ),
         )
-        if any(run.start_time is None or not in_future(utc(run.start_time)) for run in runs):
+        if any(is_looked_after(run, by_others=self._sharing.shared) for run in runs):
             return True
         await self._read_schedules()
         current = self._schedules.get(schedule.deployment_id)

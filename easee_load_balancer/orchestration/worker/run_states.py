@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed, Scheduled
 
+from easee_load_balancer.orchestration.worker.progress import in_future
 from easee_load_balancer.orchestration.worker.schedule import utc
 
 CYCLE_TAG = "cycle"
@@ -73,6 +74,19 @@ def due_at(run: FlowRun) -> datetime:
     """When the run is due; now for a run without a start time."""
     at = run.expected_start_time
     return datetime.now(UTC) if at is None else utc(at)
+
+
+def is_looked_after(run: FlowRun, *, by_others: bool) -> bool:
+    """Whether the run of a cycle that is new to the worker has been or will be carried out.
+
+    A run that has ended dates from before the clock was set back, unless another worker may have
+    carried it out (`by_others`) or a person cancelled it before it started.
+    """
+    if run.start_time is not None and in_future(utc(run.start_time)):
+        return False
+    if by_others or run.state is None or not run.state.is_final():
+        return True
+    return run.start_time is None and run.state.name != _SUPERSEDED
 
 
 def superseded(why: str) -> State[Any]:
