@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from prefect.blocks.core import Block
+from prefect.context import AsyncClientContext
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.text import Text
@@ -94,14 +95,15 @@ class SavedBlocks:
 
         A login with wrong values is asked for as if there were none.
         """
-        return cls(
-            *await gather(
-                load_if_valid(EaseeCredentials, name),
-                load_if_saved(EaseeCharger, name),
-                load_if_saved(HuaweiInverter, name),
-                load_if_saved(ChargingPolicy, name),
+        async with AsyncClientContext.get_or_create():
+            return cls(
+                *await gather(
+                    load_if_valid(EaseeCredentials, name),
+                    load_if_saved(EaseeCharger, name),
+                    load_if_saved(HuaweiInverter, name),
+                    load_if_saved(ChargingPolicy, name),
+                )
             )
-        )
 
 
 class SetupWizard:

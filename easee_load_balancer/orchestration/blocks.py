@@ -278,18 +278,21 @@ class Site:
         saved = _JUST_SAVED.pop(name, None) or (await _when_saved([name])).get(name, frozenset())
         if _SAVED.get(name) == saved:
             return _LOADED[name]
-        inverter, charger, policy = await gather(
-            load_block(HuaweiInverter, name),
-            load_block(EaseeCharger, name),
-            load_block(ChargingPolicy, name),
-        )
-        # now an old charger has saved its login, and an old policy its prices
-        credentials, tariff = await gather(load_block(EaseeCredentials, name), Tariff.of_site(name))
-        wishes, solar, others = await gather(
-            load_if_saved(ChargingPlan, name),
-            load_if_saved(SolarPlant, name),
-            load_if_saved(OtherChargers, name),
-        )
+        async with AsyncClientContext.get_or_create():  # each new client loads all certificates
+            inverter, charger, policy = await gather(
+                load_block(HuaweiInverter, name),
+                load_block(EaseeCharger, name),
+                load_block(ChargingPolicy, name),
+            )
+            # now an old charger has saved its login, and an old policy its prices
+            credentials, tariff = await gather(
+                load_block(EaseeCredentials, name), Tariff.of_site(name)
+            )
+            wishes, solar, others = await gather(
+                load_if_saved(ChargingPlan, name),
+                load_if_saved(SolarPlant, name),
+                load_if_saved(OtherChargers, name),
+            )
         tariff = tariff or Tariff()
         site = cls(name, inverter, charger, credentials, policy, tariff, wishes, solar, others)
         _LOADED[name], _SAVED[name] = site, saved

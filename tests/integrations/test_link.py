@@ -267,7 +267,7 @@ async def test_a_link_ends_even_where_a_call_swallows_the_cancellation(broker: M
             return today()
 
     links, home = Links(), Deaf(broker.address)
-    async with asyncio.timeout(20), watching(broker) as watcher:
+    async with asyncio.timeout(60), watching(broker) as watcher:
         async with links.held():
             links.hand_over(cycle(), lambda: home)
             await begun.wait()

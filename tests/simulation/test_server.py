@@ -117,7 +117,7 @@ async def test_command_runs_a_house_until_it_is_stopped(stop: signal.Signals) ->
     )
     try:
         assert house.stdout is not None
-        line = (await asyncio.wait_for(house.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(house.stdout.readline(), 60)).decode()
         assert line.startswith("House ready: inverter at 127.0.0.1:")
         async with httpx.AsyncClient(verify=False) as client:
             seen = (await client.get(f"{line.split()[-1]}/admin/house")).json()
@@ -125,7 +125,7 @@ async def test_command_runs_a_house_until_it_is_stopped(stop: signal.Signals) ->
         assert (seen["day"], seen["battery"]) == ("overcast", None)
         assert seen["grid_export_phase_w"][1:] == [0, 0]
         house.send_signal(stop)
-        out, errors = await asyncio.wait_for(house.communicate(), 5)
+        out, errors = await asyncio.wait_for(house.communicate(), 60)
         assert (house.returncode, out, errors) == (0, b"", b"")
     finally:
         if house.returncode is None:

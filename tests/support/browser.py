@@ -7,15 +7,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from easee_load_balancer.system.processes import HOST, free_port
-
-_START_S = 30.0
+from tests.support.waiting import LONGEST_S
 
 
 def missing() -> str | None:
@@ -24,6 +23,10 @@ def missing() -> str | None:
         if shutil.which(name) is None:
             return f"{name} is not installed (apt-get install chromium chromium-driver)"
     return None
+
+
+class ScriptError(RuntimeError):
+    """A script that ran on the page failed."""
 
 
 class Browser:
@@ -40,12 +43,16 @@ class Browser:
         """What a script returns."""
         return self._post("execute/sync", {"script": script, "args": []})
 
-    def wait_for(self, script: str, timeout_s: float = 30.0) -> Any:
-        """What a script returns as soon as that is something. Raises TimeoutError."""
+    def wait_for(self, script: str, timeout_s: float = LONGEST_S) -> Any:
+        """What a script returns as soon as that is something. Raises TimeoutError.
+
+        A script may fail while the page is still being drawn, or drawn again.
+        """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if result := self.run(script):
-                return result
+            with suppress(ScriptError):
+                if result := self.run(script):
+                    return result
             time.sleep(0.1)
         raise TimeoutError(f"nothing came of {script!r}; the page says: {self.text()[:500]}")
 
@@ -68,9 +75,11 @@ class Browser:
 
     def _post(self, command: str, body: dict[str, Any]) -> Any:
         answer = self._api.post(f"/session/{self._session}/{command}", json=body)
+        value = answer.json()["value"]
         if answer.is_error:
-            raise RuntimeError(f"{command}: {answer.json()['value']['message']}")
-        return answer.json()["value"]
+            kind = ScriptError if value["error"] == "javascript error" else RuntimeError
+            raise kind(f"{command}: {value['message']}")
+        return value
 
 
 @contextmanager
@@ -99,7 +108,7 @@ def browser(folder: Path, *options: str) -> Iterator[Browser]:
 
 
 def _wait_until_ready(api: httpx.Client) -> None:
-    deadline = time.monotonic() + _START_S
+    deadline = time.monotonic() + LONGEST_S
     while time.monotonic() < deadline:
         try:
             if api.get("/status").json()["value"]["ready"]:

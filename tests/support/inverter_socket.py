@@ -85,7 +85,7 @@ def request(transaction: int, address: int, count: int, unit: int = 1, function:
 
 async def reply(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
     """Transaction id, unit id and PDU of the next frame."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         transaction, protocol, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
         assert protocol == 0
         return transaction, unit, await reader.readexactly(length - 1)
@@ -103,6 +103,6 @@ async def says_nothing(reader: asyncio.StreamReader) -> bool:
 
 async def is_reset(reader: asyncio.StreamReader) -> bool:
     """Wait for the end of the connection: whether it was a reset."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         (ended,) = await asyncio.gather(reader.read(1), return_exceptions=True)
     return isinstance(ended, ConnectionResetError)

@@ -25,7 +25,7 @@ from tests.support.waiting import until
 
 USER, PASSWORD = "balancer", "pw-of-the-broker"
 _PROGRAM = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-_STARTS_S = 20.0
+_STARTS_S = 60.0
 
 
 class NotInstalled(Exception):
@@ -93,7 +93,7 @@ def running_mosquitto() -> Iterator[Mosquitto]:
     broker = Mosquitto(folder)
     passwords = folder / "passwords"
     passwords.write_text(f"{USER}:{PASSWORD}\n")
-    subprocess.run(["mosquitto_passwd", "-U", passwords], check=True, timeout=20)
+    subprocess.run(["mosquitto_passwd", "-U", passwords], check=True, timeout=60)
     passwords.chmod(0o644)
     lines = (
         f"listener {broker.port} {HOST}",

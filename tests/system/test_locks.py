@@ -70,7 +70,7 @@ def test_lock_is_free_after_its_holder_is_killed(tmp_path: Path) -> None:
         assert holder.stdout.readline() == "held\n"
         assert not is_free(tmp_path)
         holder.kill()
-        holder.wait(timeout=10)
+        holder.wait(timeout=60)
     assert is_free(tmp_path)
 
 
