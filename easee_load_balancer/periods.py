@@ -105,3 +105,8 @@ def quarter_of(moment: datetime) -> datetime:
     """The start of the quarter-hour, in UTC; every time zone's day begins at one."""
     moment = moment.astimezone(UTC)
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+
+
+def quarter_of_day(local: datetime) -> int:
+    """Which quarter-hour of a day that local time is in, from 0 to 95."""
+    return local.hour * 4 + local.minute // 15

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from easee_load_balancer.energy.outlook import BatteryOutlook
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.periods import quarter_of_day
 from tasks.history import in_time, known_quarters
 
 _DAYS = timedelta(days=28)
@@ -30,7 +31,7 @@ async def battery_wanted_wh(setup: Site, zone: ZoneInfo, now: datetime) -> float
             outlook = await in_time(lambda: _look_back(setup.name, zone, now))
         _OUTLOOKS[setup.name] = (hour, outlook)
     local = now.astimezone(zone)
-    return None if outlook is None else outlook.wanted_wh(local.hour * 4 + local.minute // 15)
+    return None if outlook is None else outlook.wanted_wh(quarter_of_day(local))
 
 
 def _look_back(site: str, zone: ZoneInfo, now: datetime) -> BatteryOutlook | None:

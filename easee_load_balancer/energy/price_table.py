@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from easee_load_balancer.energy.expectations import Day, expected_prices
 from easee_load_balancer.energy.tariff import Prices
-from easee_load_balancer.periods import QUARTER, quarter_of
+from easee_load_balancer.periods import QUARTER, quarter_of, quarter_of_day
 
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
@@ -84,7 +84,7 @@ class PriceTable:
         expected = self._expected_days[day]
         if not expected:
             return self.at(quarter)
-        return self._of(local, expected[local.hour * 4 + local.minute // 15], is_known=False)
+        return self._of(local, expected[quarter_of_day(local)], is_known=False)
 
     def _of(self, local: datetime, spot: float | None, *, is_known: bool) -> QuarterPrice:
         """The owner's prices at a day-ahead price."""

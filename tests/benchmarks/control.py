@@ -27,6 +27,7 @@ import matplotlib
 
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.energy.outlook import BatteryOutlook
+from easee_load_balancer.periods import quarter_of_day
 from easee_load_balancer.simulation.plant.closed_loop import (
     QUICK,
     SLOW,
@@ -103,7 +104,7 @@ def run(job: Job) -> Played:
 def _outlook(day: Day) -> Callable[[datetime], float]:
     """What the battery should hold, had the day before been like this one."""
     outlook = BatteryOutlook.sampled(day.pv_w, day.load_w, per_quarter=15)
-    return lambda now: outlook.wanted_wh(now.hour * 4 + now.minute // 15)
+    return lambda now: outlook.wanted_wh(quarter_of_day(now))
 
 
 def run_bound(house: tuple[Day, bool]) -> Bound:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from easee_load_balancer.energy.outlook import BatteryOutlook, RoofFactor, UsualLoad, UsualPv
-from easee_load_balancer.periods import QUARTER
+from easee_load_balancer.periods import QUARTER, quarter_of_day
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MONDAY = datetime(2026, 11, 2, tzinfo=BERLIN)
@@ -116,6 +116,6 @@ def test_an_outlook_is_made_of_past_days_in_local_time() -> None:
     outlook = BatteryOutlook.of(known, sunny, now, BERLIN)
     assert outlook is not None
     assert outlook.pv_w == pytest.approx(SUN_FROM_8_TO_16)
-    evening = SUNDAY_EVENING.hour * 4 + SUNDAY_EVENING.minute // 15
+    evening = quarter_of_day(SUNDAY_EVENING)
     assert outlook.load_w[evening] == pytest.approx(UsualLoad.of(known, BERLIN).at(SUNDAY_EVENING))
     assert BatteryOutlook.of(known, {}, now, BERLIN) is None
