@@ -8,7 +8,7 @@ from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.orm import Session
 
@@ -57,17 +57,18 @@ class History:
         """Store cycles in the order in which they ran, and the number of calls to the cloud.
 
         `late` ones ran before; another worker may have gone on with their sites since. Storing a
-        cycle again replaces it; calls are added up.
+        cycle again replaces it; calls are added up. Of the controller's states, that of the cycle
+        that ran last is kept, and the last of each quarter-hour: a backtest begins with one.
         """
         with self._session("written") as session:
             for cycle in late:
                 session.merge(cycle)
                 last = session.get(LastCycle, cycle.site)
                 if last is None or last.scheduled_at < cycle.scheduled_at:
-                    session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
+                    _ran_last(session, cycle)
             for cycle in cycles:
                 session.merge(cycle)
-                session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
+                _ran_last(session, cycle)
             for endpoint, count in (calls or {}).items():
                 site, since = cycles[-1].site, quarter_of(cycles[-1].at)
                 known = session.get(CloudCalls, (site, since, endpoint))
@@ -177,6 +178,15 @@ class History:
             Session(engine, expire_on_commit=False) as session,
         ):
             yield session
+
+
+def _ran_last(session: Session, cycle: Cycle) -> None:
+    before = session.get(LastCycle, cycle.site)
+    if before is not None and cycle.outdates_state_of(before.scheduled_at):
+        key = (Cycle.site == cycle.site, Cycle.scheduled_at == before.scheduled_at)
+        outdated = update(Cycle).where(*key).values(controller_state={})
+        session.execute(outdated, execution_options={"synchronize_session": False})
+    session.merge(LastCycle(site=cycle.site, scheduled_at=cycle.scheduled_at))
 
 
 @cache

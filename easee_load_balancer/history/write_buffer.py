@@ -58,7 +58,9 @@ class WriteBuffer:
         On HistoryError the cycles wait for the next attempt, and no calls are stored.
         """
         for cycle in cycles:
-            self._newest[cycle.site] = cycle
+            before, self._newest[cycle.site] = self._newest.get(cycle.site), cycle
+            if before is not None and cycle.outdates_state_of(before.scheduled_at):
+                before.controller_state = {}
             self._waiting.append(cycle)
         with self._lock:  # a cycle that timed out may still be writing
             waiting = list(self._waiting)

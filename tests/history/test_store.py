@@ -115,6 +115,17 @@ def test_the_controller_state_comes_back(history: History, url: str) -> None:
         assert last_cycle(another).controller_state == state
 
 
+def test_of_the_states_the_newest_and_the_last_of_each_quarter_hour_are_kept(
+    history: History,
+) -> None:
+    for minute in (*range(13, 18), 17):  # the last one is stored again
+        history.record(cycle(minute, controller_state={"setpoint_a": minute}))
+    history.record(cycle(18, controller_state={"setpoint_a": 18}), cycle(18, site="cabin"))
+    befores = [history.cycle_before("home", NOON + minute * MINUTE) for minute in range(14, 20)]
+    states = [one.controller_state for one in befores if one is not None]
+    assert states == [{}, {"setpoint_a": 14}, {}, {}, {}, {"setpoint_a": 18}]
+
+
 def test_unknown_is_null_and_zero_is_zero(history: History, url: str) -> None:
     history.record(cycle(0, pv_w=0.0, grid_export_w=-1.5, setpoint_a=0))
     history.record(cycle(1, pv_w=None, setpoint_a=None))

@@ -114,6 +114,21 @@ def test_loses_no_cycle_when_the_history_is_replaced_while_the_worker_runs(
     open_history(sqlite_url).close()
 
 
+def test_of_the_remembered_states_the_last_of_each_quarter_hour_are_kept(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    buffer = WriteBuffer(sqlite_url)
+    for minute in range(13, 18):
+        buffer.record(cycle(minute, controller_state={"setpoint_a": minute}))
+    open_history(sqlite_url).close()
+    (tmp_path / "history.db").unlink()
+    buffer.record(cycle(18, controller_state={"setpoint_a": 18}))
+    history = open_history(sqlite_url)
+    befores = [history.cycle_before("home", NOON + minute * MINUTE) for minute in range(14, 20)]
+    states = [one.controller_state for one in befores if one is not None]
+    assert states == [{}, {"setpoint_a": 14}, {}, {}, {}, {"setpoint_a": 18}]
+
+
 def test_a_worker_that_comes_back_goes_on_where_another_has_stopped(locked: Lockable) -> None:
     """Its own last cycle, which waits in its memory, is older and is stored late."""
     url, third = locked
