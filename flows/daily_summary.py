@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from prefect import flow, get_run_logger
@@ -19,7 +20,7 @@ from easee_load_balancer.orchestration.parameters import (
 )
 from easee_load_balancer.periods import Period, PeriodKind
 from tasks.run import completed, failed
-from tasks.summary import draw_and_publish, export_csv, sum_up_energy
+from tasks.summary import delete_old_cycles, draw_and_publish, export_csv, sum_up_energy
 
 
 @flow(
@@ -35,6 +36,7 @@ async def daily_summary(
     period: Annotated[PeriodKind, shown("Period")] = "day",
     time_zone: TimeZone = "Europe/Stockholm",
     csv: Annotated[bool, shown("CSV file")] = False,
+    keep_days: Annotated[int, shown("Keep measurements (days)", 1826, ge=62, le=36500)] = 1826,
 ) -> State[Energy]:
     """Sum up where the energy of one or more local days came from and where it went.
 
@@ -45,6 +47,7 @@ async def daily_summary(
         period: day, or the whole month or year around the day.
         time_zone: IANA name of the home's time zone; it decides when a day begins.
         csv: Also write a CSV file to the data folder: one day cycle by cycle, several day by day.
+        keep_days: How long to keep the cycles in the history. The totals of days stay.
     """
     try:
         span = Period.requested(day, last_day, period, time_zone)
@@ -52,6 +55,7 @@ async def daily_summary(
         headline = await draw_and_publish(summary)
         if csv:
             get_run_logger().info("CSV written to %s", await export_csv(summary))
+        await delete_old_cycles(site, datetime.now(UTC) - timedelta(days=keep_days))
     except BalancerError as error:
         return await failed(str(error))
     return await completed(headline, summary.total)

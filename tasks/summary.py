@@ -66,6 +66,14 @@ async def export_csv(summary: Summary) -> Path:
     return await asyncio.to_thread(_export, summary)
 
 
+@step(name="delete old cycles", tags=["history"], timeout_seconds=240)
+async def delete_old_cycles(site: str, before: datetime) -> int:
+    """Delete the site's cycles from before then, a month of them at most; their number."""
+    return await asyncio.to_thread(
+        open_history(Settings().database_url).delete_cycles, site, before
+    )
+
+
 async def _named(site: str, parts: Sequence[str]) -> dict[str, str]:
     """The chargers' names in the history by what the owner calls them."""
     ids = {part: part.rpartition("/")[2] for part in parts}

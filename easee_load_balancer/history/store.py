@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.orm import Session
 
@@ -30,6 +30,8 @@ from easee_load_balancer.periods import quarter_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_DELETED_DAYS = 31
 
 
 class History:
@@ -119,6 +121,24 @@ class History:
         with self._session("read") as session:
             query = select(Cycle.at).where(Cycle.site == site).order_by(Cycle.at)
             return session.scalar(query.limit(1))
+
+    def delete_cycles(self, site: str, before: datetime) -> int:
+        """Delete cycles of the site and its chargers that were read before then; their number.
+
+        A month of them at most, day by day: others write in between, and the next night goes on.
+        """
+        mine = Cycle.site.in_([site, *self.parts(site)])
+        deleted = 0
+        for _ in range(_DELETED_DAYS):
+            with self._session("written") as session:
+                oldest = session.scalar(select(func.min(Cycle.at)).where(mine))
+                if oldest is None or oldest >= before:
+                    break
+                end = min(before, oldest + timedelta(days=1))
+                day = delete(Cycle).where(mine, Cycle.at < end).returning(Cycle.scheduled_at)
+                deleted += len(session.scalars(day).all())
+                session.commit()
+        return deleted
 
     def cycles(
         self, site: str, start: datetime, end: datetime, columns: Sequence[str] | None = None

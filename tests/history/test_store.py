@@ -126,6 +126,21 @@ def test_of_the_states_the_newest_and_the_last_of_each_quarter_hour_are_kept(
     assert states == [{}, {"setpoint_a": 14}, {}, {}, {}, {"setpoint_a": 18}]
 
 
+def test_old_cycles_of_a_site_and_its_chargers_are_deleted(history: History, url: str) -> None:
+    for site in ("home", "home/EH123456", "cabin"):
+        history.record(*(cycle(day * 24 * 60, site=site) for day in (0, 1, 100)))
+    assert history.delete_cycles("home", NOON) == 0
+    assert history.delete_cycles("home", NOON + 2 * 24 * HOUR) == 4
+    assert execute(url, "SELECT count(*) FROM cycles WHERE site = 'home'") == 1
+    assert execute(url, "SELECT count(*) FROM cycles WHERE site = 'cabin'") == 3
+
+
+def test_at_most_a_month_is_deleted_at_once(history: History) -> None:
+    history.record(*(cycle(day * 24 * 60) for day in range(35)))
+    later = NOON + 33 * 24 * HOUR
+    assert [history.delete_cycles("home", later) for _ in range(3)] == [31, 2, 0]
+
+
 def test_unknown_is_null_and_zero_is_zero(history: History, url: str) -> None:
     history.record(cycle(0, pv_w=0.0, grid_export_w=-1.5, setpoint_a=0))
     history.record(cycle(1, pv_w=None, setpoint_a=None))
