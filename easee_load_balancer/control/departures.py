@@ -24,10 +24,12 @@ _LINE = re.compile(
 _READY_BY = re.compile(
     r"(?P<at>.*?)\s*,\s*(?P<amount>\d+(?:[.,]\d+)?)\s*(?P<unit>kwh|%)", re.IGNORECASE
 )
-_AWAY = timedelta(hours=9)
+USUALLY_AWAY = timedelta(hours=9)
 """How long the car is away where the owner has not said."""
 _MOST_KWH = 200.0
+"""No car takes more; a larger number is a slip of the keyboard."""
 _FURTHEST = timedelta(days=7)
+"""How far ahead a departure can be asked for: a week later it is a weekly one."""
 _EXAMPLE = "tomorrow 07:00, 20 kWh"
 _LINE_EXAMPLE = "Mon-Fri 07:30-17:00 12 kWh"
 
@@ -84,7 +86,7 @@ class WeeklyDeparture:
             return None
         leaves = datetime.combine(day, self.leaves, zone).astimezone(UTC)
         if self.back is None:
-            return leaves, leaves + _AWAY
+            return leaves, leaves + USUALLY_AWAY
         back_on = day + timedelta(days=self.back <= self.leaves)
         return leaves, datetime.combine(back_on, self.back, zone).astimezone(UTC)
 

@@ -17,6 +17,7 @@ from easee_load_balancer.periods import time_zone_called
 
 _LENGTH = re.compile(r"(\d+(?:[.,]\d+)?)\s*(h|min)", re.IGNORECASE)
 _LONGEST = timedelta(days=2)
+"""A limit that is longer is one of the policy's: its highest current."""
 
 
 class Dimming(MeteredCharge):

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from easee_load_balancer.control.departures import Amount, ChargingWishes, ReadyBy, upcoming
+from easee_load_balancer.control.departures import (
+    USUALLY_AWAY,
+    Amount,
+    ChargingWishes,
+    ReadyBy,
+    upcoming,
+)
 from easee_load_balancer.control.limits import lowest_limit, possible_phases
 from easee_load_balancer.control.plan import Car, Departure
 from easee_load_balancer.control.policy import Policy
@@ -19,7 +25,6 @@ HORIZON = timedelta(hours=120)
 """A car holds energy for days: the next cheap day is worth waiting for, once a plan can see it."""
 _UNKNOWN_KWH = 200.0
 """Capacity of a car that nothing is known of; it stops by itself."""
-_AWAY = timedelta(hours=9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ def _with_single(
         energy_kwh = rule.kwh(ready_by.amount)
         if missing_kwh is not None:
             energy_kwh = car.energy_kwh + missing_kwh
-        trip_kwh, back_at = rule.trip_kwh(ready_by.amount), ready_by.at + _AWAY
+        trip_kwh, back_at = rule.trip_kwh(ready_by.amount), ready_by.at + USUALLY_AWAY
         same_trip = [each for each in weekly if ready_by.at <= each.at < back_at]
         for each in same_trip:  # the usual trip, only earlier or longer
             weekly.remove(each)

@@ -25,7 +25,9 @@ from easee_load_balancer.periods import QUARTER
 
 _NOTHING_KW = 0.05
 _NOTHING_KWH = 0.1
+"""Less is not worth a word."""
 _MOST_BLOCKS = 3
+"""So many times of charging fit into a sentence."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from easee_load_balancer.periods import QUARTER
 FINE = timedelta(hours=18)
 """So far ahead decisions are made by the quarter-hour and in whole steps; then by the hour."""
 NO_PV_W = 50.0
+"""With less, an inverter without a battery is taken to be asleep."""
 
 
 @dataclass(frozen=True, slots=True)

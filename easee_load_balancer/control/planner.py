@@ -36,8 +36,11 @@ PEAK_SHARE = 0.95
 CHEAP = 0.2
 """The share of hours that are as cheap as the price later is taken to be."""
 MONTH = timedelta(days=30)
+"""The second of the months whose peaks are planned is taken to be this long."""
 MOST_S = 1.5
+"""A plan takes less than 2 s of CPU; then the best one found so far counts."""
 GAP = 0.001
+"""A plan that costs at most this share more than the best is good enough."""
 
 
 @dataclass(frozen=True, slots=True)

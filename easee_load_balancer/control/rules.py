@@ -31,8 +31,8 @@ RAISE_PAYS_WH = 1.0
 """A raise is worth a write to the API once it would have gained this much."""
 COVERED_WH = 5.0
 """A house battery covers a shortfall until it has cost this much."""
-SCARCE_RAISE_WH = 1.0
-SCARCE_LOWERING_WH = 0.5
+SCARCE_RAISE_WH = 4.0
+SCARCE_LOWERING_WH = 2.0
 """What a change has to gain in addition, times how scarce changes are."""
 DISCHARGING_W = 500.0
 """A battery that gives more than this while the meter is silent may be alone with the house."""
