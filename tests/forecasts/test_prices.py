@@ -27,7 +27,6 @@ from tests.support.price_house import tariff
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = date(2026, 6, 20)
 SOURCES = ("Energy-Charts", "Nord Pool", "aWATTar", "ENTSO-E")
-TODAY = datetime.now(CET).date()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -74,9 +73,10 @@ async def test_reads_every_quarter_hour_of_the_days(
 @on_one_loop
 async def test_reads_a_file_of_the_owners(house: SimulatedHouse, path: str) -> None:
     own = tariff(house, "address", address=f"{house.api_url}/sources/{path}")
-    found = await fetch_spot(own, TODAY - timedelta(days=1), TODAY, BERLIN)
-    assert found[midnight(TODAY)] == pytest.approx(price_mwh(midnight(TODAY)) / 1000, abs=1e-5)
-    assert min(found) == midnight(TODAY - timedelta(days=1))
+    today = datetime.now(CET).date()
+    found = await fetch_spot(own, today - timedelta(days=1), today, BERLIN)
+    assert found[midnight(today)] == pytest.approx(price_mwh(midnight(today)) / 1000, abs=1e-5)
+    assert min(found) == midnight(today - timedelta(days=1))
 
 
 @on_one_loop
@@ -123,7 +123,7 @@ async def test_a_wrong_zone_is_an_error_and_says_so(house: SimulatedHouse, sourc
 @on_one_loop
 async def test_a_single_day_that_is_late_is_no_error(house: SimulatedHouse) -> None:
     house.faults.prices = "late"
-    tomorrow = TODAY + timedelta(days=1)
+    tomorrow = datetime.now(CET).date() + timedelta(days=1)
     assert await fetch_spot(tariff(house), tomorrow, tomorrow, BERLIN) == {}
 
 

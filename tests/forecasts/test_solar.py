@@ -11,12 +11,11 @@ import pytest_asyncio
 
 from easee_load_balancer.errors import ForecastError
 from easee_load_balancer.forecasts.solar import PvPlant, fetch_pv
+from easee_load_balancer.periods import quarter_of
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-NOW = datetime.now(UTC)
-TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 PATHS = {"Open-Meteo": "open-meteo", "Forecast.Solar": "forecast-solar"}
 
 
@@ -43,14 +42,16 @@ def panels(house: SimulatedHouse, source: Any) -> PvPlant:
 async def test_reads_the_power_of_each_quarter_hour(
     house: SimulatedHouse, source: str, share: float
 ) -> None:
-    found = await fetch_pv(panels(house, source), NOW)
-    quarter = NOW.replace(minute=NOW.minute // 15 * 15, second=0, microsecond=0)
+    now = datetime.now(UTC)
+    found = await fetch_pv(panels(house, source), now)
+    quarter = quarter_of(now)
     for hour in (-3, 0, 4, 13):  # from noon, where the house's clock stands
         at = quarter + timedelta(hours=hour)
-        second = house.plant.clock_s + int((at - NOW).total_seconds()) + 450
+        second = house.plant.clock_s + int((at - now).total_seconds()) + 450
         true_w = house.plant.day.pv_at(second)
         assert found.get(at, 0.0) == pytest.approx(share * true_w, rel=0.05, abs=60), hour
-    assert max(found) >= TODAY + timedelta(days=1, hours=18)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert max(found) >= today + timedelta(days=1, hours=18)
 
 
 @pytest.mark.parametrize("source", PATHS)
@@ -67,5 +68,5 @@ async def test_a_failing_source_is_named_with_what_it_did(
 ) -> None:
     house.faults.solar_forecast = fault
     with pytest.raises(ForecastError, match=said) as caught:
-        await fetch_pv(panels(house, source), NOW)
+        await fetch_pv(panels(house, source), datetime.now(UTC))
     assert str(caught.value).startswith(f"{source} (127.0.0.1)")

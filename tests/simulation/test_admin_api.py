@@ -112,7 +112,7 @@ async def test_cloud_clock_can_differ(running: Running) -> None:
     says = parsedate_to_datetime(answer.headers["date"])
     seen = datetime.fromisoformat(answer.json()["observations"][0]["timestamp"])
     assert abs((says - seen).total_seconds()) <= 2
-    assert (says - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=2)
+    assert (says - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=60)
 
 
 async def test_clock_of_the_charger_can_differ(running: Running) -> None:
@@ -120,7 +120,7 @@ async def test_clock_of_the_charger_can_differ(running: Running) -> None:
     await set_faults(api, charger_clock_ahead_s=3600)
     answer = await api.get(OBSERVATIONS, params={"ids": "109"})
     seen = datetime.fromisoformat(answer.json()["observations"][0]["timestamp"])
-    assert (seen - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=5)
+    assert (seen - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=60)
 
 
 async def test_delayed_answer(running: Running) -> None:

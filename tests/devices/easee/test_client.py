@@ -60,7 +60,7 @@ async def test_state_agrees_with_the_plant(house: SimulatedHouse, easee: EaseeCl
     assert state.session_kwh == pytest.approx(plant.car.energy_kwh, abs=1)
     assert state.lifetime_kwh is not None
     age = datetime.now(UTC) - state.observed_at["car_w"]
-    assert timedelta(0) <= age < timedelta(seconds=5)
+    assert timedelta(0) <= age < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(("silent_min", "online"), [(19, True), (21, False)])
@@ -268,7 +268,7 @@ async def test_wrong_local_clock_does_not_make_the_charger_stale(
     house.advance(1)
     state = await easee.state(CHARGER)
     assert state.online
-    assert abs(datetime.now(UTC) - state.observed_at["mode"]) < timedelta(seconds=5)
+    assert abs(datetime.now(UTC) - state.observed_at["mode"]) < timedelta(minutes=1)
 
 
 async def test_command_to_a_charger_without_connection_has_its_own_sentence(

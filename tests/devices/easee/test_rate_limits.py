@@ -41,7 +41,7 @@ from tests.support.easee_cloud import (
 )
 
 NOW = datetime(2026, 6, 21, 12, 0, tzinfo=UTC)
-A_MOMENT = timedelta(seconds=5)
+A_MOMENT = timedelta(seconds=30)
 A_DAY = timedelta(days=1)
 HALF_AN_HOUR = timedelta(minutes=30)
 WRITES = "POST /api/sites/{site}/circuits/{circuit}/dynamicCurrent"
