@@ -1,22 +1,25 @@
 """Runs that a killed worker has left claimed or running.
 
 Where workers on several machines serve a pool, a claim names its folder: a worker that starts ends
-the runs of its own folder only, the others' are under way.
+the runs of its own folder, as the others' are under way, and cycles that began long ago, whose
+machine has not come back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun, StateType
 
-from easee_load_balancer.orchestration.worker.run_states import due_at, in_states
+from easee_load_balancer.orchestration.worker.run_states import due_at, in_states, is_cycle
 
 _MOST = 200
+_LONGEST_CYCLE = timedelta(minutes=10)
+"""A cycle takes seconds."""
 
 
 def claim_of(folder_id: str) -> str | None:
@@ -37,10 +40,16 @@ async def orphans(
         flow_run_filter=in_states(StateType.RUNNING, StateType.PENDING, StateType.CANCELLING),
         limit=_MOST,
     )
-    old = [
-        one for one in runs if one.id not in started and (one.start_time or due_at(one)) < before
+    began = {one.id: one.start_time or due_at(one) for one in runs if one.id not in started}
+    old = [one for one in runs if one.id in began and began[one.id] < before]
+    if claim is None:
+        return old
+    return [
+        one
+        for one in old
+        if (is_cycle(one) and began[one.id] < before - _LONGEST_CYCLE)
+        or await _has_claim(client, one, claim)
     ]
-    return old if claim is None else [one for one in old if await _has_claim(client, one, claim)]
 
 
 async def _has_claim(client: PrefectClient, run: FlowRun, claim: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
@@ -12,7 +12,9 @@ from easee_load_balancer.orchestration.worker.orphans import claim_of, orphans
 from tests.support.worker import deployed
 
 
-async def test_only_the_runs_that_its_own_folder_has_claimed(client: PrefectClient) -> None:
+async def test_the_runs_that_its_own_folder_has_claimed_and_cycles_that_are_long_over(
+    client: PrefectClient,
+) -> None:
     deployment = await deployed(client, "orphans", "slow")
     pool = WorkPoolFilter(name=WorkPoolFilterName(any_=["orphans"]))
     runs = {}
@@ -23,5 +25,12 @@ async def test_only_the_runs_that_its_own_folder_has_claimed(client: PrefectClie
     now = datetime.now(UTC)
     own = await orphans(client, pool, now, [], claim_of("here"))
     assert [one.id for one in own] == [runs["here"].id]
+    cycle = await client.create_flow_run_from_deployment(
+        await deployed(client, "orphans", "cycle", diary="")
+    )
+    await client.set_flow_run_state(cycle.id, Pending(message=claim_of("there")))
+    await client.set_flow_run_state(cycle.id, Running())
+    later = await orphans(client, pool, now + timedelta(minutes=11), [], claim_of("here"))
+    assert {one.id for one in later} == {runs["here"].id, cycle.id}
     alone = await orphans(client, pool, now, [runs["there"].id], claim_of(""))
     assert {one.id for one in alone} == {runs["here"].id, runs[""].id}
