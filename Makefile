@@ -15,6 +15,7 @@
 # make benchmark-footprint [MINUTES=1]  CPU, memory, writing and requests per minute (5 min)
 # make benchmark-fleet [SITES=200] [INTERVAL=30] [WORKERS=1] [GROUP=1] [MINUTES=5]  many homes
 # make two-machines     two workers share sites: one is killed, one is cut off (10 min, root)
+# make several-servers  two API servers, Redis and background services die in turn (12 min)
 # make benchmark-retention  what stays in Prefect's database after 20,000 cycles
 # make container [CYCLES=3] [INTERVAL=30]  the image, built without a registry, runs against a simulated house
 # make power-cuts [KILLS=50]  what is left after everything is killed at random moments
@@ -23,7 +24,8 @@ BIN := .venv/bin
 
 .PHONY: install demo test unit fuzz lint audit soak faults screenshots clean benchmark \
 	benchmark-year benchmark-adversarial benchmark-plants benchmark-cycle benchmark-footprint \
-	benchmark-retention benchmark-stream benchmark-fleet two-machines power-cuts container
+	benchmark-retention benchmark-stream benchmark-fleet two-machines several-servers \
+	power-cuts container
 
 install: .venv/installed
 
@@ -94,6 +96,10 @@ benchmark-fleet: .venv/installed-dev
 two-machines: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.two_machines
 
+# Needs PostgreSQL and Redis.
+several-servers: .venv/installed-dev .venv/installed-fleet
+	$(BIN)/python -m tests.benchmarks.several_servers
+
 benchmark-retention: .venv/installed
 	$(BIN)/python -m tests.benchmarks.retention
 
@@ -124,6 +130,10 @@ clean:
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
 	touch $@
 
+.venv/installed-fleet: .venv/installed requirements-fleet.txt
+	$(BIN)/pip install --quiet --requirement requirements-fleet.txt
+	touch $@
+
 # After a change of the bounds in pyproject.toml: resolve again and pin everything.
 .PHONY: pins
 pins:
@@ -134,4 +144,8 @@ pins:
 	.pins/bin/pip freeze --all --exclude pip --exclude easee-load-balancer \
 		| grep -vxFf requirements.txt > .pins/dev
 	(echo "-r requirements.txt"; cat .pins/dev) > requirements-dev.txt
+	.pins/bin/pip install --quiet ".[fleet]" && rm -rf build *.egg-info
+	.pins/bin/pip freeze --all --exclude pip --exclude easee-load-balancer \
+		| grep -vxFf requirements.txt | grep -vxFf .pins/dev > .pins/fleet
+	(echo "-r requirements.txt"; cat .pins/fleet) > requirements-fleet.txt
 	rm -rf .pins

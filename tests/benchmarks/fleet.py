@@ -115,11 +115,11 @@ def stores(wanted: Wanted, folder: Path) -> Iterator[Stores]:
             postgres.url,
             history.url,
             lambda: (postgres.database_bytes(), history.database_bytes()),
-            _postmaster(postgres.url),
+            postmaster(postgres.url),
         )
 
 
-def _postmaster(url: str) -> psutil.Process:
+def postmaster(url: str) -> psutil.Process:
     """The process that is the parent of all of PostgreSQL's others."""
     with psycopg.connect(url) as connection:
         [pid] = connection.execute("SELECT pg_backend_pid()").fetchone() or [0]
@@ -179,10 +179,10 @@ class Fleet:
         assert houses is not None
         return Used(
             datetime.now(UTC),
-            sum(_cpu_s(psutil.Process(one.pid)) for one in self.workers),
-            _cpu_s(psutil.Process(server.pid)),
-            _cpu_s(self._stores.process) if self._stores.process else 0.0,
-            _cpu_s(psutil.Process(houses.pid)),
+            sum(cpu_s_of_all(psutil.Process(one.pid)) for one in self.workers),
+            cpu_s_of_all(psutil.Process(server.pid)),
+            cpu_s_of_all(self._stores.process) if self._stores.process else 0.0,
+            cpu_s_of_all(psutil.Process(houses.pid)),
             self._stores.bytes(),
         )
 
@@ -264,7 +264,7 @@ async def save_blocks(found: dict[str, list[Any]]) -> None:
         await asyncio.gather(*sites[1:])
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s_of_all(process: psutil.Process) -> float:
     """CPU time of a process and all of its children, also of those that have ended."""
     found = [process, *process.children(recursive=True)]
     total = 0.0

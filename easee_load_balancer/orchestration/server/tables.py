@@ -28,17 +28,21 @@ _DONE_ALREADY = {
 }
 
 
-@contextmanager
-def tables_created() -> Iterator[None]:
-    """Create or update them; inside, the server leaves them alone.
+def create_tables() -> None:
+    """Create or update them; to be called before there is a connection.
 
-    To be called before there is a connection. Raises StartError if it fails.
+    Raises StartError if it fails.
     """
     process = multiprocessing.get_context("fork").Process(target=_create)
     process.start()
     process.join()
     if process.exitcode:
         raise StartError("Prefect's database cannot be created or updated; the reason is above.")
+
+
+@contextmanager
+def tables_left_alone() -> Iterator[None]:
+    """Inside, the server takes them as they are."""
     with temporary_settings(_DONE_ALREADY):
         yield
 
