@@ -16,6 +16,8 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     WorkPoolFilter,
@@ -29,6 +31,7 @@ from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
 
 _ASK_EVERY_S = 20.0
 _AHEAD = timedelta(seconds=30)
+_MARGIN = timedelta(seconds=0.5)
 _BATCH = 200
 """The server returns at most this many scheduled runs, or deployments."""
 
@@ -70,6 +73,15 @@ class DueRuns:
         )
         due.id = FlowRunFilterId(not_any_=list(known))
         return await client.count_flow_runs(flow_run_filter=due, work_pool_filter=self._filter)
+
+
+async def runs_at(client: PrefectClient, deployment_id: UUID, due: datetime) -> list[FlowRun]:
+    """The deployment's runs that are due at that time, in any state."""
+    around = FlowRunFilterExpectedStartTime(after_=due - _MARGIN, before_=due + _MARGIN)
+    wanted = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id]), expected_start_time=around
+    )
+    return await client.read_flow_runs(flow_run_filter=wanted)
 
 
 async def read_schedules(client: PrefectClient, pool: WorkPoolFilter) -> dict[UUID, CycleSchedule]:

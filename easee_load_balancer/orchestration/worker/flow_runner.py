@@ -37,6 +37,7 @@ from easee_load_balancer.orchestration.worker.engine import (
     run_by_engine,
     run_cycle_by_engine,
 )
+from easee_load_balancer.orchestration.worker.lost_connections import without_limit
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import cancelled, deployment_of, is_cycle
 from easee_load_balancer.orchestration.worker.schedule import CycleSchedule
@@ -124,11 +125,12 @@ class FlowRunner:
         ):
             async with (
                 CONNECTIONS.streaming(),
-                AsyncClientContext(),
+                AsyncClientContext() as held,
                 LINKS.held(),
                 LIVE_PAGES.held(),
                 DATABASE_LOCKS.held(),
             ):
+                without_limit(held.client)
                 self._loop, self._context = asyncio.get_running_loop(), copy_context()
                 # by default six: as many names that nobody resolves would stop all sites
                 self._loop.set_default_executor(ThreadPoolExecutor(_THREADS, "flow"))

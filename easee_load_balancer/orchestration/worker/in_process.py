@@ -22,9 +22,6 @@ from uuid import UUID
 import anyio.abc
 import httpx
 from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
-    FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     WorkPoolFilter,
     WorkPoolFilterName,
@@ -36,8 +33,9 @@ from prefect.states import Crashed, Pending
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
 from easee_load_balancer.orchestration.pairing import Pairing, folder_id
-from easee_load_balancer.orchestration.worker.due_runs import DueRuns, read_schedules
+from easee_load_balancer.orchestration.worker.due_runs import DueRuns, read_schedules, runs_at
 from easee_load_balancer.orchestration.worker.flow_runner import FlowRunner
+from easee_load_balancer.orchestration.worker.lost_connections import without_limit
 from easee_load_balancer.orchestration.worker.orphans import claim_of, orphans
 from easee_load_balancer.orchestration.worker.own_process import OwnProcesses
 from easee_load_balancer.orchestration.worker.progress import Progress, in_future
@@ -72,6 +70,7 @@ _REFRESH_S = 60.0
 """How often the schedules are read from the server."""
 _LONGEST_SLEEP_S = 2.0
 _FINISHED_KEPT = 2000
+_CLAIMS_AT_ONCE = 8
 _CLOCK_DELAY = timedelta(seconds=1)
 """The clock leaves the server this much time to deliver a cycle's run."""
 _DONE_OFFLINE = "done without the Prefect server"
@@ -107,6 +106,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         self._schedules: dict[UUID, CycleSchedule] = {}
         self._started_cycles, self._offline_cycles = Progress(), Progress()
         self._pending = PendingStates()
+        self._claims = asyncio.Semaphore(_CLAIMS_AT_ONCE)
         self._began_at = datetime.now(UTC)
         self._polled_s = self._refreshed_s = float("-inf")
         self._reachable = True
@@ -122,6 +122,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         if self._lock.alone:
             self._runner.restore_batteries(Settings().folder)
         await super().setup()
+        without_limit(self.client)
         self._clock = self._spawn(self._run_clock())
 
     async def teardown(self, *exc_info: Any) -> None:
@@ -231,7 +232,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
             self._started_cycles.record(deployment_of(run), due_at(run))
             await self._sharing.stand_back(deployment_of(run))
         try:
-            async with asyncio.timeout(self._offline_after_s() if cycle else None):
+            async with asyncio.timeout(self._offline_after_s() if cycle else None), self._claims:
                 claimed = await self._claim(run)
         except (httpx.HTTPError, TimeoutError):
             self._set_reachable(False)
@@ -331,15 +332,7 @@ class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, InProcessR
         silent_s = time.monotonic() - self._polled_s
         if self._due.backlog or not self._reachable or silent_s > 2 * self._prefetch_seconds:
             return False
-        margin = timedelta(seconds=0.5)
-        runs = await self.client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                deployment_id=FlowRunFilterDeploymentId(any_=[schedule.deployment_id]),
-                expected_start_time=FlowRunFilterExpectedStartTime(
-                    after_=due - margin, before_=due + margin
-                ),
-            ),
-        )
+        runs = await runs_at(self.client, schedule.deployment_id, due)
         if any(is_looked_after(run, by_others=self._sharing.shared) for run in runs):
             return True
         await self._read_schedules()
