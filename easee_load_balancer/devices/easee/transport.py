@@ -28,6 +28,8 @@ class Answer:
 
 _OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * UNACKNOWLEDGED_S))]
 """What was given up is not delivered minutes later, when another worker is in charge."""
+_NO_LIMIT = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+"""httpx loses a connection whose request is given up as it gets it: one day all would be lost."""
 
 
 class Transport:
@@ -42,7 +44,11 @@ class Transport:
             follow_redirects=False,
             verify=tls(),
             # not `transport`, which would ignore a proxy that is set in the environment
-            mounts={"all://": httpx.AsyncHTTPTransport(verify=tls(), socket_options=_OPTIONS)},
+            mounts={
+                "all://": httpx.AsyncHTTPTransport(
+                    verify=tls(), limits=_NO_LIMIT, socket_options=_OPTIONS
+                )
+            },
         )
 
     async def close(self) -> None:
