@@ -57,7 +57,7 @@ HEAD = [
         "without Prefect",
     ),
     *("superseded", "failed", "start late s: median / 95 % / worst", "wall s: median / 95 %"),
-    *("CPU s/cycle: workers / server / database", "CPU of 2 cores: w / s / d / houses %"),
+    *("CPU s/cycle: workers / server / database", "CPU, % of a core: w / s / d / houses"),
     *("RSS MB: worker / server", "kB/cycle: Prefect / history"),
 ]
 
