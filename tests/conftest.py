@@ -24,6 +24,11 @@ settings.register_profile("fuzz", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with the longest waits first: as the last ones, they would run alone."""
+    items.sort(key=lambda item: "orchestration" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The measured days, register dumps and recorded answers, where they are at hand."""
