@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.support import mosquitto
+from tests.support.local_server import NotInstalled
 from tests.support.mosquitto import Mosquitto, running_mosquitto
 from tests.support.paths import PROJECT, SHARED_DATA
-from tests.support.postgres import NotInstalled, Postgres, running_postgres
+from tests.support.postgres import Postgres, running_postgres
 
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 for authorities in ("PREFECT_API_SSL_CERT_FILE", "SSL_CERT_FILE"):
@@ -53,5 +53,5 @@ def broker() -> Iterator[Mosquitto]:
     try:
         with running_mosquitto() as server:
             yield server
-    except mosquitto.NotInstalled as missing:
+    except NotInstalled as missing:
         pytest.skip(str(missing))

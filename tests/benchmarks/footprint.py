@@ -31,8 +31,9 @@ from easee_load_balancer.commands.demo import DEMO_DAY, demo_site
 from easee_load_balancer.orchestration.stack_environment import api_url
 from easee_load_balancer.system.processes import HOST, Child, free_port
 from tests.benchmarks.cycle import cpu_s, reschedule, row, sqlite_bytes
+from tests.support.local_server import NotInstalled
 from tests.support.paths import PROJECT
-from tests.support.postgres import NotInstalled, running_postgres
+from tests.support.postgres import running_postgres
 
 _WARM_UP_S = 60.0
 _START_S = 240.0

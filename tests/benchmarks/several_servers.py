@@ -132,7 +132,7 @@ class Scene:
             self.children[name].end()
 
     def phase(self, name: str, seconds: float = 0) -> None:
-        """From now on, and for so long, this is what happens."""
+        """Begin a phase, and let it last this long."""
         used = defaultdict(float, self.ended_s)
         for child, process in self.processes().items():
             used[child] += cpu_s_of_all(process)

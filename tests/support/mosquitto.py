@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,25 +17,17 @@ import aiomqtt
 from pydantic import SecretStr
 
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
-from easee_load_balancer.system.processes import HOST, free_port
+from easee_load_balancer.system.processes import HOST
+from tests.support.local_server import LocalServer, NotInstalled
 from tests.support.waiting import until
 
 USER, PASSWORD = "balancer", "pw-of-the-broker"
 _PROGRAM = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-_STARTS_S = 60.0
-
-
-class NotInstalled(Exception):
-    """There is no mosquitto that could be started here."""
 
 
 @dataclass(slots=True)
-class Mosquitto:
+class Mosquitto(LocalServer):
     """A broker that keeps nothing over a restart."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    _process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> BrokerAddress:
@@ -47,28 +36,9 @@ class Mosquitto:
             host=HOST, port=self.port, user_name=USER, password=SecretStr(PASSWORD)
         )
 
-    def start(self) -> None:
-        """Start, and wait until it takes connections."""
-        self._process = subprocess.Popen(
-            [_PROGRAM, "-c", self.folder / "mosquitto.conf"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + _STARTS_S
-        while True:
-            with suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError("mosquitto does not start")
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """End at once, as in a power cut."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def command(self) -> tuple[str, ...]:
+        """The program and its options."""
+        return _PROGRAM, "-c", str(self.folder / "mosquitto.conf")
 
     def restart(self, *settings: str) -> None:
         """Start again with more lines in its settings."""
@@ -76,11 +46,6 @@ class Mosquitto:
         with (self.folder / "mosquitto.conf").open("a") as file:
             file.writelines(f"{line}\n" for line in settings)
         self.start()
-
-    def hang(self, *, on: bool) -> None:
-        """Stop answering without closing any connection, or continue."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
 
 
 @contextmanager

@@ -15,14 +15,11 @@ from pathlib import Path
 import psycopg
 
 from easee_load_balancer.system.processes import HOST, free_port
+from tests.support.local_server import NotInstalled
 
 PASSWORD = "pw-of-postgres"
 _OWNER = "tests"
 _FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-
-
-class NotInstalled(Exception):
-    """There is no PostgreSQL that could be started here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from easee_load_balancer.system.processes import HOST, free_port
+from easee_load_balancer.system.processes import HOST
+from tests.support.local_server import LocalServer, NotInstalled
 
 _PROGRAM = "redis-server"
-_STARTS_S = 60.0
-
-
-class NotInstalled(Exception):
-    """There is no Redis that could be started here."""
 
 
 @dataclass(slots=True)
-class RedisServer:
-    """A server that keeps nothing over a restart."""
+class RedisServer(LocalServer):
+    """A Redis with these options."""
 
-    folder: Path
-    options: tuple[str, ...]
-    port: int = field(default_factory=free_port)
-    _process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
 
-    def start(self) -> None:
-        """Start, and wait until it takes connections."""
+    def command(self) -> tuple[str, ...]:
+        """The program and its options."""
         listen = ("--bind", HOST, "--port", str(self.port), "--dir", str(self.folder))
-        self._process = subprocess.Popen(
-            [_PROGRAM, *listen, *self.options],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + _STARTS_S
-        while True:
-            with suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError("redis-server does not start")
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """End at once, as in a power cut."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def hang(self, *, on: bool) -> None:
-        """Stop answering without closing any connection, or continue."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
+        return _PROGRAM, *listen, *self.options
 
     @property
     def running(self) -> bool:
@@ -80,7 +46,7 @@ def running_redis(*options: str) -> Iterator[RedisServer]:
     if shutil.which(_PROGRAM) is None:
         raise NotInstalled("Redis is not installed")
     folder = Path(tempfile.mkdtemp(prefix="redis-"))
-    server = RedisServer(folder, options)
+    server = RedisServer(folder, options=options)
     try:
         server.start()
         yield server

@@ -16,5 +16,5 @@ from prefect.client.orchestration import PrefectClient
 
 def without_limit(client: PrefectClient) -> None:
     """Let the client open as many connections as it has requests."""
-    pool: Any = client._client._transport
-    pool._pool._max_connections = sys.maxsize
+    transport: Any = client._client._transport
+    transport._pool._max_connections = sys.maxsize

@@ -19,6 +19,7 @@ from easee_load_balancer.devices.easee.transport import Transport
 from easee_load_balancer.errors import ChargerUnreachable
 from easee_load_balancer.simulation.server import SimulatedHouse
 from tests.support.easee_cloud import CHARGER, ScriptedCloud, a_client
+from tests.support.given_up import give_up
 
 
 async def test_nothing_is_sent_without_a_trusted_certificate(tmp_path: Path) -> None:
@@ -33,13 +34,7 @@ async def test_nothing_is_sent_without_a_trusted_certificate(tmp_path: Path) -> 
 
 async def test_answers_after_many_requests_were_given_up_at_once(house: SimulatedHouse) -> None:
     transport = Transport(house.api_url, "the Easee cloud", budget_s=60)
-    for steps in range(12):  # one of them is the moment in which a request gets its connection
-        requests = [asyncio.create_task(transport.send("GET", "/")) for _ in range(110)]
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        for request in requests:
-            request.cancel()
-        await asyncio.gather(*requests, return_exceptions=True)
+    await give_up(lambda: transport.send("GET", "/"), at_once=110)
     async with asyncio.timeout(60):
         assert (await transport.send("GET", "/")).status == 404
     await transport.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from prefect import get_client
@@ -50,3 +51,11 @@ async def client(
     with temporary_settings(settings):
         async with get_client() as client:
             yield client
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Path:
+    """An empty file in which the flow `cycle` writes down what it did."""
+    file = tmp_path / "diary"
+    file.touch()
+    return file

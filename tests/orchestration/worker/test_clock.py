@@ -17,10 +17,8 @@ SET_BACK_S = 8
 
 
 async def test_cycles_continue_although_the_server_has_finished_runs_for_the_same_times(
-    client: PrefectClient, tmp_path: Path
+    client: PrefectClient, diary: Path
 ) -> None:
-    diary = tmp_path / "diary"
-    diary.touch()
 
     def dues() -> list[float]:
         return [float(line.split()[0]) for line in diary.read_text().splitlines()]

@@ -51,10 +51,8 @@ def assert_regular(diary: Path) -> None:
 
 
 async def test_cycles_run_offline_while_the_server_is_killed(
-    stack: PrefectStack, client: PrefectClient, tmp_path: Path
+    stack: PrefectStack, client: PrefectClient, diary: Path
 ) -> None:
-    diary = tmp_path / "diary"
-    diary.touch()
     await deployed(client, "outage", "cycle", interval_s=INTERVAL_S, diary=str(diary))
     async with working("outage"):
         await wait_for(diary, "prefect", 2)
@@ -73,10 +71,8 @@ async def test_cycles_run_offline_while_the_server_is_killed(
 
 
 async def test_cycles_run_offline_while_the_server_hangs(
-    stack: PrefectStack, client: PrefectClient, tmp_path: Path
+    stack: PrefectStack, client: PrefectClient, diary: Path
 ) -> None:
-    diary = tmp_path / "diary"
-    diary.touch()
     await deployed(client, "hang", "cycle", interval_s=INTERVAL_S, diary=str(diary))
     assert stack.server is not None
     async with working("hang"):

@@ -43,10 +43,8 @@ async def test_sites_are_shared_out_and_others_stand_by(
 
 
 async def test_a_cycle_that_another_worker_has_done_is_not_claimed_again(
-    client: PrefectClient, tmp_path: Path
+    client: PrefectClient, diary: Path
 ) -> None:
-    diary = tmp_path / "diary"
-    diary.touch()
     deployment = await deployed(client, "done", "cycle", diary=str(diary))
     run = await client.create_flow_run_from_deployment(deployment)
     async with working("done") as worker:
@@ -61,10 +59,8 @@ async def test_a_cycle_that_another_worker_has_done_is_not_claimed_again(
 
 
 async def test_who_stands_by_is_ready_to_run_the_cycle_without_the_server(
-    client: PrefectClient, tmp_path: Path
+    client: PrefectClient, diary: Path
 ) -> None:
-    diary = tmp_path / "diary"
-    diary.touch()
     deployment = await deployed(client, "ready", "cycle", diary=str(diary))
     run = await client.create_flow_run_from_deployment(deployment)
     runner = FlowRunner()

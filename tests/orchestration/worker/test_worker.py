@@ -74,9 +74,12 @@ async def test_a_sync_flow_does_not_delay_another(client: PrefectClient, tmp_pat
     assert state.message != "flows"
 
 
-async def test_only_the_newest_due_cycle_runs(client: PrefectClient, tmp_path: Path) -> None:
-    diary = tmp_path / "diary"
-    diary.touch()
+def written(diary: Path) -> list[str]:
+    """The lines of the diary."""
+    return diary.read_text().splitlines()
+
+
+async def test_only_the_newest_due_cycle_runs(client: PrefectClient, diary: Path) -> None:
     deployment = await deployed(client, "stale", "cycle", diary=str(diary))
     now = datetime.now(UTC)
     late = [
@@ -93,7 +96,7 @@ async def test_only_the_newest_due_cycle_runs(client: PrefectClient, tmp_path: P
     }
     names = {(await client.read_flow_run(run.id)).name for run in late[1:]}
     assert names == {"superseded: a newer cycle is due"}
-    assert len(diary.read_text().splitlines()) == 1
+    assert len(written(diary)) == 1
 
 
 async def test_runs_of_a_killed_worker_get_a_final_state(client: PrefectClient) -> None:
@@ -127,9 +130,7 @@ async def test_unfinished_runs_are_requeued_when_the_worker_stops(client: Prefec
         assert (await client.read_flow_run(one.id)).state_type is StateType.SCHEDULED
 
 
-async def test_two_workers_never_run_the_same_run(client: PrefectClient, tmp_path: Path) -> None:
-    diary = tmp_path / "diary"
-    diary.touch()
+async def test_two_workers_never_run_the_same_run(client: PrefectClient, diary: Path) -> None:
     deployment = await deployed(client, "two", "cycle", diary=str(diary))
     run = await client.create_flow_run_from_deployment(
         deployment, state=Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=3))
@@ -137,6 +138,6 @@ async def test_two_workers_never_run_the_same_run(client: PrefectClient, tmp_pat
     async with working("two"), working("two"):
         assert (await ended(client, run)).is_completed()
         await asyncio.sleep(0.5)
-    assert len(diary.read_text().splitlines()) == 1
+    assert len(written(diary)) == 1
     names = [one.name for one in await client.read_flow_run_states(run.id)]
     assert names == ["Scheduled", "Pending", "Running", "Completed"]
