@@ -91,7 +91,7 @@ async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State
         battery_wanted_wh=await battery_wanted_wh(setup, zone, now),
     )
     decision = compute_setpoint(inputs, state)
-    async with commands(writer, setup.name, decision, _record(decision, now), failures) as may:
+    async with commands(writer, setup, decision, _record(decision, now), failures) as may:
         if may:
             decision, _ = await gather(
                 _push(setup, decision, now, failures),

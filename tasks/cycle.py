@@ -62,7 +62,7 @@ async def read_house(
 
 @asynccontextmanager
 async def commands(
-    writer: Writer, site: str, decision: Decision, record: str, failures: Failures
+    writer: Writer, setup: Site, decision: Decision, record: str, failures: Failures
 ) -> AsyncIterator[bool]:
     """What is sent within this block is recorded before, and no other worker sends meanwhile.
 
@@ -70,7 +70,7 @@ async def commands(
     Raises LockLost when it takes so long that another worker may begin: the next cycle counts what
     was sent as taken and as not taken, whichever is safer.
     """
-    if not record and not concerns_battery(site, decision):
+    if not record and not await concerns_battery(setup.inverter, setup.name, decision):
         yield True
         return
     try:

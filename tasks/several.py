@@ -88,7 +88,7 @@ async def cycle_of_several(
     together = compute_setpoints(ones, _shared(pasts[0]))
     sender = _Sender(setup, chargers, now, failures, together)
     decisions, shared, holding = together.decisions, together.state, _holding(together.decisions)
-    async with commands(writer, setup.name, holding, sender.record, failures) as may:
+    async with commands(writer, setup, holding, sender.record, failures) as may:
         if may:
             (decisions, shared), _ = await gather(
                 sender.send(),

@@ -36,7 +36,7 @@ from easee_load_balancer.devices.easee.observations import Controls
 from easee_load_balancer.devices.huawei.battery_control import BatteryControl
 from easee_load_balancer.devices.huawei.client import Inverter
 from easee_load_balancer.devices.huawei.discovery import Finding, identify_service
-from easee_load_balancer.devices.huawei.hold_record import record_path
+from easee_load_balancer.devices.huawei.hold_record import HoldFile, record_path
 from easee_load_balancer.devices.huawei.identity import Identity, identify
 from easee_load_balancer.errors import (
     BalancerError,
@@ -171,7 +171,8 @@ async def _read_inverter(site: Site, findings: _Findings, *, night: bool) -> Non
 async def _hold_support(inverter: Inverter, site: str) -> str:
     """Whether this plant has what holding its battery needs, without writing."""
     try:
-        await BatteryControl(inverter, record_path(Settings().folder, site)).check_possible()
+        store = HoldFile(record_path(Settings().folder, site))
+        await BatteryControl(inverter, store).check_possible()
     except HoldImpossible as error:
         return str(error)
     return "possible: the inverter has the registers; the first hold shows if it may write them"

@@ -13,7 +13,7 @@ from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.battery_control import BatteryControl
 from easee_load_balancer.devices.huawei.client import Inverter
-from easee_load_balancer.devices.huawei.hold_record import HoldRecord
+from easee_load_balancer.devices.huawei.hold_record import HoldFile, HoldRecord, HoldStore
 from easee_load_balancer.errors import InverterError
 
 _LOG = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Connections:
         self._holders = 0
         self._new_client: type[EaseeClient] = EaseeClient
         self._inverters: dict[tuple[str, int], Inverter] = {}
-        self._batteries: dict[Path, BatteryControl] = {}
+        self._batteries: dict[HoldStore, BatteryControl] = {}
         self._easee: dict[tuple[str, str], EaseeClient] = {}
 
     @asynccontextmanager
@@ -65,17 +65,22 @@ class Connections:
         return new
 
     async def leave(self, address: InverterAddress) -> None:
-        """Disconnect from that inverter once it is not in use; the next use connects again."""
+        """Disconnect from that inverter once it is not in use; the next use connects again.
+
+        Who has it meanwhile may hold its battery: what is known of that is forgotten.
+        """
         known = self._inverters.get((address.host, address.port))
         if known is not None:
             await known.close()
+            for store in [at for at, one in self._batteries.items() if one.inverter is known]:
+                del self._batteries[store]
 
-    async def battery(self, address: InverterAddress, record: Path) -> BatteryControl:
-        """The one control of the battery at that inverter, with its record on disk."""
+    async def battery(self, address: InverterAddress, store: HoldStore) -> BatteryControl:
+        """The one control of the battery at that inverter, with the record of what it changes."""
         inverter = await self.inverter(address)
-        known = self._batteries.get(record)
+        known = self._batteries.get(store)
         if known is None or known.inverter is not inverter:
-            known = self._batteries[record] = BatteryControl(inverter, record)
+            known = self._batteries[store] = BatteryControl(inverter, store)
         return known
 
     async def restore_battery(self, record: Path) -> None:
@@ -85,7 +90,7 @@ class Connections:
         """
         left = HoldRecord.load(record)
         if left.restore_w is not None and left.address is not None:
-            await (await self.battery(left.address, record)).release(datetime.now(UTC))
+            await (await self.battery(left.address, HoldFile(record))).release(datetime.now(UTC))
 
     async def easee(self, account: Account, folder: Path) -> EaseeClient:
         """The one client of that account; a changed password replaces it."""

@@ -54,6 +54,7 @@ _TABLES: tuple[LiteralString, ...] = (
     "CREATE TABLE IF NOT EXISTS pending_commands"
     " (site text PRIMARY KEY, record text, owner text, began_at timestamptz)",
     "CREATE TABLE IF NOT EXISTS database_id (one int PRIMARY KEY CHECK (one = 1), id text)",
+    "CREATE TABLE IF NOT EXISTS notes (name text PRIMARY KEY, note text)",
 )
 _OWNER = str(uuid4())
 """This process."""
@@ -180,6 +181,24 @@ class DatabaseLocks:
             )
             row = await session.ask("SELECT id FROM database_id")
         return str(row[0]) if row else otherwise
+
+    async def note(self, url: str, name: str) -> str | None:
+        """What was kept under that name, by whichever process. Raises LockLost."""
+        async with self.held():
+            session = await self._session(url)
+            row = await session.ask("SELECT note FROM notes WHERE name = %(name)s", name=name)
+        return None if row is None else str(row[0])
+
+    async def keep_note(self, url: str, name: str, note: str) -> None:
+        """Keep that in the database, where it survives this machine. Raises LockLost."""
+        async with self.held():
+            session = await self._session(url)
+            await session.ask(
+                "INSERT INTO notes VALUES (%(name)s, %(note)s)"
+                " ON CONFLICT (name) DO UPDATE SET note = excluded.note",
+                name=name,
+                note=note,
+            )
 
     async def _session(self, url: str) -> _Session:
         async with self._opening:

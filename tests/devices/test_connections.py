@@ -13,7 +13,7 @@ import pytest
 from easee_load_balancer.devices.connections import Connections
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.huawei.address import InverterAddress
-from easee_load_balancer.devices.huawei.hold_record import HoldRecord
+from easee_load_balancer.devices.huawei.hold_record import HoldFile, HoldRecord
 from easee_load_balancer.errors import BadCredentials
 from easee_load_balancer.measurements import BatteryHold
 from easee_load_balancer.orchestration.blocks import EaseeCredentials
@@ -147,7 +147,7 @@ async def test_the_last_holder_lifts_the_limit_of_a_battery_if_it_can(
         )
         for fault, left_w in endings:
             async with connections.held():
-                battery = await connections.battery(house.address, house.record)
+                battery = await connections.battery(house.address, HoldFile(house.record))
                 await battery.apply(BatteryHold.LIMIT, house.now)
                 assert house.battery.discharge_limit_w == 0
                 house.faults.modbus = fault

@@ -11,7 +11,7 @@ from pathlib import Path
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.devices.huawei.battery_control import BatteryControl
 from easee_load_balancer.devices.huawei.client import Inverter
-from easee_load_balancer.devices.huawei.hold_record import record_path
+from easee_load_balancer.devices.huawei.hold_record import HoldFile, record_path
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.huawei.modbus_server import InverterServer
 from easee_load_balancer.simulation.huawei.units import InverterSpec, PlantKind
@@ -56,7 +56,7 @@ class HeldHouse:
 
     def restart(self) -> None:
         """A new process, which knows nothing but what is on disk."""
-        self.control = BatteryControl(Inverter(self.address), self.record)
+        self.control = BatteryControl(Inverter(self.address), HoldFile(self.record))
 
     def pass_time(self, seconds: int) -> None:
         for _ in range(seconds):

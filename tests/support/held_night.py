@@ -13,7 +13,7 @@ from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.devices.huawei.battery_control import BatteryControl
 from easee_load_balancer.devices.huawei.client import Inverter
-from easee_load_balancer.devices.huawei.hold_record import record_path
+from easee_load_balancer.devices.huawei.hold_record import HoldFile, record_path
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.huawei.modbus_server import InverterServer
@@ -59,7 +59,8 @@ async def boosted(
     spec = InverterSpec(settle_s=0.0, latency_s=0.0, write_s=(0.0, 0.0))
     server = InverterServer(plant, spec, Faults())
     inverter = Inverter(address_of(await server.start("127.0.0.1", 0), timeout_s=8))
-    run = _Boosted(plant, start, policy, BatteryControl(inverter, record_path(folder, _SITE)))
+    control = BatteryControl(inverter, HoldFile(record_path(folder, _SITE)))
+    run = _Boosted(plant, start, policy, control)
     try:
         while plant.clock_s < hours * 3600:
             if plant.clock_s == held_from_s:

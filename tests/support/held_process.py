@@ -14,14 +14,14 @@ from pathlib import Path
 
 from easee_load_balancer.devices.huawei.battery_control import BatteryControl
 from easee_load_balancer.devices.huawei.client import Inverter
-from easee_load_balancer.devices.huawei.hold_record import record_path
+from easee_load_balancer.devices.huawei.hold_record import HoldFile, record_path
 from easee_load_balancer.measurements import BatteryHold
 from tests.support.battery import address_of
 
 
 async def hold_and_release(port: int, folder: Path, way: BatteryHold) -> None:
     """One hold."""
-    control = BatteryControl(Inverter(address_of(port)), record_path(folder, "home"))
+    control = BatteryControl(Inverter(address_of(port)), HoldFile(record_path(folder, "home")))
     await control.apply(way, datetime.now(UTC))
     await control.apply(BatteryHold.FREE, datetime.now(UTC))
 

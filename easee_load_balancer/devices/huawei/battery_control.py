@@ -1,7 +1,7 @@
 """Keeps a SUN2000's battery from discharging, and lets it discharge again.
 
 Two ways (see `BatteryHold`): a forced discharge of 0 W, which ends by itself, and a discharge limit
-of 0 W, which lasts. The previous limit is on disk before it is changed, and any process that finds
+of 0 W, which lasts. The previous limit is stored before it is changed, and any process that finds
 it there restores it. Every write is read back; nothing is repeated without a pause.
 """
 
@@ -11,10 +11,9 @@ import asyncio
 import math
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from easee_load_balancer.devices.huawei.client import Inverter
-from easee_load_balancer.devices.huawei.hold_record import HoldRecord
+from easee_load_balancer.devices.huawei.hold_record import HoldRecord, HoldStore
 from easee_load_balancer.devices.huawei.registers import (
     BATTERY_MAX_DISCHARGE,
     DISCHARGE_LIMIT,
@@ -57,9 +56,9 @@ class _OutOfTimeError(Exception):
 class BatteryControl:
     """What one process knows of the battery it holds; safe for concurrent callers."""
 
-    def __init__(self, inverter: Inverter, path: Path) -> None:
+    def __init__(self, inverter: Inverter, store: HoldStore) -> None:
         self.inverter = inverter
-        self._path = path
+        self._store = store
         self._record: HoldRecord | None = None
         self._lock = asyncio.Lock()
         self._is_sun2000 = False
@@ -72,12 +71,16 @@ class BatteryControl:
         self._refusal, self._pause = "", timedelta()
         self._deadline_s, self._has_written = math.inf, False
 
-    def is_due(self, wanted: BatteryHold, now: datetime) -> bool:
+    async def is_limited(self) -> bool:
+        """Whether a limit of ours is to be lifted some time. Raises HoldFailed."""
+        return (await self._load()).restore_w is not None
+
+    async def is_due(self, wanted: BatteryHold, now: datetime) -> bool:
         """Whether anything has to be asked or written now.
 
         Raises HoldFailed during the pause after a refusal, and where the record cannot be read.
         """
-        commanded_at, limited = self._commanded_at, self._load().restore_w is not None
+        commanded_at, limited = self._commanded_at, await self.is_limited()
         if wanted is BatteryHold.FREE:
             due = limited or commanded_at is not None
         elif wanted is BatteryHold.COMMAND:
@@ -96,7 +99,7 @@ class BatteryControl:
         Raises HoldFailed, after which there is a pause, else as `Inverter.write` does.
         """
         async with self._lock:
-            if not self.is_due(wanted, now):
+            if not await self.is_due(wanted, now):
                 return
             self._has_written = False
             self._deadline_s = asyncio.get_running_loop().time() + _BUDGET_S
@@ -120,7 +123,7 @@ class BatteryControl:
 
         Raises as `apply` does.
         """
-        if self._load().restore_w is not None:
+        if await self.is_limited():
             await self.apply(BatteryHold.FREE, now)
 
     async def check_possible(self) -> None:
@@ -152,7 +155,7 @@ class BatteryControl:
     async def _bring_to(self, wanted: BatteryHold, now: datetime) -> None:
         if wanted is not BatteryHold.FREE:
             await self._check_model()
-        if wanted is not BatteryHold.LIMIT and self._load().restore_w is not None:
+        if wanted is not BatteryHold.LIMIT and await self.is_limited():
             await self._lift(now)
         if wanted is not BatteryHold.COMMAND and self._commanded_at is not None:
             await self._stop_command(now)
@@ -179,7 +182,7 @@ class BatteryControl:
 
     async def _set(self, register: Register, shown: int, value: int, now: datetime) -> None:
         if shown != value:
-            self._spend(now)
+            await self._spend(now)
             await self._write(register, value)
 
     async def _stop_command(self, now: datetime) -> None:
@@ -192,27 +195,29 @@ class BatteryControl:
         """Set the discharge limit to 0 W; where it is 0 already, it is another's."""
         limit_w = await self._read(DISCHARGE_LIMIT)
         if limit_w:
-            self._spend(now, restore_w=limit_w)
+            await self._spend(now, restore_w=limit_w)
             await self._write(DISCHARGE_LIMIT, 0)
         self._verified_at = now
 
     async def _lift(self, now: datetime) -> None:
         """Restore the limit; one that is not ours any more is left as it is."""
-        restore_w = self._load().restore_w
+        restore_w = (await self._load()).restore_w
         self._verified_at = None
         if restore_w is not None and await self._read(DISCHARGE_LIMIT) == 0:
             with suppress(HoldImpossible):
                 restore_w = min(restore_w, await self._read(BATTERY_MAX_DISCHARGE))
-            self._spend(now, lifting=True)
+            await self._spend(now, lifting=True)
             await self._write(DISCHARGE_LIMIT, restore_w)
-        self._keep(self._load().model_copy(update={"restore_w": None}))
+        await self._keep((await self._load()).model_copy(update={"restore_w": None}))
 
-    def _spend(self, now: datetime, restore_w: int | None = None, *, lifting: bool = False) -> None:
-        """Note one write of a lasting setting, with what it has to be restored to, on disk.
+    async def _spend(
+        self, now: datetime, restore_w: int | None = None, *, lifting: bool = False
+    ) -> None:
+        """Note one write of a lasting setting, with what it has to be restored to.
 
         Raises HoldFailed when too much was written in the last hour, or where it cannot be stored.
         """
-        record = self._load()
+        record = await self._load()
         writes = record.writes(now)
         if len(writes) >= MOST_WRITES_AN_HOUR - (0 if lifting else _KEPT_FOR_LIFTING):
             raise HoldFailed(
@@ -226,25 +231,19 @@ class BatteryControl:
             update["restore_w"] = restore_w
         record = record.model_copy(update=update)
         if not lifting:
-            self._keep(record)
+            await self._keep(record)
             return
         self._record = record
         with suppress(HoldFailed):  # a full disk is no reason to leave the battery limited
-            self._keep(record)
+            await self._keep(record)
 
-    def _keep(self, record: HoldRecord) -> None:
-        try:
-            record.save(self._path)
-        except OSError as error:
-            raise HoldFailed(
-                f"The battery's discharge limit cannot be stored in {self._path} "
-                f"({error.strerror}). Check disk space and folder ownership."
-            ) from error
+    async def _keep(self, record: HoldRecord) -> None:
+        await self._store.save(record)
         self._record = record
 
-    def _load(self) -> HoldRecord:
+    async def _load(self) -> HoldRecord:
         if self._record is None:
-            self._record = HoldRecord.load(self._path)
+            self._record = await self._store.load()
         return self._record
 
     async def _read(self, register: Register) -> int:

@@ -1,15 +1,21 @@
-"""What a hold of the battery leaves on disk, so that it can be undone after a crash."""
+"""What a hold of the battery leaves behind, so that it can be undone after a crash.
+
+On disk; where several workers share a pool, in the database, as another machine may go on.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from easee_load_balancer.devices.huawei.address import InverterAddress
-from easee_load_balancer.errors import HoldFailed
+from easee_load_balancer.errors import HoldFailed, LockLost
+from easee_load_balancer.system.database_locks import DATABASE_LOCKS
 
 RECORDS = "battery-*.json"
 """The records of all sites in the data folder."""
@@ -68,3 +74,61 @@ class HoldRecord(BaseModel):
     def writes(self, now: datetime) -> tuple[datetime, ...]:
         """The writes of the last hour; one in the future comes from a wrong clock."""
         return tuple(at for at in self.written_at if timedelta(0) <= now - at < _HOUR)
+
+
+class HoldStore(Protocol):
+    """Keeps the record of one battery. Its methods raise HoldFailed."""
+
+    async def load(self) -> HoldRecord:
+        """The record, or an empty one."""
+
+    async def save(self, record: HoldRecord) -> None:
+        """Replace the record; it survives a crash when this returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFile:
+    """The record on disk."""
+
+    path: Path
+
+    async def load(self) -> HoldRecord:
+        """The record, or an empty one. Raises HoldFailed."""
+        return HoldRecord.load(self.path)
+
+    async def save(self, record: HoldRecord) -> None:
+        """Replace the record. Raises HoldFailed."""
+        try:
+            record.save(self.path)
+        except OSError as error:
+            raise HoldFailed(
+                f"The battery's discharge limit cannot be stored in {self.path} "
+                f"({error.strerror}). Check disk space and folder ownership."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHold:
+    """The record in the database of workers that share a pool."""
+
+    url: str
+    site: str
+
+    async def load(self) -> HoldRecord:
+        """The record, or an empty one. Raises HoldFailed."""
+        try:
+            stored = await DATABASE_LOCKS.note(self.url, self._name)
+        except LockLost as error:
+            raise HoldFailed(f"The battery's record cannot be read. {error}") from error
+        return HoldRecord() if stored is None else HoldRecord.model_validate_json(stored)
+
+    async def save(self, record: HoldRecord) -> None:
+        """Replace the record. Raises HoldFailed."""
+        try:
+            await DATABASE_LOCKS.keep_note(self.url, self._name, record.model_dump_json())
+        except LockLost as error:
+            raise HoldFailed(f"The battery's record cannot be stored. {error}") from error
+
+    @property
+    def _name(self) -> str:
+        return f"battery of {self.site}"

@@ -205,7 +205,7 @@ async def test_settings_are_written_no_more_than_twelve_times_an_hour(house: Hel
 async def test_nothing_is_limited_that_cannot_be_stored(house: HeldHouse) -> None:
     house.record.write_text("{")
     with pytest.raises(HoldFailed, match="cannot be read"):
-        house.control.is_due(FREE, house.now)
+        await house.control.is_due(FREE, house.now)
     house.record.unlink()
     house.folder.rmdir()
     assert "cannot be stored" in await apply(house, LIMIT)
