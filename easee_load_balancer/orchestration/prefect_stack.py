@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -234,17 +234,21 @@ class PrefectStack:
         server = self.start(
             "server", "easee_load_balancer.orchestration.server", "--port", str(self.port)
         )
-        deadline = time.monotonic() + _SERVER_START_S
-        while time.monotonic() < deadline:
-            server.check()
-            try:
-                if httpx.get(f"{self.api_url}/health", timeout=2).is_success:
-                    self.server = server
-                    return server
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        raise StartError(f"The Prefect server did not start; see {server.log}.")
+        wait_for_server(server, self.api_url)
+        self.server = server
+        return server
+
+
+def wait_for_server(server: Child, api_url: str) -> None:
+    """Wait until it answers. Raises StartError if it ends before, or takes too long."""
+    deadline = time.monotonic() + _SERVER_START_S
+    while time.monotonic() < deadline:
+        server.check()
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{api_url}/health", timeout=2).is_success:
+                return
+        time.sleep(0.2)
+    raise StartError(f"The Prefect server did not start; see {server.log}.")
 
 
 def _fingerprint(project: Path, time_zone: str) -> str:

@@ -23,13 +23,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import psycopg
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from easee_load_balancer.orchestration.prefect_stack import deploy
+from easee_load_balancer.orchestration.prefect_stack import deploy, wait_for_server
 from easee_load_balancer.orchestration.sites import deploy_sites, pause_home
 from easee_load_balancer.orchestration.stack_environment import api_url, stack_environment
 from easee_load_balancer.system.processes import HOST, Child, free_port
@@ -112,7 +111,7 @@ class Scene:
         log = self.folder / f"{name}.log"
         self.children[name] = child = Child(name, command, self.env(name), PROJECT, log)
         if name in self.ports:
-            _wait_for_answer(child, self.ports[name])
+            wait_for_server(child, api_url(self.ports[name]))
 
     def kill(self, name: str) -> None:
         """Kill it with -9."""
@@ -160,17 +159,6 @@ class Scene:
     def owners(self) -> list[str]:
         """How the workers sign what they claim."""
         return [(self.folder / one / "data" / "folder-id").read_text().strip() for one in _WORKERS]
-
-
-def _wait_for_answer(child: Child, port: int) -> None:
-    while True:
-        child.check()
-        try:
-            if httpx.get(f"{api_url(port)}/health", timeout=2).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
 
 
 @contextmanager
