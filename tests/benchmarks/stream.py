@@ -66,6 +66,8 @@ class World:
     step_s: int = 1
     passed_s: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    """What failed cycles said."""
 
     async def pass_time(self) -> None:
         """Let a step of time pass, and what was sent arrive."""
@@ -97,6 +99,8 @@ class World:
         with offline(datetime.now(UTC)):
             state = await self.balance.fn(SITE)
         self.outcomes[state.name] += 1
+        if state.is_failed():
+            self.failures[state.message] += 1
 
 
 @asynccontextmanager
@@ -172,6 +176,7 @@ async def faults(hours: float, seed: int) -> list[tuple[str, str]]:
     async with a_world(True, 0, "solar") as world:
         hub, house, world.step_s = world.house.cloud.hub, world.house, 5
         world.outcomes.clear()
+        world.failures.clear()
         polled, due, blind_s, over_s = house.cloud.calls[OBSERVATIONS], 0, 0, 0
         while due < hours * 360:
             due += 1
@@ -193,6 +198,7 @@ async def faults(hours: float, seed: int) -> list[tuple[str, str]]:
         return [
             ("faults", ", ".join(f"{name} {n}" for name, n in sorted(tried.items()))),
             ("cycles due, and their ends", f"{due}: {ends}"),
+            ("failures", "; ".join(f"{n} x {said}" for said, n in world.failures.items())),
             (
                 "calls for values an hour",
                 f"{(house.cloud.calls[OBSERVATIONS] - polled) / hours:.0f}",
