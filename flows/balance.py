@@ -71,7 +71,8 @@ async def balance(
 
 async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State[Decision]:
     """Read, decide, push and record; what fails on the way is unknown to the steps after it."""
-    if (chargers := Chargers.of(setup)) is not None:
+    chargers = Chargers.of(setup)
+    if chargers.several:
         return await cycle_of_several(setup, chargers, run, writer, zone)
     failures, battery = Failures(), Failures()
     past = await failures.or_else(state_in_memory(setup.name), load_state(setup.name))
@@ -82,7 +83,7 @@ async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State
     now = datetime.now(UTC)
     boost = await present_boost(past, now, charger, failures)
     prices = await law_prices(setup, zone, now)
-    plan = await planned(setup, zone, past, now, charger, state, failures)
+    plan = await planned(setup, chargers.all[0], zone, past, now, charger, state, failures)
     inputs = CycleInputs(
         *(now, inverter, charger, setup.policy, prices, boost),
         grid=plan.grid,
@@ -105,7 +106,7 @@ async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State
     except HistoryError as error:
         failures.add(f"{decision.reason}. {error}")
     await writer.done()
-    await ask_if_due(setup, run, plan, decision.state)
+    await ask_if_due(setup, run, [(plan, decision.state)])
     await tell_of(setup, run, zone, snapshot_of(setup, run, inputs, decision, cycle, plan))
     return await end_cycle(decision, inverter, failures)
 

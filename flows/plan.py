@@ -19,7 +19,7 @@ from tasks.run import completed, failed
 @flow(name="plan", flow_run_name="Plan for {site}", timeout_seconds=240, persist_result=False)
 async def plan(
     site: SiteName = Site.DEFAULT, time_zone: TimeZone = "Europe/Stockholm"
-) -> State[Plan | None]:
+) -> State[list[Plan]]:
     """Fetch prices and forecasts that are due, and plan when the car charges from the grid.
 
     Args:
@@ -35,10 +35,11 @@ async def plan(
         ]
         warnings = tuple(filter(None, failures))
         known = await look_at_past(setup, zone, now)
-        if setup.wishes is None and known.departure is None:
+        if not any(car.is_planned for car in known.cars):
             said = " ".join(warnings) or "prices are up to date"
-            return await completed(f"Nothing to plan; {said}", None)
+            return await completed(f"Nothing to plan; {said}", [])
         made = await make_and_store(setup, zone, now, known, warnings)
     except BalancerError as error:
         return await failed(str(error))
-    return await completed(" ".join([f"{made.sentence}.", *warnings]), made)
+    said = " ".join([*(one.sentence for one in made), *warnings])
+    return await completed(said, [one.plan for one in made])

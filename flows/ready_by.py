@@ -11,8 +11,9 @@ from prefect.client.schemas.objects import State
 from easee_load_balancer.control.departures import ReadyBy
 from easee_load_balancer.errors import BalancerError
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
-from tasks.plan_requests import ask_for_plan, within_reach
+from easee_load_balancer.orchestration.other_chargers import Chargers
+from easee_load_balancer.orchestration.parameters import ChargerName, SiteName, TimeZone, shown
+from tasks.plan_requests import ask_for_plan, for_charger
 from tasks.ready_by import begin_ready_by, find_ready_by, follow_ready_by
 from tasks.requests import final_state
 from tasks.run import Run, failed
@@ -25,6 +26,7 @@ async def ready_by(
     ] = "tomorrow 07:00, 20 kWh",
     site: SiteName = Site.DEFAULT,
     time_zone: TimeZone = "Europe/Stockholm",
+    charger: ChargerName = "",
 ) -> State[ReadyBy]:
     """Have the car ready by then, at the lowest cost. To end it, cancel this run or start another.
 
@@ -34,6 +36,7 @@ async def ready_by(
         ready: For example: tomorrow 07:00, 20 kWh; Fri 18:30, 80 %. The energy counts from now.
         site: Name of the blocks that describe the home.
         time_zone: IANA name of the home's time zone.
+        charger: Name of one of several chargers; the first one if empty.
     """
     run = Run.current()
     try:
@@ -41,8 +44,9 @@ async def ready_by(
         if begun is None:
             now = datetime.now(UTC)
             asked = ReadyBy.asked(ready, time_zone, now)
-            asked = within_reach(asked, await Site.load(site), now)
-            begun = await begin_ready_by(site, str(run.id), asked)
+            one = Chargers.of(await Site.load(site)).called(charger)
+            asked = for_charger(asked, one, now)
+            begun = await begin_ready_by(one.state_key, str(run.id), asked)
             await ask_for_plan(site, run, now)
         row = await follow_ready_by(begun)
     except BalancerError as error:

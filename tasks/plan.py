@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.departures import ChargingWishes, ReadyBy
 from easee_load_balancer.control.limits import unmetered_limit_a
 from easee_load_balancer.control.needs import HORIZON, CarSeen, Needs, needs
-from easee_load_balancer.control.plan import CarLimit, HomeBattery, Plan, PlanInputs
-from easee_load_balancer.control.plan_slots import Past, peak_tariff, plan_slots
+from easee_load_balancer.control.plan import CarLimit, HomeBattery, Plan, PlanInputs, needed_at
+from easee_load_balancer.control.plan_slots import Past, beside, peak_tariff, plan_slots
 from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.energy.expectations import PAST_DAYS
@@ -24,6 +25,7 @@ from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
+from easee_load_balancer.orchestration.other_chargers import Chargers, NamedCharger
 from easee_load_balancer.reports.plan_page import PlanReport, plan_page
 from easee_load_balancer.system.settings import Settings
 from tasks.history import known_quarters
@@ -38,16 +40,29 @@ _SEEN_FOR = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class PastAndCar:
-    """What the history tells of the house, and the car as it was last seen."""
+class KnownCar:
+    """A charger, the car as it was last seen, and the departure that was asked for."""
+
+    charger: NamedCharger
+    seen: CarSeen
+    departure: ReadyBy | None
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether there is something to plan for."""
+        return self.charger.wishes is not None or self.departure is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PastAndCars:
+    """What the history tells of the house, and its cars."""
 
     past: Past
     table: PriceTable
-    car: CarSeen
+    cars: tuple[KnownCar, ...]
     battery_soc_pct: float | None
     meter_sleeps: bool
     """Whether grid and house are unknown at night."""
-    departure: ReadyBy | None
     limit: CarLimit | None
 
 
@@ -92,59 +107,104 @@ async def fetch_solar_forecast(setup: Site, now: datetime) -> str:
 
 
 @step(name="look at the past", timeout_seconds=120, tags=["history"])
-async def look_at_past(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCar:
+async def look_at_past(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCars:
     """What the plan is made of, from the history."""
     return await asyncio.to_thread(_look, setup, zone, now)
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The plan of a car, and what it was made of."""
+
+    charger: NamedCharger
+    plan: Plan
+    inputs: PlanInputs
+
+    @property
+    def sentence(self) -> str:
+        """The plan in a sentence, with the charger where a home has several."""
+        name = self.charger.name
+        return f"{name}: {self.plan.sentence}." if name else f"{self.plan.sentence}."
+
+
 @step(name="make plan", timeout_seconds=60)
 async def make_and_store(
-    setup: Site, zone: ZoneInfo, now: datetime, known: PastAndCar, warnings: tuple[str, ...]
-) -> Plan:
-    """The cheapest plan, stored for the next cycle and shown under Artifacts."""
-    wishes, report = setup.wishes or ChargingWishes(), car_report(setup.name, now)
-    need = needs(
-        *(known.car, wishes, setup.policy, now, zone, known.departure, report),
-        away=is_away(setup.name, now),
-    )
-    inputs = plan_inputs(setup, known, need, now)
-    plan = await asyncio.to_thread(make_plan, inputs)
-    plans = open_history(Settings().database_url).plans
-    await asyncio.to_thread(plans.record, setup.name, plan)
+    setup: Site, zone: ZoneInfo, now: datetime, known: PastAndCars, warnings: tuple[str, ...]
+) -> list[Made]:
+    """The cheapest plan of each car, stored for the next cycle and shown under Artifacts.
+
+    The more urgent comes first; the next one gets what it leaves.
+    """
+    plans, made = open_history(Settings().database_url).plans, list[Made]()
+    away = is_away(setup.name, now)
+    needed = [
+        (car.charger, _needs(car, now, zone, away=away)) for car in known.cars if car.is_planned
+    ]
+    never = datetime.max.replace(tzinfo=UTC)
+    for one, need in sorted(
+        needed, key=lambda each: needed_at(now, each[1].car, each[1].departures) or never
+    ):
+        inputs = plan_inputs(setup, one, known, need, now, [each.plan for each in made])
+        plan = await asyncio.to_thread(make_plan, inputs)
+        await asyncio.to_thread(plans.record, one.state_key, plan)
+        made.append(Made(one, plan, inputs))
+    await LIVE_PAGES.show(f"plan-{setup.name}", _page(setup, made, zone, warnings))
+    return made
+
+
+def _page(setup: Site, made: Sequence[Made], zone: ZoneInfo, warnings: tuple[str, ...]) -> Page:
+    """The plan of each car, one below the other."""
     source = "from the last days" if setup.solar is None else setup.solar.source
-    page = plan_page(
-        PlanReport(
-            *(plan, inputs.slots, inputs.departures, zone, setup.tariff.currency),
-            warnings=warnings,
+    pages = []
+    for each in made:
+        inputs = each.inputs
+        report = PlanReport(
+            *(each.plan, inputs.slots, inputs.departures, zone, setup.tariff.currency),
+            warnings=warnings if each is made[0] else (),
             forecast=source,
         )
-    )
-    await LIVE_PAGES.show(f"plan-{setup.name}", Page(page, plan.sentence))
-    return plan
+        title = f"# {each.charger.name}\n\n" if each.charger.name else ""
+        pages.append(title + plan_page(report))
+    return Page("\n".join(pages), " ".join(each.sentence for each in made).removesuffix("."))
 
 
-def plan_inputs(setup: Site, known: PastAndCar, need: Needs, now: datetime) -> PlanInputs:
-    """The planner's inputs."""
-    policy, wishes = setup.policy, setup.wishes or ChargingWishes()
-    phases = 1 if max(known.car.phases) == 1 else 3
+def _needs(car: KnownCar, now: datetime, zone: ZoneInfo, *, away: bool) -> Needs:
+    one, key = car.charger, car.charger.state_key
+    wishes, report = one.wishes or ChargingWishes(), car_report(key, now)
+    return needs(car.seen, wishes, one.policy, now, zone, car.departure, report, away=away)
+
+
+def plan_inputs(
+    setup: Site,
+    one: NamedCharger,
+    known: PastAndCars,
+    need: Needs,
+    now: datetime,
+    before: Sequence[Plan] = (),
+) -> PlanInputs:
+    """The planner's inputs; `before`: plans of other cars, which come first."""
+    policy, wishes = one.policy, one.wishes or ChargingWishes()
+    phases = 1 if max(need.car.phases) == 1 else 3
     fuse_a = max(0, policy.main_fuse_a - policy.fuse_margin_a)
+    here = sum(car.seen.connected for car in known.cars)
+    peak = peak_tariff(setup.tariff, known.past.import_w, now, known.table.zone)
     return PlanInputs(
         now=now,
-        slots=plan_slots(known.table, known.past, now, HORIZON),
+        slots=beside(plan_slots(known.table, known.past, now, HORIZON), before),
         car=need.car,
         departures=need.departures,
         charge_below_price=wishes.charge_below_price,
         battery=_battery(setup, known),
         max_import_w=fuse_a * phases * NOMINAL_VOLTAGE_V,
-        peak=peak_tariff(setup.tariff, known.past.import_w, now, known.table.zone),
+        peak=peak and peak.reached_by(plan.peak_w for plan in before),
         asleep_limit_a=unmetered_limit_a(policy) if known.meter_sleeps else None,
-        limit=known.limit,
+        limit=known.limit and known.limit.shared_by(max(1, here)),
         currency=setup.tariff.currency,
         time_zone=known.table.zone.key,
     )
 
 
-def _battery(setup: Site, known: PastAndCar) -> HomeBattery | None:
+def _battery(setup: Site, known: PastAndCars) -> HomeBattery | None:
     capacity_kwh = setup.wishes.home_battery_kwh if setup.wishes else 0.0
     if not capacity_kwh or known.battery_soc_pct is None:
         return None
@@ -158,7 +218,7 @@ def _battery(setup: Site, known: PastAndCar) -> HomeBattery | None:
     )
 
 
-def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCar:
+def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCars:
     history, site = open_history(Settings().database_url), setup.name
     rows = known_quarters(site, now - _PAST, now)
     past = Past(
@@ -168,24 +228,32 @@ def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCar:
         forecast_w=history.quarters.forecast_since(site, now - _PAST),
     )
     table = history.spot_prices.table(site, setup.tariff, zone, now - _PAST, now + HORIZON, now)
-    last, (_, departure, dimming) = history.last_cycle(site), history.requests(site)
-    return PastAndCar(
+    last, dimming = history.last_cycle(site), history.dimmings.under_way(site)
+    return PastAndCars(
         past=past,
         table=table,
-        car=_car(setup, last, now),
+        cars=tuple(_car(one, now) for one in Chargers.of(setup).all),
         battery_soc_pct=None if last is None else last.battery_soc_pct,
         meter_sleeps=any(row.import_w is None for row in rows),
-        departure=None if departure is None else unless_ended(departure.request, now),
         limit=None if dimming is None else dimming.request.car_limit,
     )
 
 
-def _car(setup: Site, last: Cycle | None, now: datetime) -> CarSeen:
+def _car(one: NamedCharger, now: datetime) -> KnownCar:
+    history = open_history(Settings().database_url)
+    asked = history.departures.under_way(one.state_key)
+    departure = None if asked is None else unless_ended(asked.request, now)
+    return KnownCar(
+        one, _seen(one, history.last_cycle(one.key if one.name else one.state_key), now), departure
+    )
+
+
+def _seen(one: NamedCharger, last: Cycle | None, now: datetime) -> CarSeen:
     """The car as a cycle of this process saw it just now, else as the history has it."""
-    at, seen = SEEN.get(setup.name, (now - 2 * _SEEN_FOR, None))
+    at, seen = SEEN.get(one.state_key, (now - 2 * _SEEN_FOR, None))
     if seen is not None and timedelta() <= now - at < _SEEN_FOR:
         return seen
-    policy, mode = setup.policy, None if last is None else last.charger_mode
+    policy, mode = one.policy, None if last is None else last.charger_mode
     here = mode != ChargerMode.DISCONNECTED
     return CarSeen(
         connected=here,

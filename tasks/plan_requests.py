@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from easee_load_balancer.control.departures import ReadyBy
 from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.control.state import ControllerState
-from easee_load_balancer.errors import BalancerError
+from easee_load_balancer.errors import BalancerError, ConfigurationError
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.other_chargers import NamedCharger
 from easee_load_balancer.orchestration.remote_control import RemoteControl
 from easee_load_balancer.periods import quarter_of
 from tasks.planned import Planned
@@ -21,15 +23,17 @@ _ASKED: dict[str, datetime] = {}
 """When each site last asked in this process."""
 
 
-async def ask_if_due(setup: Site, run: Run, planned: Planned, state: ControllerState) -> None:
+async def ask_if_due(
+    setup: Site, run: Run, cars: Iterable[tuple[Planned, ControllerState]]
+) -> None:
     """Ask the server for a plan where one is wanted and due; a cycle never fails for that."""
-    wanted = setup.wishes is not None or planned.departure is not None or setup.tariff.is_dynamic
-    if not wanted or run.alone:
+    wanted = [(plan, state) for plan, state in cars if plan.wanted]
+    if run.alone or not (wanted or setup.tariff.is_dynamic):
         return
     now = datetime.now(UTC)
     since = [quarter_of(now)]
-    since += [] if state.session_at is None else [state.session_at]
-    since += [] if planned.departure is None else [planned.departure.started_at]
+    since += [state.session_at for _, state in wanted if state.session_at is not None]
+    since += [plan.departure.started_at for plan, _ in wanted if plan.departure is not None]
     reason = max(moment for moment in since if moment <= now)
     if _ASKED.get(setup.name, datetime.min.replace(tzinfo=UTC)) >= reason:
         return
@@ -46,8 +50,14 @@ async def ask_for_plan(site: str, run: Run, reason: datetime) -> None:
         run.log(f"No charging plan is made now. {error or 'The Prefect server is slow.'}")
 
 
-def within_reach(asked: ReadyBy, setup: Site, now: datetime) -> ReadyBy:
-    """The departure, with what is possible until then where that is less."""
-    policy = setup.policy
+def for_charger(asked: ReadyBy, one: NamedCharger, now: datetime) -> ReadyBy:
+    """The departure of this charger's car, with what is possible until then where that is less.
+
+    Raises ConfigurationError for a state of charge that nobody tells.
+    """
+    if asked.soc_pct is not None and one.state_key == one.key:
+        raise ConfigurationError(f"The state of charge at {one.name} is not known: ask for kWh.")
+    policy = one.policy
     phases = 1 if policy.phases == "1" else 3
+    asked = asked.model_copy(update={"charger": one.name})
     return asked.within(policy.max_current_a * phases * NOMINAL_VOLTAGE_V, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from easee_load_balancer.history.store import open_history
 from easee_load_balancer.history.tables import DimmingRow, ReadyByRow
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.orchestration.blocks import Site
+from easee_load_balancer.orchestration.other_chargers import Chargers, NamedCharger
 from easee_load_balancer.system.settings import Settings
 from tasks.dimming import obey_dimming
 from tasks.failures import Failures
@@ -25,7 +27,7 @@ from tasks.ready_by import obey_ready_by
 from tasks.requests import unless_ended
 
 SEEN: dict[str, tuple[datetime, CarSeen]] = {}
-"""The car of each site that plans, and when a cycle of this process saw it."""
+"""Each car that is planned for, and when a cycle of this process saw it."""
 _PLANS: dict[str, Plan] = {}
 
 
@@ -38,10 +40,13 @@ class Planned:
     car_limit: CarLimit | None = None
     peak: PeakLimit | None = None
     plan: Plan | None = None
+    wanted: bool = False
+    """Whether there is something to plan for."""
 
 
 async def planned(
     setup: Site,
+    one: NamedCharger,
     zone: ZoneInfo,
     past: StoredState,
     now: datetime,
@@ -49,23 +54,40 @@ async def planned(
     state: ControllerState,
     failures: Failures,
 ) -> Planned:
-    """What counts now; nothing where the owner has neither wishes nor asked for anything."""
+    """What counts for this car; nothing without wishes and without a departure asked for."""
     limit = await _limit(setup, past.dimming, now, charger, failures)
     departure = await _departure(past.departure, now, charger, failures)
-    if setup.wishes is None and departure is None:
+    if one.wishes is None and departure is None:
         return Planned(car_limit=limit)
-    seen = CarSeen.of(charger, setup.policy, state)
+    seen, key = CarSeen.of(charger, one.policy, state), one.state_key
     if charger.session_kwh is None and seen.connected:  # else a floor would be charged again
-        seen = replace(seen, session_kwh=seen_session_kwh(setup.name) or 0.0)
-    SEEN[setup.name] = (now, seen)
-    plan = await _last_plan(setup.name)
-    wishes, report = setup.wishes or ChargingWishes(), car_report(setup.name, now)
-    need = needs(seen, wishes, setup.policy, now, zone, departure, report)
+        seen = replace(seen, session_kwh=seen_session_kwh(key) or 0.0)
+    SEEN[key] = (now, seen)
+    plan = await _last_plan(key)
+    wishes, report = one.wishes or ChargingWishes(), car_report(key, now)
+    need = needs(seen, wishes, one.policy, now, zone, departure, report)
     tariff, peak = setup.tariff, None
     if tariff.peak_price_per_kw and plan is not None and plan.peak_w is not None:
         peak = PeakLimit(plan.peak_w, int(tariff.peak_minutes))
     grid = grid_allowance(now, plan, need.car, need.departures)
-    return Planned(departure, grid, limit, peak, plan)
+    return Planned(departure, grid, limit, peak, plan, wanted=True)
+
+
+def of_all(chargers: Chargers, plans: Sequence[Planned]) -> Planned:
+    """What is planned for the cars of a home: what counts for the first, and for all together."""
+    peaks = [one.peak for one in plans if one.peak is not None]
+    said = [
+        f"{one.name}: {each.plan.sentence}"
+        for one, each in zip(chargers.all, plans, strict=True)
+        if each.plan is not None
+    ]
+    known = next((one.plan for one in plans if one.plan is not None), None)
+    return replace(
+        plans[0],
+        peak=max(peaks, key=lambda each: each.limit_w, default=None),
+        plan=known and known.model_copy(update={"sentence": "; ".join(said)}),
+        wanted=any(one.wanted for one in plans),
+    )
 
 
 async def _departure(
@@ -90,18 +112,18 @@ async def _limit(
     return min(limits, key=lambda each: each.limit_w, default=None)
 
 
-async def _last_plan(site: str) -> Plan | None:
+async def _last_plan(key: str) -> Plan | None:
     """The stored plan, read again when there is a newer one; as last read where that fails."""
-    plans, known = open_history(Settings().database_url).plans, _PLANS.get(site)
+    plans, known = open_history(Settings().database_url).plans, _PLANS.get(key)
     try:
-        made_at = await in_time(lambda: plans.made_at(site))
+        made_at = await in_time(lambda: plans.made_at(key))
         if made_at is None or (known is not None and known.made_at == made_at):
             return known if made_at is not None else None
-        plan = await in_time(lambda: plans.last(site))
+        plan = await in_time(lambda: plans.last(key))
     except HistoryError:  # the cycle says so when it is recorded
         return known
     if plan is not None:
-        _PLANS[site] = plan
+        _PLANS[key] = plan
     return plan
 
 

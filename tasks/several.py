@@ -39,7 +39,7 @@ from tasks.cycle import commands, cycle_row, end_cycle, read_house, sent
 from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_before, state_in_memory
 from tasks.plan_requests import ask_if_due
-from tasks.planned import planned
+from tasks.planned import of_all, planned
 from tasks.prices import law_prices
 from tasks.run import Run, superseded
 from tasks.setpoint import compute_setpoints
@@ -54,37 +54,34 @@ async def cycle_of_several(
 ) -> State[Decision]:
     """Read, decide for all, push and record; what fails is unknown to the steps after it."""
     failures, battery = Failures(), Failures()
-    keys = _state_keys(setup, chargers)
+    keys = [one.state_key for one in chargers.all]
     pasts = await gather(*(failures.or_else(state_in_memory(key), load_state(key)) for key in keys))
     last = pasts[0].last
     if last is not None and last.replaces(run.scheduled_at, run.started_at):
         return await superseded("a newer cycle has run already")
-    pending = _pending(writer.pending)
-    states = [
-        state_before(past, run.started_at, lost=bool(failures)).after_crash(
-            pending.get(one.address.charger_id, "")
-        )
-        for one, past in zip(chargers.all, pasts, strict=True)
-    ]
-    addresses = [one.address for one in chargers.all]
-    pairs = list(zip(addresses, states, strict=True))
+    befores = [state_before(past, run.started_at, lost=bool(failures)) for past in pasts]
+    states = _after_crash(chargers, befores, writer.pending)
+    pairs = [(one.address, state) for one, state in zip(chargers.all, states, strict=True)]
     inverter, read = await read_house(setup, pairs, run, failures)
     now = datetime.now(UTC)
     prices = await law_prices(setup, zone, now)
-    plan = await planned(setup, zone, pasts[0], now, read[0], states[0], failures)
-    wanted_wh = await battery_wanted_wh(setup, zone, now)
+    known = list(zip(chargers.all, pasts, states, read, strict=True))
+    plans = [
+        await planned(setup, one, zone, past, now, charger, state, failures)
+        for one, past, state, charger in known
+    ]
+    plan, wanted_wh = of_all(chargers, plans), await battery_wanted_wh(setup, zone, now)
+    common = CycleInputs(
+        *(now, inverter, read[0], setup.policy, prices),
+        car_limit=plan.car_limit,
+        peak=plan.peak,
+        battery_wanted_wh=wanted_wh,
+    )
     ones = []
-    for one, past, state, charger in zip(chargers.all, pasts, states, read, strict=True):
+    for (one, past, state, charger), own in zip(known, plans, strict=True):
         boost = await present_boost(past, now, charger, failures)
-        inputs = CycleInputs(
-            *(now, inverter, charger, one.policy, prices, boost),
-            grid=plan.grid if one is chargers.all[0] else None,
-            car_limit=plan.car_limit,
-            peak=plan.peak,
-            battery_wanted_wh=wanted_wh,
-        )
-        circuit = one.address.circuit_id
-        ones.append(OneOfSeveral(one.name, one.priority, circuit, inputs, state))
+        inputs = replace(common, charger=charger, policy=one.policy, boost=boost, grid=own.grid)
+        ones.append(OneOfSeveral(one.name, one.priority, one.address.circuit_id, inputs, state))
     together = compute_setpoints(ones, _shared(pasts[0]))
     sender = _Sender(setup, chargers, now, failures, together)
     decisions, shared, holding = together.decisions, together.state, _holding(together.decisions)
@@ -106,19 +103,26 @@ async def cycle_of_several(
     except HistoryError as error:
         failures.add(f"{whole.reason}. {error}")
     await writer.done()
-    await ask_if_due(setup, run, plan, whole.state)
+    after = [decision.state for decision in decisions]
+    await ask_if_due(setup, run, zip(plans, after, strict=True))
     await tell_of(setup, run, zone, snapshot_of(setup, run, seen, whole, home, plan))
     return await end_cycle(whole, inverter, failures)
-
-
-def _state_keys(setup: Site, chargers: Chargers) -> list[str]:
-    """Where each state is stored: the first charger's with the home's cycles, as ever."""
-    return [setup.name, *(one.key for one in chargers.all[1:])]
 
 
 def _shared(past: StoredState) -> SharedState:
     stored = past.last.controller_state.get(_TOGETHER) if past.last is not None else None
     return SharedState.model_validate(stored or {})
+
+
+def _after_crash(
+    chargers: Chargers, states: Sequence[ControllerState], record: str
+) -> list[ControllerState]:
+    """The states with what a killed cycle was sending."""
+    pending = _pending(record)
+    return [
+        state.after_crash(pending.get(one.address.charger_id, ""))
+        for one, state in zip(chargers.all, states, strict=True)
+    ]
 
 
 def _pending(record: str) -> Mapping[str, str]:

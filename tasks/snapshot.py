@@ -36,7 +36,7 @@ def snapshot_of(
         reason=cycle.reason,
         currency=setup.tariff.currency if setup.tariff.model_fields_set else None,
         import_price=price_now(setup, inputs.now),
-        plans=setup.wishes is not None or planned.departure is not None,
+        plans=planned.wanted,
         plan=None if planned.plan is None else planned.plan.sentence,
         ready_by=None if planned.departure is None else str(planned.departure),
     )

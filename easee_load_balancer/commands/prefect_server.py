@@ -22,7 +22,7 @@ from easee_load_balancer.orchestration.blocks import EaseeCharger, load_if_saved
 from easee_load_balancer.orchestration.groups import join_group
 from easee_load_balancer.orchestration.own_addresses import HOME
 from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack, deploy
-from easee_load_balancer.orchestration.sites import deploy_sites, pause_home
+from easee_load_balancer.orchestration.sites import deploy_common, pause_home
 from easee_load_balancer.system.processes import HOST, StartError, is_free, listener_on
 from easee_load_balancer.system.settings import Settings
 
@@ -95,7 +95,7 @@ def deploy_for(
     if not lived_in:
         with get_client(sync_client=True) as client:
             pause_home(client, paused=True)
-            deploy_sites(client)  # what is common to all goes on where they are
+            deploy_common(client)  # what is common to all goes on where they are
 
 
 async def _answers() -> bool:

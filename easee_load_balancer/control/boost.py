@@ -112,7 +112,7 @@ class Boost(MeteredCharge):
     @property
     def title(self) -> str:
         """The boost with its current."""
-        return f"boost {self.current_a} A {self._end}"
+        return f"{self.whose}boost {self.current_a} A {self._end}"
 
     def __str__(self) -> str:
         return f"boost {self._end}"

@@ -58,12 +58,10 @@ def _obey_plan(inputs: CycleInputs, state: ControllerState) -> Decision:
 
     Where planned charging has ended, the running charge is weighed like a start in this cycle.
     """
-    policy = inputs.policy if inputs.grid is None else inputs.grid.over(inputs.policy)
-    planned = policy is not inputs.policy
+    inputs = inputs.obeying_plan()
+    planned = inputs.grid is not None
     ended = state.planned and not planned
     before = state.model_copy(update={"planned": planned, "weighed": not ended and state.weighed})
-    by_plan = inputs.grid is not None and inputs.grid.by_plan
-    inputs = replace(inputs, policy=policy, grid=inputs.grid if planned else None, by_plan=by_plan)
     decision = hold_battery(inputs, _decide(inputs, before))
     if ended:
         after = decision.state.model_copy(update={"weighed": state.weighed})

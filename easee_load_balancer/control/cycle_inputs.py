@@ -65,6 +65,14 @@ class CycleInputs:
     by_plan: bool = False
     """Whether a plan decides what comes from the grid and when."""
 
+    def obeying_plan(self) -> CycleInputs:
+        """With the policy of planned charging while it lasts; without its power otherwise."""
+        if self.grid is None:
+            return self
+        policy = self.grid.over(self.policy)
+        grid = self.grid if policy is not self.policy else None
+        return replace(self, policy=policy, grid=grid, by_plan=self.grid.by_plan)
+
     @property
     def battery_first_until_pct(self) -> float:
         """State of charge below which the battery comes first."""

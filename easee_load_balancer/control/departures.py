@@ -26,7 +26,7 @@ _READY_BY = re.compile(
 )
 USUALLY_AWAY = timedelta(hours=9)
 """How long the car is away where the owner has not said."""
-_MOST_KWH = 200.0
+MOST_KWH = 200.0
 """No car takes more; a larger number is a slip of the keyboard."""
 _FURTHEST = timedelta(days=7)
 """How far ahead a departure can be asked for: a week later it is a weekly one."""
@@ -49,7 +49,7 @@ class Amount:
             if not 0 < value <= 100:
                 raise ValueError(f"{value:g} % is no state of charge")
             return cls(soc_pct=value)
-        if not 0 < value <= _MOST_KWH:
+        if not 0 < value <= MOST_KWH:
             raise ValueError(f"no car takes {value:g} kWh")
         return cls(kwh=value)
 
@@ -91,6 +91,13 @@ class WeeklyDeparture:
         return leaves, datetime.combine(back_on, self.back, zone).astimezone(UTC)
 
 
+def weekly_departures(lines: Sequence[str]) -> tuple[WeeklyDeparture, ...]:
+    """The departures of these lines. Raises ValueError for a line that is none, or too many."""
+    if len(lines) > 50:
+        raise ValueError("more than 50 lines")
+    return tuple(WeeklyDeparture.parsed(line) for line in lines)
+
+
 class ChargingWishes(BaseModel):
     """What the car needs, and when: grid energy is bought only for this."""
 
@@ -105,7 +112,7 @@ class ChargingWishes(BaseModel):
     floor_kwh: float = Field(
         default=0,
         ge=0,
-        le=_MOST_KWH,
+        le=MOST_KWH,
         title="Charge at once up to (kWh)",
         description="Charged at any price as soon as the car is plugged in; 0: nothing.",
     )
@@ -114,7 +121,7 @@ class ChargingWishes(BaseModel):
         title="Always charge below this price",
         description="At this import price per kWh or less the car charges whatever is planned.",
     )
-    car_battery_kwh: Annotated[float | None, Field(gt=1, le=_MOST_KWH)] = Field(
+    car_battery_kwh: Annotated[float | None, Field(gt=1, le=MOST_KWH)] = Field(
         default=None,
         title="Car battery (kWh)",
         description="What can be used of it. Needed for departures in %, together with the state "
@@ -123,7 +130,7 @@ class ChargingWishes(BaseModel):
     usual_trip_kwh: float = Field(
         default=10,
         gt=0,
-        le=_MOST_KWH,
+        le=MOST_KWH,
         title="Usual trip (kWh)",
         description="What a trip takes where the departure is in %; charged where the state of "
         "charge is not known.",
@@ -140,16 +147,13 @@ class ChargingWishes(BaseModel):
     @field_validator("departures")
     @classmethod
     def _readable(cls, lines: list[str]) -> list[str]:
-        if len(lines) > 50:
-            raise ValueError("more than 50 lines")
-        for line in lines:
-            WeeklyDeparture.parsed(line)
+        weekly_departures(lines)
         return lines
 
     @property
     def weekly(self) -> tuple[WeeklyDeparture, ...]:
         """The departures of a week."""
-        return tuple(WeeklyDeparture.parsed(line) for line in self.departures)
+        return weekly_departures(self.departures)
 
 
 def upcoming(
@@ -230,7 +234,7 @@ class ReadyBy(MeteredCharge):
     def title(self) -> str:
         """The request in words."""
         zone = ZoneInfo(self.time_zone)
-        return f"ready by {self.at.astimezone(zone):%a %H:%M} with {self.amount}"
+        return f"{self.whose}ready by {self.at.astimezone(zone):%a %H:%M} with {self.amount}"
 
     @property
     def amount(self) -> Amount:

@@ -19,6 +19,8 @@ class MeteredCharge(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     started_at: AwareDatetime
+    charger: str = ""
+    """The name of the charger where a home has several."""
     car: Literal["awaited", "here", "gone"] = "awaited"
     counted_kwh: float = 0.0
     """What the charger's counters have counted since the start."""
@@ -52,6 +54,11 @@ class MeteredCharge(BaseModel):
         return self.model_copy(
             update=update | {"counted_kwh": counted_kwh, "bridged_kwh": bridged_kwh}
         )
+
+    @property
+    def whose(self) -> str:
+        """The charger's name as the beginning of a message."""
+        return f"{self.charger}: " if self.charger else ""
 
     @property
     def charged_kwh(self) -> float:

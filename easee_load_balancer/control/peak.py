@@ -6,7 +6,7 @@ Pure: what the month has cost so far, and what the running interval leaves to th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 
@@ -35,6 +35,13 @@ class PeakTariff:
         ranked = sorted(self.so_far_w, reverse=True)[: self.highest]
         lowest_w = ranked[-1] if len(ranked) == self.highest else 0.0
         return max(self.free_w, lowest_w)
+
+    def reached_by(self, peaks_w: Iterable[float | None]) -> PeakTariff:
+        """The tariff once this month's highest intervals are as high as other plans make them."""
+        highest_w = max((watts for watts in peaks_w if watts is not None), default=self.paid_w)
+        if highest_w <= self.paid_w:
+            return self
+        return replace(self, so_far_w=(highest_w,) * self.highest)
 
 
 def highest_intervals(

@@ -7,8 +7,8 @@ clock, no I/O. Energy in the car is counted from any zero, as long as it is the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -37,9 +37,16 @@ class PlanSlot:
     export_price: float
     pv_w: float
     load_w: float
-    """What the house consumes, without the car."""
+    """What the house consumes, without any car."""
     price_known: bool = True
     """Whether the price is published rather than estimated."""
+    other_cars_w: float = 0.0
+    """What cars are to take whose plans come before this one."""
+
+    @property
+    def surplus_w(self) -> float:
+        """PV that is left; negative: what the house and other cars take from the grid."""
+        return self.pv_w - self.load_w - self.other_cars_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,10 @@ class CarLimit:
     def at(self, now: datetime) -> float | None:
         """The limit that counts now; None: it is over."""
         return None if self.until is not None and now >= self.until else self.limit_w
+
+    def shared_by(self, cars: int) -> CarLimit:
+        """The part of one of so many cars."""
+        return replace(self, limit_w=self.limit_w / cars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +214,8 @@ class GridAllowance:
     why: str = ""
     by_plan: bool = False
     """Whether a plan says so, rather than the floor, a latest start or nothing at all."""
+    needed_at: datetime | None = None
+    """When the car has to have the energy that it lacks; None: it lacks none."""
 
     def over(self, policy: Policy) -> Policy:
         """The policy while it lasts: without a pause, or at full power as in the mode fast."""
@@ -230,22 +243,34 @@ def latest_start(car: Car, departure: Departure) -> datetime | None:
     return departure.at - timedelta(hours=hours) - READY_BEFORE
 
 
+def needed_at(now: datetime, car: Car, departures: Iterable[Departure]) -> datetime | None:
+    """When the car has to have the energy that it lacks: now below the floor; None: it has it."""
+    if car.energy_kwh < min(car.floor_kwh, car.capacity_kwh):
+        return now
+    ahead = (each for each in departures if each.at > now)
+    lacking = (each.at for each in ahead if car.energy_kwh < min(each.energy_kwh, car.capacity_kwh))
+    return min(lacking, default=None)
+
+
 def grid_allowance(
-    now: datetime, plan: Plan | None, car: Car, departures: Iterable[Departure]
+    now: datetime, plan: Plan | None, car: Car, departures: Sequence[Departure]
 ) -> GridAllowance:
     """What counts in this cycle: the floor, else the plan, else each departure's latest start.
 
     Shortly before a departure its latest start counts beside the plan, as no other plan may come.
     """
-    if car.energy_kwh < min(car.floor_kwh, car.capacity_kwh):
-        return GridAllowance(car.max_w, f"up to {car.floor_kwh:g} kWh at once")
+    urgency = needed_at(now, car, departures)
+    if urgency == now:
+        return GridAllowance(car.max_w, f"up to {car.floor_kwh:g} kWh at once", needed_at=now)
     slot = None if plan is None or plan.is_old(now) else plan.slot_at(now)
     within = timedelta.max if slot is None else LAST_MINUTES
     ahead = [each for each in departures if timedelta() < each.at - now <= within]
     starts = [(latest_start(car, each), each.energy_kwh) for each in ahead]
     late_kwh = [energy_kwh for start, energy_kwh in starts if start is not None and start <= now]
     if late_kwh:
-        return GridAllowance(car.max_w, f"latest start for {max(late_kwh):g} kWh")
+        why = f"latest start for {max(late_kwh):g} kWh"
+        return GridAllowance(car.max_w, why, needed_at=urgency)
     if slot is None:
         return GridAllowance(0.0)
-    return GridAllowance(slot.grid_w, "planned" if slot.grid_w else "", by_plan=True)
+    why = "planned" if slot.grid_w else ""
+    return GridAllowance(slot.grid_w, why, by_plan=True, needed_at=urgency)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.peak import PeakTariff, highest_intervals
-from easee_load_balancer.control.plan import PlanSlot
+from easee_load_balancer.control.plan import Plan, PlanSlot
 from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, UsualPv
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
@@ -52,6 +53,17 @@ def plan_slots(
             )
         )
     return tuple(slots)
+
+
+def beside(slots: tuple[PlanSlot, ...], plans: Sequence[Plan]) -> tuple[PlanSlot, ...]:
+    """The quarter-hours with what other cars are to take by their plans."""
+    if not plans:
+        return slots
+    others_w: Counter[datetime] = Counter()
+    for plan in plans:
+        for planned in plan.slots:
+            others_w[planned.start] += round(planned.car_w)
+    return tuple(replace(slot, other_cars_w=float(others_w[slot.start])) for slot in slots)
 
 
 def peak_tariff(

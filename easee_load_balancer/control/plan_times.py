@@ -30,9 +30,11 @@ class PlanTimes:
     import_price: Values
     export_price: Values
     surplus_kw: Values
-    """PV less the house's load; 0 where the load is higher."""
+    """PV less what house and other cars take; 0 where that is more."""
     deficit_kw: Values
-    """The house's load less PV; 0 where PV is higher."""
+    """What house and other cars take less PV; 0 where PV is more."""
+    others_kw: Values
+    """What other cars take of that."""
     most_kw: Values
     """What the car can take; 0 while it is away."""
     whole: Values
@@ -65,8 +67,8 @@ def plan_times(inputs: PlanInputs) -> PlanTimes:
         if index is not None:
             needed_kwh[index] = max(needed_kwh[index], departure.energy_kwh)
             used_kwh[index] += departure.trip_kwh
-    surplus_w = [_mean([max(0.0, slot.pv_w - slot.load_w) for slot in step]) for step in steps]
-    deficit_w = [_mean([max(0.0, slot.load_w - slot.pv_w) for slot in step]) for step in steps]
+    surplus_w = [_mean([max(0.0, slot.surplus_w) for slot in step]) for step in steps]
+    deficit_w = [_mean([max(0.0, -slot.surplus_w) for slot in step]) for step in steps]
     hours = np.array([len(step) * QUARTER / timedelta(hours=1) for step in steps])
     hours[0] = max(0.01, (starts[0] + QUARTER - max(inputs.now, starts[0])) / timedelta(hours=1))
     return PlanTimes(
@@ -77,6 +79,7 @@ def plan_times(inputs: PlanInputs) -> PlanTimes:
         export_price=np.array([_mean([slot.export_price for slot in step]) for step in steps]),
         surplus_kw=np.array(surplus_w) / 1000,
         deficit_kw=np.array(deficit_w) / 1000,
+        others_kw=np.array([_mean([slot.other_cars_w for slot in step]) for step in steps]) / 1000,
         most_kw=np.array([_most_w(inputs, departures, slot) for slot in first]) / 1000,
         whole=np.array([float(slot.start - inputs.now < FINE) for slot in first]),
         needed_kwh=needed_kwh,
@@ -111,9 +114,10 @@ def _most_w(inputs: PlanInputs, departures: list[Departure], slot: PlanSlot) -> 
     if not _is_here(inputs, departures, slot.start):
         return 0.0
     if inputs.asleep_limit_a is not None and slot.pv_w < NO_PV_W:
-        limits_w.append(inputs.asleep_limit_a * max(car.phases) * NOMINAL_VOLTAGE_V)
+        asleep_w = inputs.asleep_limit_a * max(car.phases) * NOMINAL_VOLTAGE_V
+        limits_w.append(asleep_w - slot.other_cars_w)
     if inputs.max_import_w is not None:
-        limits_w.append(inputs.max_import_w - slot.load_w + slot.pv_w)
+        limits_w.append(inputs.max_import_w + slot.surplus_w)
     if inputs.limit is not None:
         limit_w = inputs.limit.at(slot.start)
         limits_w += [] if limit_w is None else [limit_w]

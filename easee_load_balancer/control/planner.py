@@ -139,7 +139,7 @@ def _add_battery(
     most_kw, least_kw = battery.max_charge_w / 1000, battery.max_discharge_w / 1000
     charge_cost = times.export_price * hours
     charge = model.variables(count, high=np.minimum(times.surplus_kw, most_kw), cost=charge_cost)
-    supply_kw = np.minimum(times.deficit_kw, least_kw)
+    supply_kw = np.minimum(np.maximum(0.0, times.deficit_kw - times.others_kw), least_kw)
     supply = model.variables(count, high=supply_kw, cost=-times.import_price * hours)
     energy = model.variables(count + 1, high=max(battery.capacity_kwh, battery.energy_kwh))
     model.row((energy[:1], 1.0), low=battery.energy_kwh, high=battery.energy_kwh)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from easee_load_balancer.control.peak import PeakLimit
 from easee_load_balancer.control.state import ControllerState
+from easee_load_balancer.measurements import Setpoint
 
 if TYPE_CHECKING:
     from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs
@@ -28,28 +30,42 @@ def power_limits(case: Assessment, phases: int) -> Iterator[tuple[int, str]]:
     if inputs.car_limit is not None and limit_w is not None:
         who = f"{inputs.car_limit.source} ({limit_w / 1000:.1f} kW)"
         yield int(max(0.0, limit_w) / watts_per_ampere), who
-    if inputs.peak is not None:
-        amps = int(max(0.0, peak_leaves_w(case)) / watts_per_ampere)
-        active, step_a = case.active, RAISE_STEP_A[case.active.phases]
-        if phases == active.phases and active.current_a < amps < active.current_a + step_a:
-            amps = active.current_a
-        yield amps, f"the month's peak ({inputs.peak.limit_w / 1000:.1f} kW)"
+    if inputs.peak is not None and inputs.share is None:  # else it is in the share's ceiling
+        grid_w = None if inputs.grid is None else inputs.grid.grid_w
+        left_w = peak_leaves_w(inputs.peak, inputs, case.state, case.car.power.middle_w, grid_w)
+        amps = calm_raise(int(max(0.0, left_w) / watts_per_ampere), case.active, phases)
+        yield amps, peak_named(inputs.peak)
 
 
-def peak_leaves_w(case: Assessment) -> float:
-    """What the car may take until the running interval ends, so that it stays below the peak.
+def peak_named(peak: PeakLimit) -> str:
+    """The peak as it is called in a reason."""
+    return f"the month's peak ({peak.limit_w / 1000:.1f} kW)"
 
-    With the meter unknown, what was planned with the expected load counts; without a plan, the
-    house is left half.
+
+def calm_raise(amps: int, active: Setpoint, phases: int) -> int:
+    """What the peak allows, but no raise by so little that it comes with every load."""
+    small = active.current_a < amps < active.current_a + RAISE_STEP_A[active.phases]
+    return active.current_a if small and phases == active.phases else amps
+
+
+def peak_leaves_w(
+    peak: PeakLimit,
+    inputs: CycleInputs,
+    state: ControllerState,
+    cars_w: float,
+    planned_w: float | None,
+) -> float:
+    """What cars may take until the running interval ends, so that it stays below the peak.
+
+    `cars_w`: what they draw now. With the meter unknown, what was planned with the expected load
+    counts (`planned_w`); without a plan, the house is left half.
     """
-    inputs, peak = case.inputs, case.inputs.peak
-    assert peak is not None
     if inputs.inverter.grid_export_w is None:
-        return peak.limit_w / 2 if inputs.grid is None else inputs.grid.grid_w
+        return peak.limit_w / 2 if planned_w is None else planned_w
     whole = timedelta(minutes=peak.minutes)
     rest = max(interval_start(inputs.now, peak.minutes) + whole - inputs.now, SHORTEST_REST)
-    left_wh = PEAK_SHARE * peak.limit_w * (whole / timedelta(hours=1)) - case.state.interval_wh
-    house_w = -inputs.inverter.grid_export_w - case.car.power.middle_w
+    left_wh = PEAK_SHARE * peak.limit_w * (whole / timedelta(hours=1)) - state.interval_wh
+    house_w = -inputs.inverter.grid_export_w - cars_w
     return left_wh / (rest / timedelta(hours=1)) - house_w
 
 

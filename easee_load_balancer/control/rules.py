@@ -184,11 +184,11 @@ def _start(case: Assessment, proposal: Proposal) -> Proposal:
         return replace(proposal, why=f"next start in {wait_s:.0f} s")
     if policy.mode == "fast":
         return Proposal(case.possible[-1], start_current_a(case), "start")
-    best = max(ripe, key=lambda other: ripe[other], default=_first_phases(case))
+    best = max(ripe, key=lambda other: ripe[other], default=first_phases(case))
     return Proposal(best or case.possible[0], start_current_a(case), "start")
 
 
-def _first_phases(case: Assessment) -> Phases:
+def first_phases(case: Assessment) -> Phases:
     """The phases to start on before the surplus has been watched: as few as possible.
 
     Planned energy from the grid is known beforehand.

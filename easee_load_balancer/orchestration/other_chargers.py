@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from prefect.blocks.core import Block
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from easee_load_balancer.control.departures import MOST_KWH, ChargingWishes, weekly_departures
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import ChargerAddress
 from easee_load_balancer.errors import ConfigurationError
@@ -52,6 +53,38 @@ class OtherCharger(ChargerAddress):
         title="Maximum current (A)",
         description="This car never gets more than this per phase.",
     )
+    departures: list[str] = Field(
+        default_factory=list,
+        title="Departures",
+        description="One a line, in kWh, as in the block Charging plan: 'Mon-Fri 07:30-17:00 12 "
+        "kWh'. Empty: nothing is planned for this car.",
+    )
+    floor_kwh: float = Field(
+        default=0,
+        ge=0,
+        le=MOST_KWH,
+        title="Charge at once up to (kWh)",
+        description="Charged at any price as soon as this car is plugged in; 0: nothing.",
+    )
+
+    @field_validator("departures")
+    @classmethod
+    def _in_kwh(cls, lines: list[str]) -> list[str]:
+        if any(one.amount.kwh is None for one in weekly_departures(lines)):
+            raise ValueError("the state of charge of this car is not known: write kWh")
+        return lines
+
+    def wishes(self, of_home: ChargingWishes | None) -> ChargingWishes | None:
+        """What this car needs and when; everything else is as in the home's charging plan."""
+        if not self.departures and not self.floor_kwh:
+            return None
+        home = of_home or ChargingWishes()
+        return ChargingWishes(
+            departures=self.departures,
+            floor_kwh=self.floor_kwh,
+            charge_below_price=home.charge_below_price,
+            home_battery_kwh=home.home_battery_kwh,
+        )
 
 
 class OtherChargers(Block):
@@ -95,51 +128,63 @@ class OtherChargers(Block):
         return self
 
 
-class NamedCharger(BaseModel):
-    """One of several chargers of a home."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True, slots=True)
+class NamedCharger:
+    """A charger of a home."""
 
     key: str
-    """Under which its own cycles and boosts are in the history."""
+    """Under which its own cycles are in the history, where a home has several."""
+    state_key: str
+    """Under which its state, its requests and its plan are: the home's for the first one."""
     name: str
+    """Empty where a home has only one."""
     priority: int
     address: ChargerAddress
     policy: Policy
+    wishes: ChargingWishes | None
+    """None: nothing is planned for its car, unless a departure is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chargers:
-    """All chargers of a home with several, the first one first."""
+    """All chargers of a home, the first one first."""
 
     all: tuple[NamedCharger, ...]
 
     @classmethod
-    def of(cls, site: Site) -> Chargers | None:
-        """Those of a site; None where it has only one."""
+    def of(cls, site: Site) -> Chargers:
+        """Those of a site. Raises ConfigurationError where one is listed twice."""
         others = site.others
-        if others is None or not others.chargers:
-            return None
+        listed = [] if others is None else others.chargers
         first = NamedCharger(
             key=key_of(site.name, site.charger.charger_id),
-            name=others.first_name,
-            priority=others.first_priority,
-            address=ChargerAddress.model_validate(dict(site.charger)),
+            state_key=site.name,
+            name=others.first_name if others is not None and listed else "",
+            priority=1 if others is None else others.first_priority,
+            address=site.charger,
             policy=site.policy,
+            wishes=site.wishes,
         )
-        if any(one.charger_id == first.address.charger_id for one in others.chargers):
+        if any(one.charger_id == first.address.charger_id for one in listed):
             raise ConfigurationError(
                 f"The block 'Other chargers' named '{site.name}' lists {first.address.charger_id}, "
                 "which is in the block 'Easee charger' already. Correct it under Blocks."
             )
-        return cls((first, *(_named(site, one) for one in others.chargers)))
+        return cls((first, *(_named(site, one) for one in listed)))
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        return len(self.all) > 1
 
     def called(self, name: str) -> NamedCharger:
-        """The charger of that name or id. Raises ConfigurationError for any other."""
+        """The charger of that name or id, the first one for none. Raises ConfigurationError."""
+        if not name:
+            return self.all[0]
         for one in self.all:
             if name.lower() in (one.name.lower(), one.address.charger_id.lower()):
                 return one
-        known = ", ".join(one.name for one in self.all)
+        known = ", ".join(one.name or one.address.charger_id for one in self.all)
         raise ConfigurationError(f"There is no charger '{name}' here, only {known}.")
 
 
@@ -150,12 +195,13 @@ def key_of(site: str, charger_id: str) -> str:
 
 def _named(site: Site, one: OtherCharger) -> NamedCharger:
     own = {name: getattr(one, name) for name in ("mode", "min_current_a", "max_current_a")}
+    key = key_of(site.name, one.charger_id)
     return NamedCharger(
-        key=key_of(site.name, one.charger_id),
+        key=key,
+        state_key=key,
         name=one.name,
         priority=one.priority,
-        address=ChargerAddress.model_validate(
-            {name: getattr(one, name) for name in ChargerAddress.model_fields}
-        ),
+        address=one,
         policy=site.policy.model_copy(update=own),
+        wishes=one.wishes(site.wishes),
     )

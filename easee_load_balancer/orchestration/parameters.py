@@ -41,5 +41,6 @@ SiteName = Annotated[
     str, shown("Site", "home", "cabin", pattern=SITE_PATTERN, min_length=1, max_length=60)
 ]
 TimeZone = Annotated[str, shown("Time zone", "Europe/Stockholm", "Europe/Berlin")]
+ChargerName = Annotated[str, shown("Charger", "Garage", max_length=40)]
 FirstDay = Annotated[date | None, MAY_STAY_EMPTY, shown("First day", "2026-06-21")]
 LastDay = Annotated[date | None, MAY_STAY_EMPTY, shown("Last day", "2026-06-27")]

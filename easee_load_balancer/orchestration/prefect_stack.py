@@ -26,7 +26,7 @@ from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
 
 from easee_load_balancer.orchestration.blocks import BLOCKS
-from easee_load_balancer.orchestration.sites import all_deployments, deploy_sites
+from easee_load_balancer.orchestration.sites import all_deployments, deploy_sites, fit_forms
 from easee_load_balancer.orchestration.stack_environment import api_url, stack_environment
 from easee_load_balancer.orchestration.time_zone_variable import TIME_ZONE
 from easee_load_balancer.orchestration.worker.in_process import InProcessWorker
@@ -99,6 +99,7 @@ def deploy(
             _keep_intervals(client, intervals)
             _delete_renamed_schedules(client)
             deploy_sites(client, sites, sites_pool)
+            fit_forms(client)
         except httpx.HTTPError as error:
             raise StartError(f"The Prefect server refuses the deployment: {error}") from error
 

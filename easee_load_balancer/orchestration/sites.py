@@ -23,9 +23,10 @@ from prefect.client.schemas.actions import (
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.variables import Variable
 
+from easee_load_balancer.orchestration.other_chargers import OtherChargers
 from easee_load_balancer.orchestration.own_addresses import HOME
 from easee_load_balancer.orchestration.time_zone_variable import zone_variable
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
@@ -33,6 +34,8 @@ from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
 HOUSEKEEPING, _OVERVIEW = "Housekeeping", "Overview"
 _OVERVIEW_CRON = "*/5 * * * *"
 _AT_ONCE = 200
+CHARGER_FIELD = "charger"
+"""The parameter that names one of several chargers."""
 _NIGHT_MINUTES = 110
 """Daily summaries are spread over this long: after midnight, and before clocks change."""
 
@@ -80,11 +83,36 @@ def deploy_sites(
         for template in templates:
             _copy(client, template, site, target, zone, before.get(f"{template.name} {site}"))
     if names:
-        _deploy_common(client)
+        deploy_common(client)
     return names
 
 
-def _deploy_common(client: SyncPrefectClient) -> None:
+def fit_forms(client: SyncPrefectClient) -> None:
+    """Forms ask for a charger only where a site has several; anew after each deployment."""
+    for site, deployments in deployments_by_site(client).items():
+        asking = [one for one in deployments if CHARGER_FIELD in _fields(one)]
+        if not asking or _has_several(client, site):
+            continue
+        for one in asking:
+            fields = {name: each for name, each in _fields(one).items() if name != CHARGER_FIELD}
+            schema = (one.parameter_openapi_schema or {}) | {"properties": fields}
+            client.update_deployment(one.id, DeploymentUpdate(parameter_openapi_schema=schema))
+
+
+def _fields(deployment: DeploymentResponse) -> dict[str, Any]:
+    """What the deployment's form asks for."""
+    return dict((deployment.parameter_openapi_schema or {}).get("properties", {}))
+
+
+def _has_several(client: SyncPrefectClient, site: str) -> bool:
+    try:
+        block = client.read_block_document_by_name(site, OtherChargers.get_block_type_slug())
+    except ObjectNotFound:
+        return False
+    return bool((block.data or {}).get("chargers"))
+
+
+def deploy_common(client: SyncPrefectClient) -> None:
     """Housekeeping and the overview, where most cycles run and so certainly a worker."""
     all_of_them = all_deployments(client)
     cycles = [one for one in all_of_them if CYCLE_TAG in one.tags and not one.paused]

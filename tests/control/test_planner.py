@@ -18,6 +18,7 @@ from easee_load_balancer.control.plan import (
     PlanInputs,
     PlanSlot,
 )
+from easee_load_balancer.control.plan_slots import beside
 from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.errors import PlanError
 from easee_load_balancer.periods import QUARTER
@@ -182,3 +183,25 @@ def test_the_house_battery_leaves_the_car_its_sun() -> None:
     battery = HomeBattery(0.0, 10.0, 5000.0, 5000.0)
     given = inputs(0.20, 0.30, pv_w={1: 7000.0}, departures=(leaves(2, 7.0),), battery=battery)
     assert by_hour(make_plan(given)) == [0.0, 0.0]
+
+
+def test_a_second_car_is_planned_with_what_the_first_leaves() -> None:
+    cheap = inputs(
+        *(0.30, 0.10, 0.20),
+        departures=(leaves(3, 15.0),),
+        max_import_w=12_000.0,
+        pv_w={0: 8_000.0},
+    )
+    first = make_plan(cheap)
+    assert by_hour(first) == [0.0, 7.1, 0.0]  # beside 8 kWh of sun
+    second = make_plan(replace(cheap, slots=beside(cheap.slots, [first])))
+    assert second.solar_kwh == 0
+    assert by_hour(second) == [0.0, 4.3, 10.9]  # from 21:30, when the first one charges no more
+    both_w = [one.car_w + two.car_w for one, two in zip(first.slots, second.slots, strict=True)]
+    assert max(both_w) <= 12_000
+
+
+def test_a_peak_that_another_plan_reaches_costs_nothing_more() -> None:
+    tariff = PeakTariff(price_per_kw=5.0, so_far_w=(3000.0, 2000.0, 1000.0))
+    assert tariff.reached_by([None, 6000.0]).paid_w == 6000
+    assert tariff.reached_by([500.0, None]) == tariff

@@ -86,7 +86,8 @@ async def test_a_plan_is_made_shown_and_obeyed() -> None:
         await home.cycle(time_zone="UTC")
         state: State[Any] = await plan(SITE, time_zone="UTC", return_state=True)
         assert state.is_completed(), state.message
-        made: Plan = await state.aresult()
+        made: Plan
+        [made] = await state.aresult()
         assert made.grid_kwh > 29  # and for the departures of the days after
         assert not made.unmet
         assert (await last_run()).name == f"{made.sentence}."

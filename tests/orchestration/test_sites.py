@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,10 +18,12 @@ from prefect.variables import Variable
 
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.orchestration.groups import join_group
+from easee_load_balancer.orchestration.other_chargers import OtherChargers
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.sites import (
     all_deployments,
     deploy_sites,
+    fit_forms,
     pause_home,
     pool_of,
     spread,
@@ -85,6 +88,7 @@ def client(stack: PrefectStack) -> Iterator[SyncPrefectClient]:
                 parameters=site | ({"latest_start_s": 30} if name == "Balance" else {}),
                 tags=tags,
                 work_pool_name="home",
+                parameter_openapi_schema={"properties": {"charger": {}, "site": {}}},
                 entrypoint="flows/some.py:flow",
                 pull_steps=[{"step": {}}],
             )
@@ -158,6 +162,21 @@ def test_where_nobody_lives_at_home_only_its_deployments_pause(client: SyncPrefe
     assert {found[name].work_pool_name for name in ("Housekeeping", "Overview")} == {"lake"}
     pause_home(client, paused=False)
     assert not any(one.paused for one in all_deployments(client))
+
+
+def test_forms_ask_for_a_charger_only_where_a_site_has_several(
+    client: SyncPrefectClient,
+) -> None:
+    garage = {"charger_id": "EH200001", "site_id": 1, "circuit_id": 2, "name": "Garage"}
+    several = OtherChargers.model_validate({"chargers": [garage]})
+    asyncio.run(several.asave("cabin", overwrite=True))
+    deploy_sites(client, ["cabin", "barn"])
+    fit_forms(client)
+    assert {
+        name: list((one.parameter_openapi_schema or {})["properties"])
+        for name, one in named(client).items()
+        if name.startswith("Boost")
+    } == {"Boost": ["site"], "Boost barn": ["site"], "Boost cabin": ["charger", "site"]}
 
 
 def members(client: SyncPrefectClient) -> dict[str, list[str]]:

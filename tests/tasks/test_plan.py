@@ -20,6 +20,7 @@ from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.forecasts.prices import fetch_spot
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import ChargingPlan, Site, Tariff
+from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
@@ -73,9 +74,9 @@ async def planned(
     setup = site_of(house)
     setup = replace(setup, tariff=Tariff(**dict(tariff(house, **prices))), wishes=WISHES)
     said = await fetch_prices.fn(setup, BERLIN, now)
-    known = replace(await look_at_past.fn(setup, BERLIN, now), car=CAR)
+    known = await look_at_past.fn(setup, BERLIN, now)
     need = needs(CAR, WISHES, setup.policy, now, BERLIN, ready_by)
-    inputs = plan_inputs(setup, known, need, now)
+    inputs = plan_inputs(setup, Chargers.of(setup).all[0], known, need, now)
     assert all(later.start - slot.start == QUARTER for slot, later in pairwise(inputs.slots))
     return Planning(setup, said, make_plan(inputs), [slot.price_known for slot in inputs.slots])
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from easee_load_balancer.control.limits import unmetered_limit_a
+from easee_load_balancer.control.power_limits import peak_leaves_w
 from easee_load_balancer.control.several.cars import Car, Part
 
 _ROUNDING = 1e-6
@@ -17,23 +18,28 @@ class Demand:
     """What a car needs: at least `least_a` or nothing, at most `most_a`."""
 
     key: int
-    order: tuple[int, int]
-    """Whose turn it is first: by the kind of need, then by priority."""
-    priority: int
+    order: tuple[float, ...]
+    """Whose turn it is first for the least."""
+    rank: tuple[float, ...]
+    """Whose turn it is first for more; the same: they share alike."""
     circuit: int
     lines: tuple[int, ...]
     least_a: int
     most_a: int
+    watts_per_a: float = 0.0
+    """What an ampere takes of the month's peak; 0: it is free to exceed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What is there for all cars together, in A."""
+    """What is there for all cars together, in A; of the month's peak in W."""
 
     lines_a: tuple[float, ...]
     """Below the main fuse, on each phase of the house."""
     circuits_a: Mapping[int, float]
     """On the circuits with several chargers."""
+    peak_w: float = math.inf
+    """Below the month's peak."""
 
     @classmethod
     def of(cls, cars: Sequence[Car]) -> Capacity:
@@ -47,7 +53,7 @@ class Capacity:
         else:
             lines = [usable_a - amps for amps in known]
             for car in cars:
-                if car.part in (Part.TAKES, Part.SHARES):
+                if car.part <= Part.SHARES:
                     for line in car.lines:
                         lines[line] += car.case.car.metered_a[line]
         circuits: dict[int, float] = {}
@@ -59,14 +65,14 @@ class Capacity:
         for car in cars:
             if car.shares_circuit and car.part is Part.LEFT_ALONE:
                 circuits[car.one.circuit] -= max(car.case.car.metered_a)
-        return cls(tuple(lines), circuits)
+        return cls(tuple(lines), circuits, _below_peak_w(cars))
 
     def allot(self, demands: Iterable[Demand]) -> dict[int, int]:
-        """Amperes by key: first the least in the order of need, then more by priority.
+        """Amperes by key: first the least in the order of need, then more by rank.
 
         Who finds less than its least gets nothing.
         """
-        left = _Left(list(self.lines_a), dict(self.circuits_a))
+        left = _Left(list(self.lines_a), dict(self.circuits_a), self.peak_w)
         given: dict[int, int] = {}
         served = []
         for demand in sorted(demands, key=lambda one: one.order):
@@ -80,7 +86,7 @@ class Capacity:
 
     def raise_further(self, given: dict[int, int], demands: Sequence[Demand]) -> dict[int, int]:
         """The same amperes, and what is left over shared out to those that could take more."""
-        left = _Left(list(self.lines_a), dict(self.circuits_a))
+        left = _Left(list(self.lines_a), dict(self.circuits_a), self.peak_w)
         for demand in demands:
             left.take(demand, given[demand.key])
         more = dict(given)
@@ -92,8 +98,8 @@ class Capacity:
         if left.has_room(served, given):
             given.update({one.key: one.most_a for one in served})
             return
-        for priority in sorted({demand.priority for demand in served}):
-            hungry = [one for one in served if one.priority == priority]
+        for rank in sorted({demand.rank for demand in served}):
+            hungry = [one for one in served if one.rank == rank]
             while hungry:
                 alike_a = [max(1, math.floor(left.room_a(one) / len(hungry))) for one in hungry]
                 for one, part_a in zip(list(hungry), alike_a, strict=True):
@@ -112,27 +118,46 @@ class _Left:
 
     lines_a: list[float]
     circuits_a: dict[int, float]
+    peak_w: float
 
     def room_a(self, demand: Demand) -> float:
         room_a = min((self.lines_a[line] for line in demand.lines), default=math.inf)
-        return min(room_a, self.circuits_a.get(demand.circuit, math.inf)) + _ROUNDING
+        peak_a = self.peak_w / demand.watts_per_a if demand.watts_per_a else math.inf
+        return min(room_a, self.circuits_a.get(demand.circuit, math.inf), peak_a) + _ROUNDING
 
     def has_room(self, demands: Sequence[Demand], given: Mapping[int, int]) -> bool:
         """Whether there is enough for the most that all of them could take."""
-        lines_a, circuits_a = list(self.lines_a), dict(self.circuits_a)
+        lines_a, circuits_a, peak_w = list(self.lines_a), dict(self.circuits_a), self.peak_w
         for one in demands:
             more_a = one.most_a - given[one.key]
+            peak_w -= more_a * one.watts_per_a
             for line in one.lines:
                 lines_a[line] -= more_a
             if one.circuit in circuits_a:
                 circuits_a[one.circuit] -= more_a
-        return min([*lines_a, *circuits_a.values()]) >= 0
+        return min([*lines_a, *circuits_a.values(), peak_w]) >= 0
 
     def take(self, demand: Demand, amps: int) -> None:
         for line in demand.lines:
             self.lines_a[line] -= amps
+        self.peak_w -= amps * demand.watts_per_a
         if demand.circuit in self.circuits_a:
             self.circuits_a[demand.circuit] -= amps
+
+
+def _below_peak_w(cars: Sequence[Car]) -> float:
+    """What the month's peak leaves to the cars that may not exceed it."""
+    bound = [car for car in cars if car.peak is not None]
+    if not bound or bound[0].peak is None:
+        return math.inf
+    planned_w = [car.case.inputs.grid.grid_w for car in bound if car.case.inputs.grid is not None]
+    return peak_leaves_w(
+        bound[0].peak,
+        bound[0].case.inputs,
+        bound[0].case.state,
+        sum(car.draws.middle_w for car in bound),
+        sum(planned_w) if planned_w else None,
+    )
 
 
 def _rated_a(car: Car) -> float:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
 from functools import cached_property
+from math import inf
 
 from easee_load_balancer.control.behaviour import car_is_absent
 from easee_load_balancer.control.cycle_inputs import Assessment, CycleInputs, assess
+from easee_load_balancer.control.peak import PeakLimit
 from easee_load_balancer.control.power_estimate import PowerRange
-from easee_load_balancer.control.rules import no_action_reason
+from easee_load_balancer.control.rules import first_phases, no_action_reason
 from easee_load_balancer.control.several.own_current import as_own_circuit
 from easee_load_balancer.control.starts import is_starting
 from easee_load_balancer.control.state import Attempt, Choice, ControllerState, Phases
@@ -36,13 +38,15 @@ class Part(IntEnum):
     """What part a car takes in the sharing; the lower number is served first."""
 
     TAKES = 0
-    """Charges whatever the sun does: fast mode or a boost."""
-    SHARES = 1
+    """Charges with all it can, whatever the sun does: fast mode, a boost, a plan."""
+    PLANNED = 1
+    """Takes what its plan allows from the grid, beside the sun."""
+    SHARES = 2
     """Charges from the surplus."""
-    RESTS = 2
+    RESTS = 3
     """Full, asleep or limited in the car: an offer costs nothing."""
-    ABSENT = 3
-    LEFT_ALONE = 4
+    ABSENT = 4
+    LEFT_ALONE = 5
     """Not controlled: what it draws is the house's load."""
 
 
@@ -55,6 +59,8 @@ class Car:
     """Those of the law; on a shared circuit with the charger's own current as the circuit's."""
     case: Assessment
     shares_circuit: bool
+    peak: PeakLimit | None = None
+    """What it must not exceed together with all others; None: it may."""
 
     @classmethod
     def of(cls, one: OneOfSeveral, *, shares_circuit: bool) -> Car:
@@ -66,11 +72,14 @@ class Car:
                 charger=as_own_circuit(inputs.charger),
                 policy=inputs.policy.model_copy(update={"phases": "3"}),
             )
-        wanted = inputs
+        wanted = inputs.obeying_plan()
         if inputs.boost is not None:
-            wanted = replace(inputs, policy=inputs.boost.over(inputs.policy))
+            policy = inputs.boost.over(inputs.policy)
+            wanted = replace(inputs, policy=policy, peak=None, grid=None)
             state = inputs.boost.hurry(state)
-        return cls(one, inputs, assess(wanted, update_state(state, wanted)), shares_circuit)
+        state = update_state(state, wanted)
+        case = assess(replace(wanted, peak=None), state)  # the peak is shared out to all
+        return cls(one, inputs, case, shares_circuit, wanted.peak)
 
     @cached_property
     def part(self) -> Part:
@@ -82,7 +91,51 @@ class Car:
             return Part.ABSENT
         if not case.drawing and self._takes_nothing:
             return Part.RESTS
-        return Part.TAKES if case.inputs.policy.mode == "fast" else Part.SHARES
+        if case.inputs.policy.mode == "fast":
+            return Part.TAKES
+        return Part.PLANNED if self.is_planned else Part.SHARES
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it takes energy from the grid by its plan."""
+        return self.case.inputs.grid is not None
+
+    @cached_property
+    def turn(self) -> tuple[float, float, float]:
+        """Whose turn it is first for the least current, then for more.
+
+        Who charges in any case, plans by urgency, the others by priority.
+        """
+        if self.is_planned and self.part < Part.SHARES:
+            return (1.0, self._needed_s, self.one.priority)
+        never_pauses = self.part is Part.SHARES and 0 not in self.choices
+        return (0.0 if never_pauses else float(self.part), 0.0, self.one.priority)
+
+    @property
+    def rank(self) -> tuple[float, float, float]:
+        """Whose turn it is for more than the least current: plans first, then by priority."""
+        if self.is_planned and self.part < Part.SHARES:
+            return (0.0, self._needed_s, self.one.priority)
+        return (1.0 if self.part <= Part.SHARES else 2.0, 0.0, self.one.priority)
+
+    @property
+    def _needed_s(self) -> float:
+        """The sooner the car has to be ready, the less."""
+        grid = self.case.inputs.grid
+        return inf if grid is None or grid.needed_at is None else grid.needed_at.timestamp()
+
+    @cached_property
+    def sun(self) -> PowerRange | None:
+        """What the law takes for its surplus, without what is planned from the grid."""
+        if not self.case.inputs.planned_w:
+            return self.case.surplus
+        return assess(replace(self.case.inputs, grid=None), self.case.state).surplus
+
+    def from_sun_w(self, setpoint: Setpoint) -> float:
+        """What it will draw of that setpoint beside what is planned from the grid, in W."""
+        if not setpoint.current_a:
+            return 0.0
+        return max(0.0, self.case.estimator.offered(setpoint).power_w - self.case.inputs.planned_w)
 
     @property
     def _takes_nothing(self) -> bool:
@@ -109,12 +162,18 @@ class Car:
         case = self.case
         if case.active.current_a:
             return case.active.phases
+        if self.part is Part.PLANNED:
+            return first_phases(case)
         return case.possible[-1] if self.part is Part.TAKES else case.possible[0]
 
     @property
     def least_a(self) -> int:
         """The least current with which it may charge."""
         return self.case.inputs.policy.min_current_a
+
+    def peak_watts_per_a(self, phases: Phases) -> float:
+        """What an ampere takes of the month's peak; 0 where it does not count."""
+        return 0.0 if self.peak is None else self.case.estimator.watts_per_ampere(phases)
 
     def most_a(self, phases: Phases) -> int:
         """The most that its own limits allow."""
@@ -138,6 +197,12 @@ class Car:
         return case.possible
 
     @property
+    def choice(self) -> Choice:
+        """What it is set to; what it is to begin with where it never pauses."""
+        paused = not self.case.choice and 0 not in self.choices
+        return self.choices[0] if paused else self.case.choice
+
+    @property
     def rested(self) -> bool:
         """Whether its phases may be changed again."""
         interval = timedelta(seconds=self.case.inputs.policy.phase_interval_s)
@@ -159,12 +224,13 @@ class Car:
     def left_over(self, planned: Setpoint) -> PowerRange:
         """What it draws now less what it will draw of that setpoint, in W.
 
-        What is planned for a car that does not draw yet is not to be taken by others, nor is it
-        missing: until it draws, nothing has to make room.
+        Planned energy from the grid is not taken from the others. What is planned for a car that
+        does not draw yet is not to be taken by others, nor is it missing: until it draws, nothing
+        has to make room.
         """
-        if self.part not in (Part.TAKES, Part.SHARES):
+        if self.part > Part.SHARES:
             return PowerRange(0.0, 0.0)
-        will_w = self.case.estimator.offered(planned).power_w if planned.current_a else 0.0
+        will_w = self.from_sun_w(planned)
         if planned.current_a and not self.case.active.current_a:
             return PowerRange(-will_w, 0.0)
         return self.case.car.power + -will_w

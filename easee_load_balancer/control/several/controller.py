@@ -6,9 +6,10 @@ its circuit: so all of its protections hold for every charger. Pure, like that l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -17,6 +18,7 @@ from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.lending import STRICT_GRID_WEIGHT
 from easee_load_balancer.control.power_estimate import PowerRange
+from easee_load_balancer.control.power_limits import calm_raise, peak_named
 from easee_load_balancer.control.several.capacity import Capacity, Demand
 from easee_load_balancer.control.several.cars import Car, OneOfSeveral, Part
 from easee_load_balancer.control.several.circuits import Ceiling, ceilings_due
@@ -31,6 +33,7 @@ from easee_load_balancer.control.several.configurations import (
     ranks,
     spread,
 )
+from easee_load_balancer.control.several.sun import planned_targets, shared_sun
 from easee_load_balancer.control.share import Share
 from easee_load_balancer.control.state import Choice, ControllerState
 from easee_load_balancer.control.state_update import LONGEST_CYCLE
@@ -95,10 +98,12 @@ class _Plan:
         by_priority = sorted(sharing, key=lambda k: cars[k].one.priority)
         self._sharing = sorted(by_priority[:_MOST_TOGETHER])
         self._members = [cars[k] for k in self._sharing]
-        self._present: Configuration = tuple(car.case.choice for car in self._members)
+        self._present: Configuration = tuple(car.choice for car in self._members)
         self._configuration = self._present
         self._benefit_wh = 0.0
-        self._surplus = self._shared_surplus()
+        self._sun = shared_sun(cars)
+        self._planned, self._surplus = planned_targets(cars, self._sun)
+        self._at_peak: Collection[int] = ()
         self._more = 0.0
         if self._members:
             case = self._members[0].case
@@ -109,7 +114,7 @@ class _Plan:
     @property
     def surplus_w(self) -> float | None:
         """What there is for all cars that charge from it."""
-        return None if self._surplus is None else self._surplus.middle_w
+        return None if self._sun is None else self._sun.middle_w
 
     # --- which cars charge ---
 
@@ -205,23 +210,21 @@ class _Plan:
             demands.append(
                 Demand(
                     key=k,
-                    order=(_need(car), car.one.priority),
-                    priority=car.one.priority + (1000 if car.part > Part.SHARES else 0),
+                    order=car.turn,
+                    rank=car.rank,
                     circuit=car.one.circuit,
                     lines=car.lines_on(choice) if choice else car.lines,
                     least_a=car.least_a,
                     most_a=most_a,
+                    watts_per_a=car.peak_watts_per_a(choice or car.phases),
                 )
             )
         return demands
 
     def decide(self) -> tuple[Decision, ...]:
         """A decision for each car: first those whose steps are coarse, then the fine ones."""
-        targets = self._targets()
-        wanted = {k: setpoint.current_a for k, setpoint in targets.items()}
-        demands = self._demands(self._configuration)
-        given = self._capacity.allot(self._demands(self._configuration, wanted))
-        given = self._capacity.raise_further(given, demands)
+        targets = self._planned | self._targets()
+        given = self._allotted({k: setpoint.current_a for k, setpoint in targets.items()})
         planned = [
             targets.get(k, car.case.active if car.part is not Part.ABSENT else Setpoint(0))
             for k, car in enumerate(self._cars)
@@ -235,13 +238,24 @@ class _Plan:
                 planned[k] = decision.setpoint
         return tuple(decided[k] for k in range(len(self._cars)))
 
+    def _allotted(self, wanted_a: Mapping[int, int]) -> dict[int, int]:
+        """The amperes of each car: what it wants first, then what it could take besides."""
+        wanted = self._demands(self._configuration, wanted_a)
+        demands, capacity = self._demands(self._configuration), self._capacity
+        given = capacity.raise_further(capacity.allot(wanted), demands)
+        if capacity.peak_w < inf:
+            capacity = replace(capacity, peak_w=inf)
+            freely = capacity.raise_further(capacity.allot(wanted), demands)
+            self._at_peak = [k for k, amps in given.items() if amps < freely[k]]
+        return given
+
     def _order(self) -> list[int]:
         cars = self._cars
         return sorted(
             range(len(cars)),
             key=lambda k: (
                 cars[k].part,
-                cars[k].one.priority,
+                *cars[k].rank,
                 -cars[k].case.estimator.watts_per_ampere(cars[k].phases),
             ),
         )
@@ -295,6 +309,9 @@ class _Plan:
         """What is allotted to a car, less while others have not made room yet; and by whom."""
         car = self._cars[k]
         allotted_a, who = given.get(k, 0), "the main fuse shared with other cars"
+        if k in self._at_peak and car.peak is not None:
+            allotted_a = calm_raise(allotted_a, car.case.active, car.phases)
+            who = peak_named(car.peak)
         if k in self._sharing and not self._configuration[self._sharing.index(k)]:
             allotted_a = car.most_a(car.phases)
         if car.shares_circuit:
@@ -318,8 +335,9 @@ class _Plan:
             other
             for j, other in enumerate(self._cars)
             if j != k and other.one.circuit == car.one.circuit and given.get(j, 0) >= MIN_CURRENT_A
+            if other.case.active.current_a or other.part < Part.RESTS
         ]
-        left_a = alone - sum(other.least_a for other in others if other.case.active.current_a)
+        left_a = alone - sum(other.least_a for other in others)
         if not car.shares_circuit or left_a >= car.least_a or not others:
             return decision
         names = " and ".join(other.one.name for other in others)
@@ -333,26 +351,6 @@ class _Plan:
             self._cars, capacity.circuits_a, capacity.lines_a, setpoints, shared.ceilings
         )
 
-    def _shared_surplus(self) -> PowerRange | None:
-        """What there is for all cars that share it, with what they draw now."""
-        if not self._members:
-            return None
-        rests = []
-        for car in self._members:
-            if car.case.surplus is None:
-                return None
-            rests.append(car.case.surplus.low_w - car.case.car.power.low_w)
-        low_w = high_w = min(rests)
-        for car in self._cars:
-            if car.part is Part.SHARES:
-                draws = car.draws
-            elif car.part is Part.TAKES:
-                draws = car.left_over(car.case.active)
-            else:
-                continue
-            low_w, high_w = low_w + draws.low_w, high_w + draws.high_w
-        return PowerRange(low_w, high_w)
-
 
 def _dimmed(ones: Sequence[OneOfSeveral]) -> Sequence[OneOfSeveral]:
     """A limit in W from outside is for all cars: each gets an equal part of it."""
@@ -360,15 +358,8 @@ def _dimmed(ones: Sequence[OneOfSeveral]) -> Sequence[OneOfSeveral]:
     if limit is None:
         return ones
     here = sum(not car_is_absent(one.inputs.charger) for one in ones)
-    part = replace(limit, limit_w=limit.limit_w / max(1, here))
+    part = limit.shared_by(max(1, here))
     return [replace(one, inputs=replace(one.inputs, car_limit=part)) for one in ones]
-
-
-def _need(car: Car) -> int:
-    """The class of a car's least current: wanted in any case, from surplus, or just offered."""
-    if car.part is Part.TAKES or (car.part is Part.SHARES and 0 not in car.choices):
-        return 0
-    return 1 + car.part
 
 
 def _decide_one(cars: Sequence[Car], k: int, share: Share) -> Decision:

@@ -73,7 +73,7 @@ def test_amperes_are_allotted_in_the_order_of_need(
 ) -> None:
     capacity = Capacity((fuse_a,) * 3, {7: circuit_a})
     demands = [
-        Demand(key, (0, priority), priority, 7, (0, 1, 2), least_a=6, most_a=16)
+        Demand(key, (0, priority), (priority,), 7, (0, 1, 2), least_a=6, most_a=16)
         for key, priority in enumerate(priorities)
     ]
     assert capacity.allot(demands) == expected_a

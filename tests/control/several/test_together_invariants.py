@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
+from easee_load_balancer.control.peak import PeakLimit
+from easee_load_balancer.control.plan import GridAllowance
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.several.cars import OneOfSeveral
 from easee_load_balancer.control.several.controller import SharedState, decide_together
@@ -28,6 +30,7 @@ class Point:
     held_a: int
     draws: bool
     circuit_a: int
+    planned_a: int | None = None
 
     @property
     def drawn_a(self) -> float:
@@ -42,12 +45,13 @@ points = st.builds(
     held_a=st.one_of(st.just(0), st.integers(6, 16)),
     draws=st.sampled_from([True, True, False]),
     circuit_a=st.just(0),
+    planned_a=st.sampled_from([None, None, 0, 7, 16]),
 )
 
 
 @st.composite
-def homes(draw: st.DrawFn) -> tuple[list[Point], InverterReading, int]:
-    """Chargers, the house's reading with what their cars draw, and the main fuse."""
+def homes(draw: st.DrawFn) -> tuple[list[Point], InverterReading, int, PeakLimit | None]:
+    """Chargers, the house's reading with what their cars draw, main fuse and month's peak."""
     rated_a = draw(st.sampled_from([10, 16, 20, 32]))
     chosen = draw(st.lists(points, min_size=2, max_size=4))
     chosen = [replace(one, circuit_a=rated_a) for one in chosen]
@@ -56,11 +60,12 @@ def homes(draw: st.DrawFn) -> tuple[list[Point], InverterReading, int]:
     amps = [base + sum(one.drawn_a for one in chosen) for base in base_a]
     l1, l2, l3 = (-value for value in amps)
     reading = inverter(-sum(amps) * VOLTS, grid_current_phase_a=(l1, l2, l3))
-    return chosen, reading, fuse_a
+    peak_w = draw(st.sampled_from([None, None, 9000.0]))
+    return chosen, reading, fuse_a, None if peak_w is None else PeakLimit(peak_w, 60)
 
 
 def together(
-    chosen: list[Point], reading: InverterReading, fuse_a: int
+    chosen: list[Point], reading: InverterReading, fuse_a: int, peak: PeakLimit | None
 ) -> tuple[tuple[Decision, ...], dict[int, int]]:
     ones = []
     for number, one in enumerate(chosen):
@@ -72,22 +77,22 @@ def together(
             mode=ChargerMode.CHARGING if one.drawn_a else ChargerMode.AWAITING_START,
         )
         policy = Policy.model_validate({"mode": one.mode, "main_fuse_a": fuse_a})
-        inputs = CycleInputs(NOW, reading, state, policy)
-        ones.append(
-            OneOfSeveral(f"car {number}", one.priority, one.circuit, inputs, told(one.held_a))
-        )
+        grid = None if one.planned_a is None else GridAllowance(one.planned_a * 3 * VOLTS)
+        inputs = CycleInputs(NOW, reading, state, policy, grid=grid, peak=peak)
+        before = told(one.held_a, planned=bool(one.planned_a), interval_counted_at=NOW)
+        ones.append(OneOfSeveral(f"car {number}", one.priority, one.circuit, inputs, before))
     answer = decide_together(ones, SharedState())
     return answer.decisions, dict(answer.ceilings)
 
 
 @settings(max_examples=150, deadline=None)
 @given(home=homes())
-def test_currents_never_exceed_fuse_and_circuits(
-    home: tuple[list[Point], InverterReading, int],
+def test_currents_never_exceed_fuse_circuits_and_peak(
+    home: tuple[list[Point], InverterReading, int, PeakLimit | None],
 ) -> None:
-    chosen, reading, fuse_a = home
-    decisions, ceilings = together(chosen, reading, fuse_a)
-    assert (decisions, ceilings) == together(chosen, reading, fuse_a)
+    chosen, reading, fuse_a, peak = home
+    decisions, ceilings = together(*home)
+    assert (decisions, ceilings) == together(*home)
     new_a = [one.setpoint.current_a if one.setpoint else 0 for one in decisions]
     assert all(amps == 0 or amps >= 6 for amps in new_a)
     worst_a = [max(one.held_a, amps) for one, amps in zip(chosen, new_a, strict=True)]
@@ -101,6 +106,11 @@ def test_currents_never_exceed_fuse_and_circuits(
         if any(raised[k] for k in members):  # whichever of the commands is lost
             assert sum(worst_a[k] for k in members) <= rated_a
         assert ceilings.get(circuit, 0) <= rated_a
+    if peak is not None:
+        drawn_w = sum(one.drawn_a for one in chosen) * 3 * VOLTS
+        left_w = 0.99 * peak.limit_w + (reading.grid_export_w or 0.0) + drawn_w
+        given_w = sum(one.setpoint.power_w(VOLTS) for one in decisions if one.setpoint)
+        assert given_w <= max(0.0, left_w) + 1
     usable_a = fuse_a - 2
     for line in range(3):
         base_a = -(reading.grid_current_phase_a[line] or 0.0)
