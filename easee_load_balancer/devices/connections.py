@@ -75,6 +75,12 @@ class Connections:
             for store in [at for at, one in self._batteries.items() if one.inverter is known]:
                 del self._batteries[store]
 
+    def leave_charger(self, account: Account, charger_id: str) -> None:
+        """Leave that charger to another process; the next reading begins anew."""
+        known = self._easee.get((account.base_url, account.user_name))
+        if known is not None:
+            known.leave(charger_id)
+
     async def battery(self, address: InverterAddress, store: HoldStore) -> BatteryControl:
         """The one control of the battery at that inverter, with the record of what it changes."""
         inverter = await self.inverter(address)

@@ -64,9 +64,7 @@ from easee_load_balancer.measurements import ChargerState, Setpoint
 
 _CHARGER_DISCONNECTED = 410
 """`errorCode` of a 400 (ChargerDisconnected)."""
-
 logger = logging.getLogger(__name__)
-
 _Model = TypeVar("_Model")
 
 
@@ -105,9 +103,8 @@ class EaseeClient:
 
     async def site_of(self, charger_id: str) -> EaseeSite:
         """The charger's site with its circuits."""
-        answer = await self._call(
-            "GET", f"/api/chargers/{valid_charger_id(charger_id)}/site", "site"
-        )
+        path = f"/api/chargers/{valid_charger_id(charger_id)}/site"
+        answer = await self._call("GET", path, "site")
         return self._parse(TypeAdapter(EaseeSite), answer, "site")
 
     async def state(self, charger: ChargerAddress) -> ChargerState:
@@ -131,6 +128,10 @@ class EaseeClient:
         if last is None or not too_soon(last, datetime.now(UTC), closely=closely):
             last = self._last[charger.charger_id] = await self.state(charger)
         return last
+
+    def leave(self, charger_id: str) -> None:
+        """Another process looks after that charger: what is known of it grows old."""
+        self._last.pop(charger_id, None)
 
     async def set_circuit_current(
         self,

@@ -93,6 +93,7 @@ class StreamingClient(EaseeClient):
     ) -> ChargerState:
         """The charger's state as pushed, where that can be trusted; else from a call."""
         values, now = await self.stream.values_of(charger.charger_id), datetime.now(UTC)
+        self.stream.name_others(charger.charger_id)
         if near_fuse or not self.stream.usable(values):
             check = self.stream.alive and values.replayed
             return await super().recent_state(charger, closely=closely or check)
@@ -125,6 +126,11 @@ class StreamingClient(EaseeClient):
         values.command_sent(_now(), CHARGER_CURRENT)
         await super().set_charger_current(charger, current_a, time_to_live, urgent=urgent)
 
+    def leave(self, charger_id: str) -> None:
+        """Another process looks after that charger: its commands are no stranger's."""
+        super().leave(charger_id)
+        self.stream.leave(charger_id)
+
     async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
         observed = await super()._observe(address, ids)
         self.stream.ahead = self._ahead
@@ -155,6 +161,9 @@ class PushStream:
         self._tls = hub.startswith("https://")
         self._negotiate = negotiate
         self._values: dict[str, PushedValues] = {}
+        self.heard_of_others: dict[str, str] = {}
+        """Commands of other controllers, to be named with the next reading of their charger: by
+        then it is known whether another worker of the pool has sent them."""
         self._task: asyncio.Task[None] | None = None
         self._transport: WebsocketTransport | None = None
         self._limit: asyncio.Timeout | None = None
@@ -192,6 +201,16 @@ class PushStream:
         missed = values.compare(observed, _now()) if values else []
         if missed:
             self._end(f"it did not deliver {', '.join(missed)}")
+
+    def name_others(self, charger_id: str) -> None:
+        """Say that another controller has commanded this charger, if one has."""
+        if charger_id in self.heard_of_others:
+            self._log.hourly(self.heard_of_others.pop(charger_id))
+
+    def leave(self, charger_id: str) -> None:
+        """Ignore what is pushed of a charger, until its values are asked for again."""
+        self._values.pop(charger_id, None)
+        self.heard_of_others.pop(charger_id, None)
 
     async def close(self) -> None:
         """End the connection for good."""
@@ -293,7 +312,8 @@ class PushStream:
         meaning = values.answer(response, _now()) if values else "confirmed"
         what = _COMMANDS.get(response.id, f"command {response.id}")
         if meaning == "foreign":
-            self._log.hourly(f"Another controller has set {what} of charger {charger_id}.")
+            sentence = f"Another controller has set {what} of charger {charger_id}."
+            self.heard_of_others[charger_id] = sentence
         elif meaning == "refused":
             self._log.hourly(f"Charger {charger_id} has refused to set {what}.")
 

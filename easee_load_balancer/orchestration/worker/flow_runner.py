@@ -32,6 +32,7 @@ from easee_load_balancer.errors import ConfigurationError, InverterError
 from easee_load_balancer.integrations.links import LINKS
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES
+from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.orchestration.worker.engine import (
     AnyFlow,
     run_by_engine,
@@ -94,7 +95,7 @@ class FlowRunner:
         return self._submit(self._run_offline(schedule, due))
 
     def stand_by(self, flow_run: FlowRun, schedule: CycleSchedule) -> Future[None]:
-        """Another worker has that cycle: leave it the inverters, and be ready to take over.
+        """Another worker has that cycle: leave it the devices, and be ready to take over.
 
         Ready is who has the flow and the blocks, as the server may be lost with the other worker.
         """
@@ -156,7 +157,7 @@ class FlowRunner:
                 return state
 
     async def _stand_by(self, flow_run: FlowRun, schedule: CycleSchedule) -> None:
-        await _leave_inverters(schedule)
+        await _leave_devices(schedule)
         if not self.has_loaded(schedule.deployment_id):
             for name in schedule.sites:
                 await Site.load(name)
@@ -172,10 +173,13 @@ class FlowRunner:
         return self._flows[deployment_id]
 
 
-async def _leave_inverters(schedule: CycleSchedule) -> None:
+async def _leave_devices(schedule: CycleSchedule) -> None:
     for name in schedule.sites:
         with suppress(ConfigurationError):  # never loaded here
-            await CONNECTIONS.leave(Site.last_known(name).inverter)
+            site = Site.last_known(name)
+            for one in Chargers.of(site).all:
+                CONNECTIONS.leave_charger(site.credentials, one.address.charger_id)
+            await CONNECTIONS.leave(site.inverter)
 
 
 async def _restore_batteries(records: Sequence[Path]) -> None:

@@ -102,10 +102,29 @@ async def test_foreign_command_is_named_once(
 ) -> None:
     for ticks in range(3):
         await house.cloud.hub.answer_command(CHARGER.charger_id, 48, ticks)
-    await until(lambda: OTHERS in caplog.text, every_s=0.02)
+
+    async def named() -> bool:
+        await streaming.recent_state(CHARGER)
+        return OTHERS in caplog.text
+
+    await until(named, every_s=0.02)
     assert [record.getMessage() for record in caplog.records if OTHERS in record.message] == [
         "Another controller has set the charger's current of charger EH123456."
     ]
+
+
+async def test_commands_of_another_worker_of_the_pool_are_not_foreign(
+    house: SimulatedHouse, streaming: StreamingClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await house.cloud.hub.answer_command(CHARGER.charger_id, 22, 1)
+    await until(lambda: streaming.stream.heard_of_others, every_s=0.02)
+    streaming.leave(CHARGER.charger_id)  # the other worker has this cycle
+    heard_s = streaming.stream._heard_s
+    await house.cloud.hub.answer_command(CHARGER.charger_id, 22, 2)
+    await until(lambda: streaming.stream._heard_s > heard_s, every_s=0.02)
+    await trusted(streaming)
+    await streaming.recent_state(CHARGER)
+    assert OTHERS not in caplog.text
 
 
 async def test_refused_command_is_named(
