@@ -18,6 +18,8 @@ Columns = NDArray[np.intp]
 Values = NDArray[np.float64]
 Term = tuple[Columns, ArrayLike]
 """Variables, and the coefficient of each; one a row."""
+_TIME_IS_OVER = 1
+"""SciPy's status."""
 
 
 class LinearModel:
@@ -67,6 +69,7 @@ class LinearModel:
     def solve(self, *, most_s: float, gap: float = 0.0) -> Values:
         """The values of all variables, at most so far from the best (a share), within `most_s`.
 
+        On a busy machine that may be too short for whole numbers: then without them.
         Raises PlanError where there is no solution.
         """
         from scipy import optimize, sparse  # type: ignore[import-untyped]
@@ -76,13 +79,14 @@ class LinearModel:
         shape = (self._rows, self._count)
         matrix = sparse.csr_array((values, (rows, columns)), shape=shape)
         least, most = map(np.concatenate, zip(*self._bounds, strict=True))
-        result: Any = optimize.milp(
-            cost,
-            integrality=whole,
-            bounds=optimize.Bounds(low, high),
-            constraints=optimize.LinearConstraint(matrix, least, most),
-            options={"time_limit": most_s, "mip_rel_gap": gap},
-        )
+        problem = {
+            "bounds": optimize.Bounds(low, high),
+            "constraints": optimize.LinearConstraint(matrix, least, most),
+        }
+        options = {"time_limit": most_s, "mip_rel_gap": gap}
+        result: Any = optimize.milp(cost, integrality=whole, options=options, **problem)
+        if result.status == _TIME_IS_OVER and result.x is None and whole.any():
+            result = optimize.milp(cost, **problem)
         if result.x is None:
             raise PlanError(f"No charging plan: HiGHS says {result.message}")
         solution: Values = result.x

@@ -15,6 +15,7 @@ from easee_load_balancer.control.needs import HORIZON
 from easee_load_balancer.control.plan import (
     Car,
     Departure,
+    GridAllowance,
     HomeBattery,
     Plan,
     PlanInputs,
@@ -33,6 +34,7 @@ from easee_load_balancer.periods import QUARTER
 from tests.benchmarks.year_house import (
     CAPACITY_KWH,
     LOWEST_KWH,
+    STEP,
     BatterySize,
     Floats,
     Moment,
@@ -55,6 +57,8 @@ PRICES = Prices(
 )
 """Spot x 1.25 + 0.10 EUR/kWh; export earns the spot price."""
 UTC_ZONE = ZoneInfo("UTC")
+CYCLES = 5
+"""Cycles of the law in a step while it has something to change: one a minute."""
 DEVIATION_KWH = 0.4
 """A new plan is made when the car has this much more or less than planned."""
 
@@ -97,6 +101,8 @@ class Planned:
     _table: PriceTable = field(default_factory=lambda: PriceTable(PRICES, UTC_ZONE))
     _car_w: float = 0.0
     _held: bool = False
+    _settled: tuple[object, ...] = ()
+    """What the last step has seen, if its cycles have changed nothing."""
 
     def car_w(self, moment: Moment) -> float:
         if not moment.connected:
@@ -108,20 +114,30 @@ class Planned:
         departures = self._departures(moment.now)
         allowance = grid_allowance(moment.now, self.plan, car, departures)
         if not (allowance.grid_w or self._car_w or self._held or moment.pv_w > moment.load_w):
+            self._settled = ()
             return 0.0  # nothing to decide
-        reading, charger = self._readings(moment)
+        seen = (moment.pv_w, moment.load_w, allowance)
+        cycles = 1 if self._settled == seen else CYCLES
+        before = self.state.setpoint
+        powers_w = [self._cycle(moment, allowance, cycle) for cycle in range(cycles)]
+        self._settled = seen if self.state.setpoint == before else ()
+        return sum(powers_w) / cycles
+
+    def _cycle(self, moment: Moment, allowance: GridAllowance, cycle: int) -> float:
+        """What the car draws from one of a step's cycles to the next, or to the step's end."""
+        now = moment.now + cycle * STEP / CYCLES
+        reading, charger = self._readings(moment, now)
         policy = Policy(hold_battery=self.battery is not None, main_fuse_a=25)
         prices = self._table.for_law(moment.now)
-        inputs = CycleInputs(moment.now, reading, charger, policy, prices, grid=allowance)
+        inputs = CycleInputs(now, reading, charger, policy, prices, grid=allowance)
         decision = decide(inputs, self.state)
         if decision.push:
-            decision = decision.pushed(moment.now)
+            decision = decision.pushed(now)
         self.state = decision.state
         self._held = self.state.hold is not BatteryHold.FREE
         active = self.state.setpoint
-        self._car_w = active.power_w(VOLTS) if active else 0.0
-        if moment.car_kwh >= CAPACITY_KWH - 1e-6:
-            self._car_w = 0.0
+        full = moment.car_kwh >= CAPACITY_KWH - 1e-6
+        self._car_w = active.power_w(VOLTS) if active and not full else 0.0
         return self._car_w
 
     def holds_battery(self) -> bool:
@@ -197,9 +213,9 @@ class Planned:
         first = max(first, last - (PAST_DAYS + 2 + FORECAST_DAYS) * 96)
         return {self.year.at(i): float(values[i]) for i in range(first, last)}
 
-    def _readings(self, moment: Moment) -> tuple[InverterReading, ChargerState]:
-        """What inverter and charger show, after the last step."""
-        now, car_w = moment.now, self._car_w
+    def _readings(self, moment: Moment, now: datetime) -> tuple[InverterReading, ChargerState]:
+        """What inverter and charger show, after the last cycle."""
+        car_w = self._car_w
         rest_w = moment.pv_w - moment.load_w - car_w
         charge_w, soc_pct = 0.0, None
         if self.battery is not None and moment.battery_kwh is not None:
@@ -225,7 +241,7 @@ class Planned:
         mode = ChargerMode.CHARGING if car_w else ChargerMode.AWAITING_START
         car_a = car_w / VOLTS / (active.phases if active else 3)
         currents = (car_a, car_a, car_a) if active and active.phases == 3 else (car_a, 0.0, 0.0)
-        observed_at = now - timedelta(minutes=4)
+        observed_at = now - timedelta(seconds=50)
         charger = ChargerState(
             taken_at=now,
             online=True,
