@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.peak import PeakLimit
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.several.cars import OneOfSeveral
 from easee_load_balancer.control.several.controller import SharedState, decide_together
@@ -50,6 +51,8 @@ class Home:
     circuit_a: float = 16.0
     main_fuse_a: int = 25
     modes: tuple[str, ...] = ()
+    peak_w: float | None = None
+    """What no hour's mean import should exceed."""
 
     def spec(self) -> HouseSpec:
         """The house with cars that are never full."""
@@ -76,6 +79,9 @@ HOMES = (
     Home("two on 10 A, equal", (0, 0), (1, 1), circuit_a=10.0),
     Home("three, two of them on one circuit, equal", (0, 1, 1), (1, 1, 1), circuit_a=20.0),
     Home("two, one of them fast, fuse 16 A", (0, 1), (1, 2), 16.0, 16, ("solar", "fast")),
+    Home("three, own circuits, by priority", (0, 1, 2), (1, 2, 3)),
+    Home("two, own circuits, equal, fuse 12 A", (0, 1), (1, 1), main_fuse_a=12),
+    Home("two, both fast, fuse 35 A, peak 8 kW", (0, 1), (1, 1), 16.0, 35, ("fast",) * 2, 8000.0),
 )
 
 
@@ -98,12 +104,13 @@ class OursForSeveral:
     ) -> Commands:
         """What to send now."""
         home = self.home
+        peak = None if home.peak_w is None else PeakLimit(home.peak_w, 60)
         ones = [
             OneOfSeveral(
                 name=f"car {k + 1}",
                 priority=home.priorities[k],
                 circuit=home.circuits[k],
-                inputs=CycleInputs(now, inverter, charger, self._policy(k)),
+                inputs=CycleInputs(now, inverter, charger, self._policy(k), peak=peak),
                 state=self.states[k],
             )
             for k, charger in enumerate(chargers)
@@ -192,7 +199,8 @@ def run(job: Job) -> tuple[SeveralOutcome, tuple[float, float]]:
 
 HEAD = (
     "| home | link | of the bound | solar of the bound's | solar kWh | grid kWh | each car kWh "
-    "| starts | phase changes | writes a day, in the busiest hour | s above fuse, circuit |"
+    "| starts | phase changes | writes a day, in the busiest hour | s above fuse, circuit "
+    "| highest: fuse A, circuit %, hour kW |"
 )
 
 
@@ -216,6 +224,9 @@ def row(job: Job, results: Sequence[tuple[SeveralOutcome, tuple[float, float]]])
         f"{max(one.writes for one in outcomes)}, {max(one.most_writes_h for one in outcomes)}",
         f"{sum(one.over_fuse_s for one in outcomes)}, "
         f"{sum(one.over_circuit_s for one in outcomes)}",
+        f"{max(one.highest_fuse_a for one in outcomes):.1f} of {job.home.main_fuse_a}, "
+        f"{100 * max(one.highest_circuit_share for one in outcomes):.0f}, "
+        f"{max(one.highest_hour_w for one in outcomes) / 1000:.2f}",
     )
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
@@ -226,16 +237,17 @@ def main() -> None:
     parser.add_argument("days", nargs="?", type=Path, help="folder with CSV files")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmark")
     parser.add_argument("--homes", type=int, nargs="*", help="numbers of homes, all by default")
-    parser.add_argument("--quick", action="store_true", help="only the quick link")
+    parser.add_argument("--link", choices=("quick", "slow"), help="only that link")
     options = parser.parse_args()
     days = find_days(options.days)
     homes = HOMES if not options.homes else [HOMES[number] for number in options.homes]
-    links = ((QUICK, 10),) if options.quick else ((QUICK, 10), (SLOW, 30))
-    groups = [(home, link, every) for home in homes for link, every in links]
+    links = {"quick": (QUICK, 10), "slow": (SLOW, 30)}
+    links = {name: links[name] for name in links if options.link in (None, name)}
+    groups = [(home, link, every) for home in homes for link, every in links.values()]
     jobs = [Job(home, day, link, every) for home, link, every in groups for day in days]
     with ProcessPoolExecutor() as pool:
         results = dict(zip(jobs, pool.map(run, jobs), strict=True))
-    lines = [f"# Several cars, {len(days)} days\n", HEAD, "|---|---|" + "--:|" * 9]
+    lines = [f"# Several cars, {len(days)} days\n", HEAD, "|---|---|" + "--:|" * 10]
     for home, link, every in groups:
         same = [results[Job(home, day, link, every)] for day in days]
         lines.append(row(Job(home, days[0], link, every), same))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -18,6 +19,8 @@ from easee_load_balancer.simulation.plant.closed_loop import (
 from easee_load_balancer.simulation.plant.day import Weather
 from easee_load_balancer.simulation.plant.other_chargers import ChargingPoint
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
+
+_FULL = 1.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,12 @@ class SeveralOutcome:
     """In the busiest hour."""
     over_fuse_s: int
     over_circuit_s: int
+    highest_fuse_a: float
+    """The highest import on a phase of the house."""
+    highest_circuit_share: float
+    """The highest current on a circuit, as a share of what that may carry."""
+    highest_hour_w: float
+    """The highest mean import of a clock hour."""
 
 
 def circuit_numbers(plant: Plant) -> tuple[int, ...]:
@@ -90,20 +99,34 @@ def charging_points(plant: Plant) -> tuple[ChargingPoint, ...]:
     return (plant, *plant.others)
 
 
-def circuits_above_limit(plant: Plant) -> bool:
-    """Whether the cars of a circuit draw more than it may carry."""
+def circuit_shares(plant: Plant) -> Iterator[float]:
+    """What the cars draw on each phase of each circuit, as a share of what that may carry."""
     numbers, points = circuit_numbers(plant), charging_points(plant)
     for circuit in set(numbers):
         members = [
             one.charger for number, one in zip(numbers, points, strict=True) if number == circuit
         ]
         drawn = zip(*(one.car_phase_current_a() for one in members), strict=True)
-        if any(
-            sum(amps) > most + 0.01
-            for amps, most in zip(drawn, members[0].circuit_max_current_a, strict=True)
-        ):
-            return True
-    return False
+        for amps, most in zip(drawn, members[0].circuit_max_current_a, strict=True):
+            yield sum(amps) / most
+
+
+@dataclass(slots=True)
+class _Highest:
+    """The highest use of main fuse, circuits and hours so far."""
+
+    fuse_w: float = 0.0
+    circuit_share: float = 0.0
+    over_circuit_s: int = 0
+    import_w: Counter[int] = field(default_factory=Counter)
+
+    def see(self, plant: Plant) -> None:
+        """Take a second."""
+        self.fuse_w = max(self.fuse_w, -min(plant.grid_export_phase_w))
+        share = max(circuit_shares(plant))
+        self.circuit_share = max(self.circuit_share, share)
+        self.over_circuit_s += share > _FULL
+        self.import_w[plant.clock_s // 3600] += round(max(0.0, -plant.grid_export_w))
 
 
 def run_several(
@@ -124,7 +147,7 @@ def run_several(
         point.charger.dynamic_circuit_current_a = (0.0, 0.0, 0.0)
     clouds = [ReportedCharger(point, link.cloud_delay_s, start) for point in points]
     writes: list[int] = []
-    over_circuit_s = 0
+    highest = _Highest()
     reading: InverterReading | None = None
     next_read_s = plant.clock_s
     while plant.clock_s < until_s:
@@ -141,13 +164,13 @@ def run_several(
         if each_second is not None:
             each_second(plant)
         plant.step()
-        over_circuit_s += circuits_above_limit(plant)
+        highest.see(plant)
         for cloud, point in zip(clouds, points, strict=True):
             cloud.step(point)
-    return _outcome(plant, writes, over_circuit_s)
+    return _outcome(plant, writes, highest)
 
 
-def _outcome(plant: Plant, writes: Sequence[int], over_circuit_s: int) -> SeveralOutcome:
+def _outcome(plant: Plant, writes: Sequence[int], highest: _Highest) -> SeveralOutcome:
     counters, points = plant.counters, charging_points(plant)
     grid, stored = counters.car_from_grid_kwh, counters.car_from_battery_kwh
     by_hour = [sum(1 for at in writes if at // 3600 == hour) for hour in range(24)]
@@ -161,5 +184,8 @@ def _outcome(plant: Plant, writes: Sequence[int], over_circuit_s: int) -> Severa
         writes=len(writes),
         most_writes_h=max(by_hour),
         over_fuse_s=counters.over_fuse_s,
-        over_circuit_s=over_circuit_s,
+        over_circuit_s=highest.over_circuit_s,
+        highest_fuse_a=highest.fuse_w / 230.0,
+        highest_circuit_share=highest.circuit_share,
+        highest_hour_w=max(highest.import_w.values()) / 3600,
     )
