@@ -40,6 +40,9 @@ class PlanSlot:
     """What the house consumes, without any car."""
     price_known: bool = True
     """Whether the price is published rather than estimated."""
+    usual_sun_w: float | None = None
+    """What a car usually takes of the sun by itself at that time of day, the mean of several days;
+    None: `pv_w` is a forecast."""
     other_cars_w: float = 0.0
     """What cars are to take whose plans come before this one."""
 

@@ -33,6 +33,7 @@ def plan_slots(
     """What is expected of each quarter-hour from now on."""
     first, zone = quarter_of(now), table.zone
     load, usual_pv = UsualLoad.of(past.load_w, zone), UsualPv.of(past.pv_w, zone)
+    usual_sun = UsualPv.left_to_car(past.pv_w, load, zone)
     roof = RoofFactor.learned(
         {start: watts for start, watts in past.forecast_w.items() if start < first},
         past.pv_w,
@@ -50,6 +51,7 @@ def plan_slots(
                 pv_w=usual_pv.at(local) if forecast_w is None else forecast_w * roof.at(local),
                 load_w=load.at(local),
                 price_known=price.is_known,
+                usual_sun_w=usual_sun.at(local) if forecast_w is None else None,
             )
         )
     return tuple(slots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,6 +33,8 @@ class PlanTimes:
     export_price: Values
     surplus_kw: Values
     """PV less what house and other cars take; 0 where that is more."""
+    usual_sun_kw: Values
+    """What the car usually takes of it by itself, the mean of several days; NaN: as forecast."""
     deficit_kw: Values
     """What house and other cars take less PV; 0 where PV is more."""
     others_kw: Values
@@ -79,6 +82,7 @@ def plan_times(inputs: PlanInputs) -> PlanTimes:
         import_price=np.array([_mean([slot.import_price for slot in step]) for step in steps]),
         export_price=np.array([_mean([slot.export_price for slot in step]) for step in steps]),
         surplus_kw=np.array(surplus_w) / 1000,
+        usual_sun_kw=np.array([_usual_sun_kw(step) for step in steps]),
         deficit_kw=np.array(deficit_w) / 1000,
         others_kw=np.array([_mean([slot.other_cars_w for slot in step]) for step in steps]) / 1000,
         most_kw=np.array([_most_w(inputs, departures, slot) for slot in first]) / 1000,
@@ -132,6 +136,15 @@ def _is_here(inputs: PlanInputs, departures: Iterable[Departure], at: datetime) 
     if not car.connected and (car.connects_at is None or at < car.connects_at):
         return False
     return not any(each.at < at + QUARTER and at < each.back_at for each in departures)
+
+
+def _usual_sun_kw(step: list[PlanSlot]) -> float:
+    sun_w = [
+        max(0.0, slot.usual_sun_w - slot.other_cars_w)
+        for slot in step
+        if slot.usual_sun_w is not None
+    ]
+    return _mean(sun_w) / 1000 if len(sun_w) == len(step) else math.nan
 
 
 def _mean(values: list[float]) -> float:

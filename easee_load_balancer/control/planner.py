@@ -89,16 +89,18 @@ def _add_car(model: LinearModel, inputs: PlanInputs, times: PlanTimes) -> _Varia
         cheap = times.import_price <= inputs.charge_below_price
         price = np.where(cheap, price - highest * SUN_FIRST, price)
     grid = model.variables(count, high=most_kw, cost=price * hours)
-    sun_kw = np.minimum(times.surplus_kw, most_kw)
-    enough = sun_kw >= SUN_PAYS_FROM * car.min_w / 1000
+    usual = ~np.isnan(times.usual_sun_kw)
+    sun_kw = np.minimum(np.where(usual, times.usual_sun_kw, times.surplus_kw), most_kw)
+    enough = usual | (sun_kw >= SUN_PAYS_FROM * car.min_w / 1000)
+    forecast = 1.0 - usual  # a mean of days may be less than what a car charges with
     sun_price = np.where(enough, times.export_price - highest * SUN_FIRST, times.export_price)
     sun = model.variables(count, high=sun_kw, cost=sun_price * hours)
     on = model.variables(count, high=(most_kw > 0) * 1.0, whole=times.whole)
     started = model.variables(count, cost=START_COSTS_KWH * mean)
     least_kw = car.min_w / 1000
-    model.rows((grid, 1.0), (sun, 1.0), (on, -most_kw), high=0.0)
+    model.rows((grid, 1.0), (sun, forecast), (on, -most_kw), high=0.0)
     model.rows((grid, 1.0), (sun, 1.0), (on, -least_kw), low=0.0)
-    model.rows((sun, 1.0), (on, -sun_kw), high=0.0)
+    model.rows((sun, forecast), (on, -sun_kw * forecast), high=0.0)
     model.rows((grid, 1.0), (on, -np.maximum(0.0, least_kw - sun_kw)), low=0.0)
     model.row((started[:1], 1.0), (on[:1], -1.0), low=-float(car.charging))
     model.rows((started[1:], 1.0), (on[1:], -1.0), (on[:-1], 1.0), low=0.0)

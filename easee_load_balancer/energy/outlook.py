@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
@@ -21,6 +21,8 @@ _UNKNOWN_LOAD_W = 500.0
 _QUARTERS = 96
 _LEAST_CAR_W = 6 * 230.0
 """A car takes no less, on one phase."""
+_LEAST_SUN_SHARE = 2 / 3
+"""Of that, what has to be sun beside a plan (see `PLAN_GRID_WEIGHT`)."""
 _LEFT_BY_CAR_W = 350.0
 """Half a step of current on three phases."""
 _BATTERY_GIVES = 0.95
@@ -105,13 +107,20 @@ class UsualPv:
     @classmethod
     def of(cls, made_w: Mapping[datetime, float], zone: ZoneInfo) -> UsualPv:
         """The usual production from past quarter-hours, with gaps."""
-        since = max(made_w, default=datetime.max.replace(tzinfo=zone)) - _PV_DAYS
-        times: dict[QuarterOfDay, list[float]] = defaultdict(list)
-        for start, watts in made_w.items():
-            if start > since:
-                local = start.astimezone(zone)
-                times[local.hour, local.minute].append(watts)
-        return cls({time: fmean(watts) for time, watts in times.items()})
+        return cls(_means(_last_days(made_w, zone)))
+
+    @classmethod
+    def left_to_car(
+        cls, made_w: Mapping[datetime, float], load: UsualLoad, zone: ZoneInfo
+    ) -> UsualPv:
+        """What of it a car takes by itself.
+
+        A fine day and a dull one bring a car more than two with the mean of both: on none of those
+        may the surplus be enough to charge with.
+        """
+        least_w = _LEAST_CAR_W * _LEAST_SUN_SHARE
+        surplus = ((at, watts - load.at(at)) for at, watts in _last_days(made_w, zone))
+        return cls(_means((at, watts if watts >= least_w else 0.0) for at, watts in surplus))
 
     def at(self, local: datetime) -> float:
         """The PV power to expect in the quarter-hour of that local time, in W."""
@@ -179,6 +188,24 @@ class BatteryOutlook:
             if i >= quarter and surplus_w[i] > 0
         )
         return night_wh / _BATTERY_GIVES - left_wh * _BATTERY_GIVES
+
+
+def _last_days(
+    made_w: Mapping[datetime, float], zone: ZoneInfo
+) -> Iterator[tuple[datetime, float]]:
+    """The quarter-hours of the last week, in local time."""
+    since = max(made_w, default=datetime.max.replace(tzinfo=zone)) - _PV_DAYS
+    for start, watts in made_w.items():
+        if start > since:
+            yield start.astimezone(zone), watts
+
+
+def _means(values: Iterable[tuple[datetime, float]]) -> dict[QuarterOfDay, float]:
+    """The mean of each time of day."""
+    times: dict[QuarterOfDay, list[float]] = defaultdict(list)
+    for local, value in values:
+        times[local.hour, local.minute].append(value)
+    return {time: fmean(found) for time, found in times.items()}
 
 
 def _shrunken(expected: float, made: float, overall: float, usual: float) -> float:

@@ -179,6 +179,15 @@ def test_a_peak_that_costs_more_than_the_night_saves_is_not_made() -> None:
     assert by_hour(make_plan(replace(given, peak=paid))) == pytest.approx([0, 11, 0, 0], abs=0.6)
 
 
+def test_sun_of_the_usual_day_may_be_less_than_a_car_charges_with() -> None:
+    """Half of the days bring 2 kW, the others nothing: no energy from the grid lifts the mean."""
+    given = inputs(0.20, 0.30, 0.10, pv_w={1: 1000.0}, departures=(leaves(3, 5.0),))
+    usual = [replace(slot, usual_sun_w=slot.pv_w) for slot in given.slots]
+    plan = make_plan(replace(given, slots=tuple(usual)))
+    assert by_hour(plan) == pytest.approx([0.0, 0.0, 4.0], abs=0.2)
+    assert plan.solar_kwh == pytest.approx(1.0)
+
+
 def test_the_house_battery_leaves_the_car_its_sun() -> None:
     battery = HomeBattery(0.0, 10.0, 5000.0, 5000.0)
     given = inputs(0.20, 0.30, pv_w={1: 7000.0}, departures=(leaves(2, 7.0),), battery=battery)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -74,6 +74,18 @@ def test_without_a_forecast_the_mean_of_the_last_week_is_expected() -> None:
     usual = UsualPv.of(made, BERLIN)
     assert usual.at(MONDAY.replace(hour=12)) == pytest.approx(3000)
     assert usual.at(MONDAY.replace(hour=3)) == UsualPv.of({}, BERLIN).at(MONDAY) == 0
+
+
+def test_fine_and_dull_days_bring_a_car_what_the_fine_ones_do() -> None:
+    made = {at: 3000.0 if at.day % 2 else 0.0 for at in days(8, 1.0, 1.0)}
+    load = UsualLoad(mean_w=600.0)
+    fine = sum(at.day % 2 for at in made if at > max(made) - timedelta(days=7)) / 24
+    noon = MONDAY.replace(hour=12)
+    usual = UsualPv.left_to_car(made, load, BERLIN).at(noon)
+    assert usual == pytest.approx(2400 * fine / 7)
+    assert UsualPv.of(made, BERLIN).at(noon) - 600 < 0.9 * usual
+    little = dict.fromkeys(made, 1500.0)  # 900 W are too little for a car
+    assert UsualPv.left_to_car(little, load, BERLIN).at(noon) == 0
 
 
 SUN_FROM_8_TO_16 = [0.0] * 32 + [5000.0] * 32 + [0.0] * 32
