@@ -233,6 +233,7 @@ class GridAllowance:
 FULL_POWER_SHARE = 0.9
 """Of the car's highest power, what the latest start counts on: house and fuse may take the rest."""
 LAST_MINUTES = timedelta(minutes=45)
+"""So long before a departure its latest start counts beside the plan, as no other plan may come."""
 READY_BEFORE = timedelta(minutes=15)
 """How long before a departure its energy should be in the car."""
 
