@@ -76,7 +76,7 @@ class Connections:
                 del self._batteries[store]
 
     def leave_charger(self, account: Account, charger_id: str) -> None:
-        """Leave that charger to another process; the next reading begins anew."""
+        """Leave that charger to another process; the next reading starts afresh."""
         known = self._easee.get((account.base_url, account.user_name))
         if known is not None:
             known.leave(charger_id)

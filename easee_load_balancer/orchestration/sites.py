@@ -88,7 +88,7 @@ def deploy_sites(
 
 
 def fit_forms(client: SyncPrefectClient) -> None:
-    """Forms ask for a charger only where a site has several; anew after each deployment."""
+    """Forms ask for a charger only where a site has several; checked after each deployment."""
     for site, deployments in deployments_by_site(client).items():
         asking = [one for one in deployments if CHARGER_FIELD in _fields(one)]
         if not asking or _has_several(client, site):
