@@ -243,9 +243,7 @@ def _car(one: NamedCharger, now: datetime) -> KnownCar:
     history = open_history(Settings().database_url)
     asked = history.departures.under_way(one.state_key)
     departure = None if asked is None else unless_ended(asked.request, now)
-    return KnownCar(
-        one, _seen(one, history.last_cycle(one.key if one.name else one.state_key), now), departure
-    )
+    return KnownCar(one, _seen(one, history.last_cycle(one.key), now), departure)
 
 
 def _seen(one: NamedCharger, last: Cycle | None, now: datetime) -> CarSeen:

@@ -55,7 +55,7 @@ def for_charger(asked: ReadyBy, one: NamedCharger, now: datetime) -> ReadyBy:
 
     Raises ConfigurationError for a state of charge that nobody tells.
     """
-    if asked.soc_pct is not None and one.state_key == one.key:
+    if asked.soc_pct is not None and not one.hears_of_soc:
         raise ConfigurationError(f"The state of charge at {one.name} is not known: ask for kWh.")
     policy = one.policy
     phases = 1 if policy.phases == "1" else 3

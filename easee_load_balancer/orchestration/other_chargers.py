@@ -133,7 +133,7 @@ class NamedCharger:
     """A charger of a home."""
 
     key: str
-    """Under which its own cycles are in the history, where a home has several."""
+    """Under which its own cycles are in the history: the home's where it is the only one."""
     state_key: str
     """Under which its state, its requests and its plan are: the home's for the first one."""
     name: str
@@ -143,6 +143,11 @@ class NamedCharger:
     policy: Policy
     wishes: ChargingWishes | None
     """None: nothing is planned for its car, unless a departure is asked for."""
+
+    @property
+    def hears_of_soc(self) -> bool:
+        """Whether the car's state of charge can be known: it is sent for the first one alone."""
+        return not self.name or self.state_key != self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ class Chargers:
         others = site.others
         listed = [] if others is None else others.chargers
         first = NamedCharger(
-            key=key_of(site.name, site.charger.charger_id),
+            key=key_of(site.name, site.charger.charger_id) if listed else site.name,
             state_key=site.name,
             name=others.first_name if others is not None and listed else "",
             priority=1 if others is None else others.first_priority,
