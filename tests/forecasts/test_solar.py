@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import time_machine
 
 from easee_load_balancer.errors import ForecastError
 from easee_load_balancer.forecasts.solar import PvPlant, fetch_pv
@@ -42,8 +43,9 @@ def panels(house: SimulatedHouse, source: Any) -> PvPlant:
 async def test_reads_the_power_of_each_quarter_hour(
     house: SimulatedHouse, source: str, share: float
 ) -> None:
-    now = datetime.now(UTC)
-    found = await fetch_pv(panels(house, source), now)
+    now = datetime.now(UTC).replace(hour=12)  # a forecast begins at midnight
+    with time_machine.travel(now, tick=False):
+        found = await fetch_pv(panels(house, source), now)
     quarter = quarter_of(now)
     for hour in (-3, 0, 4, 13):  # from noon, where the house's clock stands
         at = quarter + timedelta(hours=hour)
