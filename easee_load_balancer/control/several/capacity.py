@@ -147,7 +147,7 @@ class _Left:
 
 def _below_peak_w(cars: Sequence[Car]) -> float:
     """What the month's peak leaves to the cars that may not exceed it."""
-    bound = [car for car in cars if car.peak is not None]
+    bound = [car for car in cars if car.peak is not None and car.part is not Part.LEFT_ALONE]
     if not bound or bound[0].peak is None:
         return math.inf
     planned_w = [car.case.inputs.grid.grid_w for car in bound if car.case.inputs.grid is not None]

@@ -157,6 +157,16 @@ def test_all_cars_together_stay_below_the_months_peak(
     assert f"the month's peak ({limit_w / 1000:.1f} kW)" in answer.decisions[1].reason
 
 
+def test_what_a_charger_that_is_left_alone_draws_counts_in_the_months_peak() -> None:
+    """The house takes 1 kW, the charger left alone 6.9 kW: of 14 kW, 5.96 kW are left."""
+    limited = peak(14_000.0)
+    cars = [car("A", 10, policy={"mode": "off"}, **limited), car("B", 16, policy=FAST, **limited)]
+    counted = {"interval_counted_at": NOW, "interval_wh": 0.0}
+    cars = [replace(one, state=one.state.model_copy(update=counted)) for one in cars]
+    answer = together(-1000.0 - 10 * 690.0 - FULL_W, *cars)
+    assert amps_of(answer) == [None, 8]
+
+
 def test_a_sleeping_inverter_means_that_there_is_no_sun_for_any_car() -> None:
     cars = [car(name, 6, policy=MINIMUM) for name in ("A", "B")]
     asleep = together(None, *cars, asleep=True)
