@@ -27,10 +27,10 @@ class Ceiling(BaseModel):
     sent_at: AwareDatetime
 
     def next_a(
-        self, allowed_a: int, needed_a: int, shown_a: float | None, now: datetime
+        self, allowed_a: int, needed_a: float, shown_a: float | None, now: datetime
     ) -> int | None:
         """What to send now: down at once, up where it is needed or after a while; else None."""
-        age = now - self.sent_at
+        age = now - self.sent_at if self.sent_at <= now else timedelta.max  # the clock was set back
         if allowed_a < self.current_a or age >= RENEW_AFTER or needed_a > self.current_a:
             return allowed_a
         if allowed_a >= self.current_a + _WORTH_A and age >= _RAISE_AFTER:
@@ -48,16 +48,24 @@ def ceilings_due(
 ) -> dict[int, int]:
     """The currents in A that have to be sent to shared circuits now.
 
-    `rated_a`: what each of them may carry; `lines_a`: what the main fuse leaves to all cars.
+    `rated_a`: what each of them may carry beside chargers that are left alone; `lines_a`: what the
+    main fuse leaves to all other cars. The circuit's current limits those that are left alone too,
+    so it has to leave them what they draw.
     """
     due: dict[int, int] = {}
     for circuit, most_a in rated_a.items():
         members = [car for car in cars if car.one.circuit == circuit]
         if all(car.part is Part.LEFT_ALONE for car in members):
             continue
-        left_a, needed_a = list(lines_a), 0
+        left_a, needed_a = list(lines_a), 0.0
         for car, setpoint in zip(cars, setpoints, strict=True):
             amps = 0 if setpoint is None else setpoint.current_a
+            if car in members and car.part is Part.LEFT_ALONE:
+                drawn_a = car.case.car.metered_a
+                most_a, needed_a = most_a + max(drawn_a), needed_a + max(drawn_a)
+                for line in car.lines:
+                    left_a[line] += drawn_a[line]
+                continue
             if car in members:
                 needed_a += amps
                 continue

@@ -169,16 +169,11 @@ class Weigher:
 
 def behind(cars: Sequence[Car]) -> list[float]:
     """By how much each car is preferred that has got less in its session than an equal one."""
-    got = [car.case.inputs.charger.session_kwh or 0.0 for car in cars]
-    most = {
-        car.one.priority: max(
-            kwh
-            for other, kwh in zip(cars, got, strict=True)
-            if other.one.priority == car.one.priority
-        )
-        for car in cars
-    }
-    lags = [most[car.one.priority] - kwh for car, kwh in zip(cars, got, strict=True)]
+    got = [(car.one.priority, car.case.inputs.charger.session_kwh) for car in cars]
+    most: dict[int, float] = {}
+    for priority, kwh in got:
+        most[priority] = max(kwh or 0.0, most.get(priority, 0.0))
+    lags = [0.0 if kwh is None else most[priority] - kwh for priority, kwh in got]
     return [
         min(MOST_SHARE, BEHIND_SHARE * lag / BEHIND_KWH) if lag > BEHIND_KWH else 0.0
         for lag in lags

@@ -13,9 +13,9 @@ from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.several.capacity import Capacity, Demand
-from easee_load_balancer.control.several.cars import OneOfSeveral
+from easee_load_balancer.control.several.cars import Car, OneOfSeveral
 from easee_load_balancer.control.several.circuits import Ceiling
-from easee_load_balancer.control.several.configurations import Range, spread
+from easee_load_balancer.control.several.configurations import Range, behind, spread
 from easee_load_balancer.control.several.controller import SharedState, Together, decide_together
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.measurements import ChargerMode, ChargerState, InverterReading, Setpoint
@@ -138,6 +138,24 @@ def test_what_a_charger_that_is_left_alone_draws_is_not_shared_out() -> None:
     assert amps_of(decided) == [None, 8]
 
 
+def test_a_circuits_ceiling_leaves_a_charger_that_is_left_alone_what_it_draws() -> None:
+    small = (20.0, 20.0, 20.0)
+    left = one("Off", charger(11.7, circuit_max_current_a=small), told(12), mode="off")
+    fast = one("Fast", charger(6.0, circuit_max_current_a=small), told(6), mode="fast")
+    assert decide_at(0.0, left, fast).ceilings == {0: 20}
+    # the house takes 5.9 of the fuse's 23 A, the cars 11.7 and 5.7 A
+    assert decide_at(-(5.9 + 11.7 + 5.7) * 690, left, fast).ceilings == {0: 17}
+
+
+def test_a_car_whose_session_counter_is_unknown_is_not_behind() -> None:
+    kwh = (12.0, None, 2.0)
+    cars = [
+        Car.of(one(str(got), charger(6.0, session_kwh=got), told(6)), shares_circuit=False)
+        for got in kwh
+    ]
+    assert behind(cars) == [0.0, 0.0, 0.5]
+
+
 def test_the_charger_of_a_shared_circuit_is_commanded_again_after_a_plug_in() -> None:
     arrived = charger(0.0, mode=ChargerMode.READY_TO_CHARGE)
     memory = told(0, session_at=None)
@@ -165,6 +183,7 @@ def test_a_shared_circuit_is_never_set_to_one_phase() -> None:
         pytest.param(1, 12, 12, 16.0, 12, id="down at once"),
         pytest.param(26, 16, 12, 16.0, 16, id="renewed in time"),
         pytest.param(2, 16, 12, 40.0, 16, id="forgotten in a restart"),
+        pytest.param(-30, 16, 12, 16.0, 16, id="sent before the clock was set back"),
     ],
 )
 def test_a_circuits_ceiling_is_sent_rarely(
