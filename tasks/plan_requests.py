@@ -59,5 +59,7 @@ def for_charger(asked: ReadyBy, one: NamedCharger, now: datetime) -> ReadyBy:
         raise ConfigurationError(f"The state of charge at {one.name} is not known: ask for kWh.")
     policy = one.policy
     phases = 1 if policy.phases == "1" else 3
-    asked = asked.model_copy(update={"charger": one.name})
-    return asked.within(policy.max_current_a * phases * NOMINAL_VOLTAGE_V, now)
+    most_w = policy.max_current_a * phases * NOMINAL_VOLTAGE_V
+    if policy.max_power_w is not None:
+        most_w = min(most_w, policy.max_power_w)
+    return asked.model_copy(update={"charger": one.name}).within(most_w, now)

@@ -103,8 +103,8 @@ async def _limit(
     setup: Site, row: DimmingRow | None, now: datetime, charger: ChargerState, failures: Failures
 ) -> CarLimit | None:
     """The lower one of the policy's limit and the one for a time."""
-    always_w = setup.policy.max_power_w
-    limits = [] if always_w is None else [CarLimit(float(always_w), source="the policy")]
+    always = CarLimit.of(setup.policy)
+    limits = [] if always is None else [always]
     if row is not None:
         fallback = unless_ended(row.request, now)
         dimming = await failures.or_else(fallback, obey_dimming(row, now, charger))

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.plan import CarLimit
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.energy.outlook import BatteryOutlook
@@ -50,7 +51,11 @@ class PolicyLaw:
     ) -> Setpoint | None:
         """The setpoint to send now, None to send nothing."""
         wanted_wh = self.battery_wanted_wh(now) if self.battery_wanted_wh else None
-        inputs = CycleInputs(now, inverter, charger, self.policy, battery_wanted_wh=wanted_wh)
+        inputs = CycleInputs(
+            *(now, inverter, charger, self.policy),
+            car_limit=CarLimit.of(self.policy),
+            battery_wanted_wh=wanted_wh,
+        )
         decision = decide(inputs, self.state)
         self.state, self.reason = decision.state, decision.reason
         if decision.setpoint is None or not decision.push:

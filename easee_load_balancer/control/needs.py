@@ -107,6 +107,7 @@ def needs(
         min_current_a=policy.min_current_a,
         max_current_a=seen.max_current_a,
         phases=seen.phases,
+        max_power_w=policy.max_power_w,
     )
     rule = _Energy(energy_kwh - seen.session_kwh, wishes, known is not None)
     weekly = [

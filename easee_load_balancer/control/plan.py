@@ -84,11 +84,14 @@ class Car:
     max_current_a: int = 16
     phases: tuple[int, ...] = (1, 3)
     """Numbers of phases it can be charged on."""
+    max_power_w: float | None = None
+    """The owner's limit of its power; None: there is none."""
 
     @property
     def max_w(self) -> float:
         """The most it can take."""
-        return self.max_current_a * max(self.phases) * NOMINAL_VOLTAGE_V
+        most_w = self.max_current_a * max(self.phases) * NOMINAL_VOLTAGE_V
+        return most_w if self.max_power_w is None else min(most_w, self.max_power_w)
 
     @property
     def min_w(self) -> float:
@@ -120,6 +123,12 @@ class CarLimit:
     """When it ends; None: it lasts."""
     source: str = "the grid operator"
     """Who set it, for the reason: "the grid operator (4.2 kW) allows 6 A"."""
+
+    @classmethod
+    def of(cls, policy: Policy) -> CarLimit | None:
+        """The policy's own limit; None where it has none."""
+        limit_w = policy.max_power_w
+        return None if limit_w is None else cls(float(limit_w), source="the policy")
 
     def at(self, now: datetime) -> float | None:
         """The limit that counts now; None: it is over."""
@@ -243,7 +252,7 @@ def latest_start(car: Car, departure: Departure) -> datetime | None:
     missing_kwh = min(departure.energy_kwh, car.capacity_kwh) - car.energy_kwh
     if missing_kwh <= 0:
         return None
-    hours = missing_kwh * 1000 / (car.max_w * FULL_POWER_SHARE)
+    hours = missing_kwh * 1000 / (max(car.max_w, car.min_w) * FULL_POWER_SHARE)
     return departure.at - timedelta(hours=hours) - READY_BEFORE
 
 

@@ -18,6 +18,7 @@ from easee_load_balancer.backtest.replay import (
     UNLIMITED_KWH,
     HouseModel,
     PlugInInterval,
+    PolicyLaw,
     ReplayDay,
     Samples,
     replay,
@@ -29,12 +30,14 @@ from easee_load_balancer.energy.power_flows import MARGIN
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import ConfigurationError
+from easee_load_balancer.measurements import Setpoint
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.backtest_charts import backtest_picture
 from easee_load_balancer.reports.backtest_page import headline, markdown
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import Outcome, Trace
 from easee_load_balancer.simulation.plant.plant import BatterySpec
+from tests.support.control_readings import NOW, charger, inverter
 from tests.support.history import insert, opened
 from tests.support.simulated_day import DAY, STOCKHOLM, Troubles, Watched, watch_day
 
@@ -129,6 +132,11 @@ def test_a_replay_in_mode_fast_charges_more_within_the_fuse(clouds: Day) -> None
         assert charged_kwh > 2 * clouds.replayed.solar_kwh
         assert outcome.over_fuse_min == 0
     assert held.battery_kwh < 0.1 < 1 < fast.battery_kwh
+
+
+def test_a_replay_obeys_the_policys_highest_power() -> None:
+    law = PolicyLaw(Policy(mode="fast", max_power_w=5000))
+    assert law.cycle(NOW, inverter(-500.0), charger()) == Setpoint(7)
 
 
 def drawing(car_a: float | list[float], **columns: object) -> pd.DataFrame:

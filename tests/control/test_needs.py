@@ -53,6 +53,11 @@ def test_energy_in_the_car_and_for_the_departure(
     assert first.back_at == MORNING + timedelta(hours=9, minutes=30)
 
 
+def test_the_car_takes_no_more_than_the_policy_allows() -> None:
+    assert needs(SEEN, KWH, Policy(), NOW, BERLIN).car.max_w == 16 * 3 * 230
+    assert needs(SEEN, KWH, Policy(max_power_w=3700), NOW, BERLIN).car.max_w == 3700
+
+
 def test_a_departure_that_is_asked_for_needs_what_is_still_missing() -> None:
     asked = ReadyBy.asked("22:00, 8 kWh", "Europe/Berlin", NOW)
     asked = asked.model_copy(update={"counted_kwh": 3.0, "car": "here"})

@@ -143,6 +143,16 @@ LATE = replace(READY, at=NOW + timedelta(hours=3))
         ),
         pytest.param(None, CAR, LATE, 0.0, id="no plan: 20 kWh take 2 h"),
         pytest.param(None, CAR, SOON, FULL_W, id="no plan: the latest start is over"),
+        pytest.param(
+            None,
+            replace(CAR, max_power_w=3700.0),
+            READY,
+            3700.0,
+            id="no plan: 20 kWh take 6 h at the owner's highest power",
+        ),
+        pytest.param(
+            None, replace(CAR, max_power_w=0.0), READY, 0.0, id="the owner lets it have nothing"
+        ),
         pytest.param(plan(0.0, age=timedelta(hours=2)), CAR, SOON, FULL_W, id="old: like no plan"),
         pytest.param(plan(), CAR, SOON, FULL_W, id="a plan that ends before now: like no plan"),
         pytest.param(

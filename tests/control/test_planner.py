@@ -116,6 +116,15 @@ def by_hour(plan: Plan) -> list[float]:
             [2.0, 4.1],
             id="not more than the grid operator allows",
         ),
+        pytest.param(
+            inputs(
+                *(0.2, 0.1, 0.1),
+                departures=(leaves(3, 9.0),),
+                car=Car(0.0, 50.0, max_power_w=3700.0),
+            ),
+            [1.6, 3.7, 3.7],
+            id="not more than the owner allows",
+        ),
         pytest.param(inputs(0.20, 0.10, car=Car(0.0, 50.0)), [0.0, 0.0], id="nothing is wanted"),
     ],
 )
