@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
 from easee_load_balancer.control.peak import PeakTariff, highest_intervals
 from easee_load_balancer.control.plan import Plan, PlanSlot
+from easee_load_balancer.control.power_limits import interval_start
 from easee_load_balancer.energy.outlook import RoofFactor, UsualLoad, UsualPv
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
@@ -84,11 +86,9 @@ def peak_tariff(
         free_w=prices.peak_free_w,
         month_ends=(begins + timedelta(days=32)).replace(day=1),
     )
-    intervals: dict[datetime, list[float]] = {}
+    intervals: dict[datetime, list[float]] = defaultdict(list)
     for start, watts in import_w.items():
-        here = start.astimezone(zone)
-        if here >= begins:
-            begin = here.replace(minute=here.minute - here.minute % tariff.minutes)
-            intervals.setdefault(begin, []).append(watts)
-    means = [(start, sum(watts) / len(watts)) for start, watts in intervals.items()]
+        if start >= begins:  # in UTC: the hour that a clock change repeats is two intervals
+            intervals[interval_start(start.astimezone(UTC), tariff.minutes)].append(watts)
+    means = [(begin.astimezone(zone), fmean(watts)) for begin, watts in intervals.items()]
     return replace(tariff, so_far_w=highest_intervals(means, tariff))

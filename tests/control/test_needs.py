@@ -116,3 +116,12 @@ def test_the_months_highest_hours_are_those_of_the_home() -> None:
     assert tariff.so_far_w == (3000.0, 2000.0)
     assert tariff.month_ends == datetime(2026, 12, 1, tzinfo=BERLIN)
     assert peak_tariff(Prices(), import_w, NOW, BERLIN) is None
+
+
+def test_the_hour_that_a_clock_change_repeats_is_two_intervals() -> None:
+    prices = Prices(peak_price_per_kw=5, peak_highest=2, peak_minutes="60")
+    first = datetime(2026, 10, 25, 0, tzinfo=UTC)  # 2:00 in Berlin, and an hour later once more
+    import_w = {first + index * QUARTER: 4000.0 if index < 4 else 0.0 for index in range(8)}
+    tariff = peak_tariff(prices, import_w, first + timedelta(days=2), BERLIN)
+    assert tariff is not None
+    assert tariff.so_far_w == (4000.0, 0.0)
