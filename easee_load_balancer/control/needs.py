@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -140,18 +140,25 @@ class _Energy:
 def _with_single(
     weekly: list[Departure], ready_by: ReadyBy | None, car: Car, rule: _Energy
 ) -> Iterator[Departure]:
-    """The weekly departures, with the one that was asked for in place of those of its trip."""
+    """The weekly departures, with the one that was asked for in place of those of its trip.
+
+    A usual departure shortly before it still has its energy, in case the car leaves then after all.
+    """
     if ready_by is not None:
         missing_kwh = ready_by.missing_kwh
         energy_kwh = rule.kwh(ready_by.amount)
         if missing_kwh is not None:
             energy_kwh = car.energy_kwh + missing_kwh
         trip_kwh, back_at = rule.trip_kwh(ready_by.amount), ready_by.at + USUALLY_AWAY
-        same_trip = [each for each in weekly if ready_by.at <= each.at < back_at]
-        for each in same_trip:  # the usual trip, only earlier or longer
-            weekly.remove(each)
-            energy_kwh, back_at = max(energy_kwh, each.energy_kwh), each.back_at
-        weekly = [*weekly, Departure(ready_by.at, energy_kwh, trip_kwh, back_at)]
+        others = []
+        for each in weekly:
+            if ready_by.at <= each.at < ready_by.at + USUALLY_AWAY:  # leaves earlier than usual
+                energy_kwh, back_at = max(energy_kwh, each.energy_kwh), each.back_at
+            elif each.at < ready_by.at < each.back_at:  # leaves later: is still here meanwhile
+                others.append(replace(each, trip_kwh=0.0, back_at=each.at))
+            else:
+                others.append(each)
+        weekly = [*others, Departure(ready_by.at, energy_kwh, trip_kwh, back_at)]
     yield from sorted(weekly, key=lambda each: each.at)
 
 

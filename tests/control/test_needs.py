@@ -10,7 +10,9 @@ import pytest
 
 from easee_load_balancer.control.departures import ChargingWishes, ReadyBy
 from easee_load_balancer.control.needs import CarReport, CarSeen, needs
+from easee_load_balancer.control.plan import PlanInputs, PlanSlot
 from easee_load_balancer.control.plan_slots import Past, peak_tariff, plan_slots
+from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
@@ -71,6 +73,18 @@ def test_a_departure_that_is_asked_for_takes_the_place_of_the_usual_one_of_that_
     assert (first.at, first.energy_kwh) == (asked.at, 25)
     assert first.back_at == MORNING + timedelta(hours=9, minutes=30)
     assert after.at == MORNING + timedelta(days=3)
+
+
+def test_a_car_that_is_to_leave_later_than_usual_is_not_charged_for_two_trips() -> None:
+    asked = ReadyBy.asked("tomorrow 09:00, 20 kWh", "Europe/Berlin", NOW)
+    need = needs(SEEN, KWH, Policy(), NOW, BERLIN, asked)
+    assert [(one.at, one.energy_kwh) for one in need.departures[:2]] == [
+        (MORNING, 12),
+        (asked.at, 25),
+    ]
+    night = tuple(PlanSlot(NOW + index * QUARTER, 0.2, 0.1, 0.0, 0.0) for index in range(64))
+    plan = make_plan(PlanInputs(NOW, night, need.car, need.departures, later_price=0.0))
+    assert plan.grid_kwh == pytest.approx(20)
 
 
 @pytest.mark.parametrize(
