@@ -281,7 +281,7 @@ def grid_allowance(
     starts = [(latest_start(car, each), each.energy_kwh) for each in ahead]
     late_kwh = [energy_kwh for start, energy_kwh in starts if start is not None and start <= now]
     if late_kwh:
-        why = f"latest start for {max(late_kwh):g} kWh"
+        why = f"latest start for {round(max(late_kwh), 1):g} kWh"
         return GridAllowance(car.max_w, why, needed_at=urgency)
     if slot is None:
         return GridAllowance(0.0)

@@ -58,7 +58,7 @@ def plan_of(inputs: PlanInputs, times: PlanTimes, planned: Planned) -> Plan:
     grid_kw = np.where(planned.grid_kw > _NOTHING_KW, planned.grid_kw, 0.0)
     grid_kwh, sun_kwh = grid_kw * times.hours, planned.sun_kw * times.hours
     cost = float((grid_kwh * times.import_price + sun_kwh * times.export_price).sum())
-    unmet = tuple(_unmet(times, planned))
+    unmet = tuple(_unmet(inputs, times, planned))
     return Plan(
         made_at=inputs.now,
         slots=tuple(_slots(inputs.car, times, planned, grid_kw)),
@@ -102,10 +102,11 @@ def _slots(car: Car, times: PlanTimes, planned: Planned, grid_kw: Values) -> Ite
             )
 
 
-def _unmet(times: PlanTimes, planned: Planned) -> Iterator[Unmet]:
+def _unmet(inputs: PlanInputs, times: PlanTimes, planned: Planned) -> Iterator[Unmet]:
     for index in np.flatnonzero(planned.missing_kwh > _NOTHING_KWH):
+        step_at = (*times.starts, times.ends[-1])[index]
         yield Unmet(
-            at=(*times.starts, times.ends[-1])[index],
+            at=max(each.at for each in inputs.departures if each.at <= step_at),
             energy_kwh=float(times.needed_kwh[index]),
             possible_kwh=round(float(planned.energy_kwh[index]), 1),
         )
@@ -152,7 +153,7 @@ def _sentence(
 
 
 def _not_met(unmet: Unmet, now: datetime) -> str:
-    wanted = f"{unmet.energy_kwh:g} kWh by {_clock(unmet.at, now)}"
+    wanted = f"{round(unmet.energy_kwh, 1):g} kWh by {_clock(unmet.at, now)}"
     return f"{wanted} cannot be reached: {unmet.possible_kwh:g} kWh are possible"
 
 
@@ -163,8 +164,8 @@ def _sun(times: PlanTimes, planned: Planned, now: datetime) -> str:
         return ""
     day = times.starts[sunny[0]].astimezone(now.tzinfo).date()
     of_day = [i for i in sunny if times.starts[i].astimezone(now.tzinfo).date() == day]
-    kwh = float((planned.sun_kw * times.hours)[of_day].sum())
-    return f"sun brings {kwh:.0f} kWh before {_clock(times.ends[of_day[-1]], now)}"
+    kwh = round(float((planned.sun_kw * times.hours)[of_day].sum()))
+    return "" if not kwh else f"sun brings {kwh} kWh before {_clock(times.ends[of_day[-1]], now)}"
 
 
 def _clock(at: datetime, now: datetime) -> str:

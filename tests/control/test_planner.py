@@ -143,6 +143,19 @@ def test_what_cannot_be_met_is_said_with_what_is_possible() -> None:
     assert plan.sentence == f"{said}; 20:00 to 21:00 at 16 A x 3 for 2.21 EUR"
 
 
+def test_a_departure_that_cannot_be_met_is_named_by_its_own_time() -> None:
+    plan = make_plan(inputs(0.2, 0.1, departures=(leaves(0.9, 30.04),)))
+    assert [one.at for one in plan.unmet] == [NOW + timedelta(minutes=54)]
+    assert plan.sentence.startswith("30 kWh by 20:54 cannot be reached: 8.3 kWh are possible")
+
+
+def test_a_little_sun_is_not_worth_a_word() -> None:
+    given = inputs(0.2, 0.1, pv_w={1: 300.0})
+    usual = tuple(replace(slot, usual_sun_w=slot.pv_w) for slot in given.slots)
+    plan = make_plan(replace(given, slots=usual))
+    assert (plan.solar_kwh, plan.sentence) == (0.3, "Nothing to charge")
+
+
 def test_the_sentence_tells_when_how_much_and_what_the_sun_brings() -> None:
     given = inputs(0.20, 0.10, 0.30, 0.30, pv_w={3: 7000.0}, departures=(leaves(4, 15.6),))
     plan = make_plan(replace(given, time_zone="Europe/Stockholm"))
