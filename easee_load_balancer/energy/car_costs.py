@@ -84,7 +84,8 @@ def sessions(cycles: pd.DataFrame, interval: timedelta, prices: PriceTable) -> I
     rows = power_flows(cycles, interval)
     if not len(rows):
         return
-    mode = pd.Series(cycles["charger_mode"].ffill().to_numpy(), index=cycles["at"])
+    known = cycles["charger_mode"].where(cycles["charger_mode"] != ChargerMode.OFFLINE)
+    mode = pd.Series(known.ffill().to_numpy(), index=cycles["at"])
     mode = mode[~mode.index.duplicated()].reindex(rows["at"])
     here = (mode.fillna(ChargerMode.DISCONNECTED) != ChargerMode.DISCONNECTED).to_numpy()
     edges = np.flatnonzero(np.diff(np.concatenate(([0], here.astype(int), [0]))))

@@ -12,6 +12,7 @@ from easee_load_balancer.backtest.planned_sessions import session_costs
 from easee_load_balancer.energy.car_costs import car_costs, sessions
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.periods import QUARTER
 from tests.support.energy_samples import samples
 
@@ -72,6 +73,13 @@ def test_a_day_that_begins_while_the_car_is_here_counts_the_arrival_of_the_day_b
     after = car_costs(cycles, MIDNIGHT, MIDNIGHT + timedelta(hours=24), STEP, PRICES)
     assert before == {}
     assert after["car_arrival_cost"] == pytest.approx(22 * 0.30, rel=0.03)
+
+
+def test_a_charger_that_is_offline_tells_of_no_arrival() -> None:
+    cycles = night(MIDNIGHT, 2)
+    offline = cycles["charger_mode"].where(cycles["at"] != EVENING - STEP, ChargerMode.OFFLINE)
+    [session] = sessions(cycles.assign(charger_mode=offline), STEP, PRICES)
+    assert (session.start, session.end) == (EVENING, MORNING)
 
 
 def test_a_plan_puts_the_recorded_energy_into_the_cheapest_hours_before_the_departure() -> None:
