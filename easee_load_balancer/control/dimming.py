@@ -16,8 +16,8 @@ from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.periods import time_zone_called
 
 _LENGTH = re.compile(r"(\d+(?:[.,]\d+)?)\s*(h|min)", re.IGNORECASE)
-_LONGEST = timedelta(days=2)
-"""A limit that is longer is one of the policy's: its highest current."""
+_LONGEST_H = 48
+"""A limit that is longer belongs into the policy: its highest power."""
 
 
 class Dimming(MeteredCharge):
@@ -35,11 +35,12 @@ class Dimming(MeteredCharge):
         """
         zone = time_zone_called(time_zone)
         if length := _LENGTH.fullmatch(until.strip()):
-            hours = float(length[1].replace(",", "."))
-            at = now + timedelta(hours=hours if length[2].lower() == "h" else hours / 60)
+            number = float(length[1].replace(",", "."))
+            hours = number if length[2].lower() == "h" else number / 60
+            at = now + timedelta(hours=min(hours, _LONGEST_H + 1))
         else:
             at = moment(until, zone, now)
-        if not now < at <= now + _LONGEST:
+        if not now < at <= now + timedelta(hours=_LONGEST_H):
             raise ConfigurationError("Until: a limit ends within two days.")
         return cls(started_at=now, limit_w=limit_w, until=at, time_zone=time_zone)
 

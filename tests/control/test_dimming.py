@@ -31,7 +31,7 @@ def test_it_says_what_the_car_gets_meanwhile() -> None:
     assert asked.progress(NOW) == "limit 4.2 kW until Thu 20:00: 0.0 kWh so far"
 
 
-@pytest.mark.parametrize("until", ["0 h", "72 h", "soon", "unplugged"])
+@pytest.mark.parametrize("until", ["0 h", "72 h", f"{10**12} h", "soon", "unplugged"])
 def test_a_limit_without_an_end_within_two_days_is_refused(until: str) -> None:
     with pytest.raises(ConfigurationError, match="Until: "):
         Dimming.asked(4200, until, "Europe/Berlin", NOW)
