@@ -13,6 +13,10 @@ _JUMP_KWH = 2.0
 """A counter that runs so far ahead of the car's power showed something wrong at the start."""
 
 
+_LONGEST_GAP = timedelta(minutes=5)
+"""What the car drew in a longer time without cycles is left to the counters."""
+
+
 class MeteredCharge(BaseModel):
     """Counts what the car has got since somebody asked; stored with the history."""
 
@@ -39,7 +43,8 @@ class MeteredCharge(BaseModel):
             update["car"] = "here"
         elif charger.car_connected is False and self.car == "here":
             update["car"] = "gone"
-        hours = max(now - (self.seen_at or self.started_at), timedelta()) / timedelta(hours=1)
+        since_seen = max(now - (self.seen_at or self.started_at), timedelta())
+        hours = min(since_seen, _LONGEST_GAP) / timedelta(hours=1)
         bridged_kwh = self.bridged_kwh + (charger.car_w or 0.0) / 1000 * hours
         counted_kwh, estimate_kwh = self.counted_kwh, self.counted_kwh + bridged_kwh
         for name in ("session_kwh", "lifetime_kwh"):

@@ -155,6 +155,15 @@ def test_energy_between_two_steps_of_the_counter() -> None:
     assert seen == [round(0.2 * minute, 3) for minute in range(1, 13)]
 
 
+def test_an_hour_without_cycles_is_left_to_the_counters() -> None:
+    """The car begins as the cycles come back: its counter has not moved yet."""
+    waiting = replace(CAR, car_w=0.0, session_kwh=4.0)
+    boost = cycles(a_boost(energy_kwh=5.0), [waiting])
+    boost = boost.after(NOW + HOUR, replace(waiting, car_w=6000.0))
+    assert boost.charged_kwh == pytest.approx(0.5)
+    assert boost.ended(NOW + HOUR) is None
+
+
 def test_progress() -> None:
     boost = a_boost(until=NOW + 3.5 * HOUR)
     assert boost.progress(NOW) == "boost 16 A until 17:30: begins with the next cycle"
