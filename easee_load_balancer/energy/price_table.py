@@ -114,7 +114,7 @@ class PriceTable:
         the law does the same all day.
         """
         if not self.prices.is_dynamic:
-            return self.prices.at_hour(now.astimezone(self.zone).hour)
+            return self.prices.for_law(now.astimezone(self.zone))
         current, day = self.at(now), self._means(quarter_of(now))
         if current.export_price > 0:
             return self.prices.model_copy(update=day)

@@ -234,17 +234,15 @@ class Prices(BaseModel):
         """Whether a kWh sold to the grid earns anything."""
         return self.export_price > 0
 
-    def at_hour(self, hour: int) -> Prices:
-        """The prices for the control law: those of the hour while its export pays nothing.
+    def for_law(self, local: datetime) -> Prices:
+        """The fixed prices for the control law: those of now while export pays nothing.
 
         Else the mean prices, so that the law does the same all day.
         """
-        if self.export_prices[hour] > 0 or not self.export_price_by_hour:
+        export_price = self.export_price_at(local)
+        if export_price > 0 or not self.export_price_by_hour:
             return self
-        prices = {
-            "export_price": self.export_prices[hour],
-            "import_price": self.import_prices[hour],
-        }
+        prices = {"export_price": export_price, "import_price": self.import_price_at(local)}
         return self.model_copy(update=prices)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -33,16 +34,28 @@ def test_grid_weight_is_the_extra_cost_by_day_over_the_gain_of_solar(
     assert Prices(**prices).grid_weight == (None if weight is None else pytest.approx(weight))
 
 
+def at_hour(hour: int) -> datetime:
+    return datetime(2026, 6, 21, hour, tzinfo=UTC)
+
+
 def test_an_hour_whose_export_pays_nothing_has_its_own_prices_for_the_law() -> None:
     by_hour = Prices(
         export_price_by_hour=[0.08] * 12 + [0.0, -0.05] + [0.08] * 10,
         import_price_by_hour=[0.30] * 12 + [0.15, 0.12] + [0.30] * 10,
         night_price=0.20,
     )
-    assert by_hour.at_hour(11) == by_hour
-    assert (by_hour.at_hour(12).export_price, by_hour.at_hour(12).import_price) == (0.0, 0.15)
-    assert not by_hour.at_hour(13).export_pays
-    assert by_hour.at_hour(13).grid_weight == 0.0
+    assert by_hour.for_law(at_hour(11)) == by_hour
+    assert (
+        by_hour.for_law(at_hour(12)).export_price,
+        by_hour.for_law(at_hour(12)).import_price,
+    ) == (
+        0.0,
+        0.15,
+    )
+    assert not by_hour.for_law(at_hour(13)).export_pays
+    assert by_hour.for_law(at_hour(13)).grid_weight == 0.0
+    timed = by_hour.model_copy(update={"import_price_by_time": ["12:00-13:00 0.11"]})
+    assert timed.for_law(at_hour(12)).import_price == 0.11
     flat = Prices(export_price=-0.1)
-    assert flat.at_hour(13) is flat
+    assert flat.for_law(at_hour(13)) is flat
     assert flat.grid_weight == pytest.approx(0.1 / 0.3)
