@@ -60,17 +60,17 @@ def ceilings_due(
         left_a, needed_a = list(lines_a), 0.0
         for car, setpoint in zip(cars, setpoints, strict=True):
             amps = 0 if setpoint is None else setpoint.current_a
-            if car in members and car.part is Part.LEFT_ALONE:
-                drawn_a = car.case.car.metered_a
-                most_a, needed_a = most_a + max(drawn_a), needed_a + max(drawn_a)
-                for line in car.lines:
-                    left_a[line] += drawn_a[line]
-                continue
-            if car in members:
+            if car.part is Part.LEFT_ALONE:
+                if car in members:
+                    drawn_a = car.case.car.metered_a
+                    most_a, needed_a = most_a + max(drawn_a), needed_a + max(drawn_a)
+                    for line in car.lines:
+                        left_a[line] += drawn_a[line]
+            elif car in members:
                 needed_a += amps
-                continue
-            for line in car.lines:
-                left_a[line] -= max(amps, car.held_a)
+            else:
+                for line in car.lines:
+                    left_a[line] -= max(amps, car.held_a)
         allowed_a = max(0, int(min(most_a, *left_a)))
         allowed_a = allowed_a if allowed_a >= MIN_CURRENT_A else 0
         shown = [car.inputs.charger.charger_current_a for car in members]

@@ -147,6 +147,13 @@ def test_a_circuits_ceiling_leaves_a_charger_that_is_left_alone_what_it_draws() 
     assert decide_at(-(5.9 + 11.7 + 5.7) * 690, left, fast).ceilings == {0: 17}
 
 
+def test_what_a_charger_that_is_left_alone_draws_is_not_taken_from_another_circuit_twice() -> None:
+    """The fuse leaves 23 A, 11.7 A of them are drawn on the other circuit."""
+    left = one("Off", charger(11.7), told(12), circuit=1, mode="off")
+    cars = [one(name, charger(0.0), told(0), mode="fast") for name in ("A", "B")]
+    assert decide_at(-11.7 * 690, left, *cars).ceilings == {0: 11}
+
+
 def test_a_car_whose_session_counter_is_unknown_is_not_behind() -> None:
     kwh = (12.0, None, 2.0)
     cars = [
