@@ -101,10 +101,10 @@ def _lack_w(inputs: CycleInputs, decision: Decision) -> float | None:
 
 def _is_needed(inputs: CycleInputs, state: ControllerState) -> bool:
     if state.hold is not BatteryHold.FREE:
-        return state.covered_since is None or inputs.now - state.covered_since < COVERED
+        return not state.covered_since or state.since(state.covered_since, inputs.now) < COVERED
     if state.lack_since is None or not _fits_main_fuse(inputs, state):
         return False
-    return inputs.policy.mode == "fast" or inputs.now - state.lack_since >= CLOUD
+    return inputs.policy.mode == "fast" or state.since(state.lack_since, inputs.now) >= CLOUD
 
 
 def _fits_main_fuse(inputs: CycleInputs, state: ControllerState) -> bool:

@@ -83,6 +83,10 @@ def by_day(export_w: float, charge_w: float, **other: Any) -> InverterReading:
             id="no cloud any more",
         ),
         pytest.param(
+            at_night(0, -7000), CHARGING, SLOWLY, told(10, lack_since=NOW + timedelta(hours=1)),
+            COMMAND, id="the clock was set back since",
+        ),
+        pytest.param(
             by_day(2000, 0), CHARGING, SLOWLY, told(10, hold=LIMIT), LIMIT, id="a gap in the clouds"
         ),
         pytest.param(
