@@ -45,13 +45,8 @@ def test_an_hour_whose_export_pays_nothing_has_its_own_prices_for_the_law() -> N
         night_price=0.20,
     )
     assert by_hour.for_law(at_hour(11)) == by_hour
-    assert (
-        by_hour.for_law(at_hour(12)).export_price,
-        by_hour.for_law(at_hour(12)).import_price,
-    ) == (
-        0.0,
-        0.15,
-    )
+    noon = by_hour.for_law(at_hour(12))
+    assert (noon.export_price, noon.import_price) == (0.0, 0.15)
     assert not by_hour.for_law(at_hour(13)).export_pays
     assert by_hour.for_law(at_hour(13)).grid_weight == 0.0
     timed = by_hour.model_copy(update={"import_price_by_time": ["12:00-13:00 0.11"]})
