@@ -214,7 +214,6 @@ def _battery(setup: Site, known: PastAndCars) -> HomeBattery | None:
         capacity_kwh=capacity_kwh,
         max_charge_w=power_w,
         max_discharge_w=power_w,
-        held=setup.policy.hold_battery,
     )
 
 

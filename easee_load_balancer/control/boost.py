@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime
 
+from easee_load_balancer.control.departures import MOST_KWH
 from easee_load_balancer.control.metered_charge import MeteredCharge
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
@@ -21,8 +22,6 @@ CAR_COMES = timedelta(hours=1)
 """How long a boost without an end in time waits for a car."""
 SILENCE = timedelta(minutes=3)
 """So long without a cycle is worth a word."""
-_MOST_KWH = 200.0
-"""No car takes more; a larger number is a slip of the keyboard."""
 _ENERGY = re.compile(r"(\d+(?:[.,]\d+)?)\s*kwh", re.IGNORECASE)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
@@ -52,7 +51,7 @@ class Boost(MeteredCharge):
                 energy_kwh = float(energy[1].replace(",", "."))
             elif end and end.lower() != "unplugged":
                 at = moment(end, zone, now)
-        if energy_kwh is not None and not 0 < energy_kwh <= _MOST_KWH:
+        if energy_kwh is not None and not 0 < energy_kwh <= MOST_KWH:
             raise ConfigurationError(f"Until: no car takes {energy_kwh:g} kWh.")
         return cls(
             current_a=current_a,

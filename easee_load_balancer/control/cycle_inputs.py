@@ -99,6 +99,10 @@ class Proposal:
     current_a: int
     why: str = ""
 
+    def is_above(self, active: Setpoint) -> bool:
+        """Whether it is more current than the active setpoint, on all phases together."""
+        return self.current_a * self.phases > active.current_a * active.phases
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
@@ -161,6 +165,12 @@ class Assessment:
         return lent_weight(weight, used)
 
     @property
+    def solar_share(self) -> float:
+        """From which solar share on a step of current is worth taking, 0 to 1."""
+        weight = self.grid_weight
+        return 1.0 if weight >= STRICT_GRID_WEIGHT else weight / (1 + weight)
+
+    @property
     def _price_weight(self) -> float | None:
         if self.inputs.export_margin_w is not None:
             return None
@@ -215,9 +225,7 @@ class Assessment:
                 ),
             )
         step_w = self.estimator.watts_per_ampere(phases)
-        weight = self.grid_weight
-        solar_share = 1.0 if weight >= STRICT_GRID_WEIGHT else weight / (1 + weight)
-        steps = (surplus_w - self.draw_w(lowest_a, phases)) / step_w + 1 - solar_share
+        steps = (surplus_w - self.draw_w(lowest_a, phases)) / step_w + 1 - self.solar_share
         return max(lowest_a, min(lowest_a + math.floor(steps), highest_a))
 
     def best_worth_w(self, choice: Choice, surplus_w: float) -> float:

@@ -17,7 +17,7 @@ from easee_load_balancer.periods import time_zone_called
 
 _LENGTH = re.compile(r"(\d+(?:[.,]\d+)?)\s*(h|min)", re.IGNORECASE)
 _LONGEST_H = 48
-"""A limit that is longer belongs into the policy: its highest power."""
+"""A limit that is longer belongs in the policy, as its highest power."""
 
 
 class Dimming(MeteredCharge):

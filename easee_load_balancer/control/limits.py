@@ -13,8 +13,6 @@ IT_GRIDS = (GridType.IT_THREE_PHASES, GridType.IT_ONE_PHASE)
 """Grids without neutral: current returns on another line, so no line in use may be set to 0 A."""
 _ROUNDING = 1e-6
 """Keeps a current that is a whole number from being rounded down."""
-_CURRENT_DISAGREES_A = 3.0
-"""Current and power of a phase that differ by more say different things."""
 _POWER_DISAGREES_W = 700.0
 """The total imports as much while the phases together export: their currents have no sign."""
 
@@ -78,21 +76,6 @@ def phase_imports_a(
             return None
         imports.append(max(known))
     return imports
-
-
-def meter_disagreement(inverter: InverterReading, volts: float, grid_type: int | None) -> str:
-    """What is at odds between the meter's currents and powers; empty if nothing is."""
-    for phase in range(inverter.meter_phases or 3):
-        amps = inverter.grid_current_phase_a[phase]
-        power_w = inverter.grid_export_phase_w[phase]
-        if amps is None or power_w is None or grid_type in IT_GRIDS:
-            continue
-        by_power_a = power_w / (inverter.grid_voltage_v[phase] or volts)
-        if by_power_a + _CURRENT_DISAGREES_A < amps:
-            return (
-                f"meter L{phase + 1}: {-amps:.0f} A import by current, {-by_power_a:.0f} by power"
-            )
-    return ""
 
 
 def fuse_headroom(

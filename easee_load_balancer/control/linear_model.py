@@ -27,7 +27,8 @@ class LinearModel:
 
     def __init__(self) -> None:
         self._count = 0
-        self._variables: list[tuple[Values, Values, Values, Values]] = []
+        self._variables: list[list[Values]] = []
+        """Lowest, highest, cost and whether whole, of each block of variables."""
         self._entries: list[tuple[Columns, Columns, Values]] = []
         self._bounds: list[tuple[Values, Values]] = []
         self._rows = 0
@@ -42,9 +43,7 @@ class LinearModel:
         whole: ArrayLike = 0.0,
     ) -> Columns:
         """Add variables; those where `whole` is 1 take whole numbers only."""
-        filled = [np.broadcast_to(np.asarray(each, float), count) for each in (low, high, cost)]
-        integer = np.broadcast_to(np.asarray(whole, float), count)
-        self._variables.append((filled[0], filled[1], filled[2], integer))
+        self._variables.append([_filled(each, count) for each in (low, high, cost, whole)])
         columns = np.arange(self._count, self._count + count)
         self._count += count
         return columns

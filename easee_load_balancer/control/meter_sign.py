@@ -120,9 +120,8 @@ def pause_on_wrong_sign(case: Assessment, proposal: Proposal) -> Proposal:
     if policy.mode != "fast" and sign.is_suspect(case.state.changed_at, case.inputs.now):
         return replace(proposal, current_a=min(proposal.current_a, lowest_a), why=CHECKING)
     if sign.is_doubted(case.state.changed_at):  # one more reading before the next raise
-        more = proposal.current_a * proposal.phases > active.current_a * active.phases
         keep = replace(proposal, phases=active.phases, current_a=active.current_a)
-        return replace(keep, why=CHECKING) if more else proposal
+        return replace(keep, why=CHECKING) if proposal.is_above(active) else proposal
     if sign.wrong_since is None or sign.paused_until is None or policy.mode == "fast":
         return proposal
     if case.inputs.now >= sign.paused_until:

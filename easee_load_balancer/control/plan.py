@@ -110,8 +110,6 @@ class HomeBattery:
     max_discharge_w: float
     efficiency: float = 0.95
     """Of what is put in, what comes out again."""
-    held: bool = True
-    """Whether it is kept from discharging while the car charges from the grid."""
 
 
 @dataclass(frozen=True, slots=True)

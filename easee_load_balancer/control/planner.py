@@ -82,8 +82,8 @@ def make_plan(inputs: PlanInputs) -> Plan:
 
 def _add_car(model: LinearModel, inputs: PlanInputs, times: PlanTimes) -> _Variables:
     """What the car takes and holds; a start is priced."""
-    car, hours, most_kw = inputs.car, times.hours, times.most_kw
-    highest, mean, count = _scale(times)[0], _scale(times)[1], len(times.hours)
+    car, hours, most_kw, count = inputs.car, times.hours, times.most_kw, len(times.hours)
+    highest, mean = _scale(times)
     price = times.import_price + mean * SOONER * times.ahead_h
     if inputs.charge_below_price is not None:
         cheap = times.import_price <= inputs.charge_below_price

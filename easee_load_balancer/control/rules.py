@@ -234,7 +234,7 @@ def hold_against_flapping(case: Assessment, proposal: Proposal) -> Proposal:
     keep = Proposal(active.phases, active.current_a, proposal.why)
     fast = case.inputs.policy.mode == "fast"
     scarce = scarcity(case.state.changes, case.inputs.now)
-    if _is_raise(case, proposal):
+    if proposal.is_above(active):
         if case.since(case.state.raised_at) < RAISE_AFTER:
             return replace(keep, why="next raise within 20 s")
         worth_it = gain_wh >= RAISE_PAYS_WH + scarce * SCARCE_RAISE_WH
@@ -249,7 +249,7 @@ def calm_hunting(case: Assessment, proposal: Proposal) -> Proposal:
     """After going back and forth between two currents, the higher one waits; so it does when
     the changes of an hour are used up."""
     active, changes = case.active, case.state.changes
-    if not active.current_a or not proposal.current_a or not _is_raise(case, proposal):
+    if not active.current_a or not proposal.current_a or not proposal.is_above(active):
         return proposal
     keep = Proposal(active.phases, active.current_a)
     hunt = find_hunt(changes, follows=case.inputs.policy.mode != "fast")
@@ -313,8 +313,3 @@ def at_most(limit_a: int, current_a: int, case: Assessment) -> int:
     if current_a <= limit_a:
         return current_a
     return limit_a if limit_a >= case.inputs.policy.min_current_a else 0
-
-
-def _is_raise(case: Assessment, proposal: Proposal) -> bool:
-    active = case.active
-    return proposal.current_a * proposal.phases > active.current_a * active.phases

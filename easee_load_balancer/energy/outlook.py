@@ -194,9 +194,9 @@ def _last_days(
     made_w: Mapping[datetime, float], zone: ZoneInfo
 ) -> Iterator[tuple[datetime, float]]:
     """The quarter-hours of the last week, in local time."""
-    since = max(made_w, default=datetime.max.replace(tzinfo=zone)) - _PV_DAYS
+    newest = max(made_w, default=None)
     for start, watts in made_w.items():
-        if start > since:
+        if newest is not None and newest - start < _PV_DAYS:
             yield start.astimezone(zone), watts
 
 

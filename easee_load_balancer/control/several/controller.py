@@ -16,7 +16,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from easee_load_balancer.control.behaviour import car_is_absent
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.decision import Decision
-from easee_load_balancer.control.lending import STRICT_GRID_WEIGHT
 from easee_load_balancer.control.power_estimate import PowerRange
 from easee_load_balancer.control.power_limits import calm_raise, peak_named
 from easee_load_balancer.control.several.capacity import Capacity, Demand
@@ -104,12 +103,7 @@ class _Plan:
         self._sun = shared_sun(cars)
         self._planned, self._surplus = planned_targets(cars, self._sun)
         self._at_peak: Collection[int] = ()
-        self._more = 0.0
-        if self._members:
-            case = self._members[0].case
-            weight = case.grid_weight
-            share = 1.0 if weight >= STRICT_GRID_WEIGHT else weight / (1 + weight)
-            self._more = 1 - share
+        self._more = 1 - self._members[0].case.solar_share if self._members else 0.0
 
     @property
     def surplus_w(self) -> float | None:
