@@ -11,7 +11,7 @@ from easee_load_balancer.control.state import ControllerState, Mismatch
 from easee_load_balancer.measurements import ChargerMode, ChargerState, Setpoint
 
 CONFIRMED_AFTER = timedelta(seconds=60)
-"""A mismatch that lasts this long is none of the usual delays."""
+"""A mismatch that lasts this long is not one of the usual delays."""
 PHASE_MISMATCHES = (Mismatch.ONE_PHASE, Mismatch.MORE_PHASES)
 _EXCESS_A = 2.0
 """A car draws up to this much more than commanded without being wrong."""

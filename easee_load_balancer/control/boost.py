@@ -21,7 +21,7 @@ from easee_load_balancer.periods import time_zone_called
 CAR_COMES = timedelta(hours=1)
 """How long a boost without an end in time waits for a car."""
 SILENCE = timedelta(minutes=3)
-"""So long without a cycle is worth a word."""
+"""The run's name says so after this long without a cycle."""
 _ENERGY = re.compile(r"(\d+(?:[.,]\d+)?)\s*kwh", re.IGNORECASE)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
@@ -144,10 +144,10 @@ def moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigurationError(
-            f"Until: {text!r} is no time such as 17:30, no date and time such as 2026-08-01 17:30, "
-            "no energy such as 10 kWh, and not 'unplugged'."
+            f"Until: {text!r} is not a time such as 17:30, a date and time such as "
+            "2026-08-01 17:30, an energy such as 10 kWh, or 'unplugged'."
         ) from None
     at = at if at.tzinfo else at.replace(tzinfo=zone)
     if at <= now:
-        raise ConfigurationError(f"Until: {text} is over already.")
+        raise ConfigurationError(f"Until: {text} is in the past.")
     return at.astimezone(UTC)

@@ -58,7 +58,7 @@ class CarModel(BaseModel):
     """Number of phases on which it does not start, although on the other."""
 
     def factor(self, offered: int, grid_type: int | None) -> float:
-        """Watts per ampere in units of the phase voltage on so many offered phases."""
+        """Watts per ampere in units of the phase voltage on that many offered phases."""
         if offered in self.factors:
             return self.factors[offered]
         if offered == 1 or grid_type in (GridType.TN_ONE_PHASE, GridType.IT_ONE_PHASE):
@@ -84,7 +84,7 @@ class CarModel(BaseModel):
         return self.model_copy(update={"refused": other}) if refuses else self
 
     def without_lines(self, offered: int) -> CarModel:
-        """The model without what was learned on so many phases."""
+        """The model without what was learned on that many phases."""
         known = {
             name: {key: value for key, value in getattr(self, name).items() if key != offered}
             for name in ("lines", "factors")

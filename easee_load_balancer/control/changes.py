@@ -18,15 +18,15 @@ MOST_AN_HOUR = 38
 _PLENTY = 20
 """Up to about this many changes in an hour their number hardly matters."""
 _HUNTING_CHANGES = 5
-"""So many changes back and forth are a hunt."""
+"""This many changes back and forth are a hunt."""
 _STANDS_STILL_A = 3.5
 """Surplus and load move by less than this while the setpoint hunts by itself."""
 _FOLLOWED_A = 0.3
 """A raise that had this much more available than the lowering followed what was there."""
 _HUNTING_WITHIN = timedelta(minutes=15)
-"""Slower changes are the weather's."""
+"""Slower changes come from the weather."""
 HUNTING_PAUSE = timedelta(minutes=10)
-"""So long the higher current waits after that."""
+"""The higher current waits this long after a hunt."""
 
 
 class Change(BaseModel):
@@ -64,8 +64,8 @@ def scarcity(changes: Sequence[Change], now: datetime) -> float:
 def find_hunt(changes: Sequence[Change], *, follows: bool) -> tuple[int, int] | None:
     """The two currents between which the setpoint goes back and forth by itself, if it does.
 
-    `follows`: not where each raise had more available than each lowering, so that it followed
-    what was there.
+    `follows`: whether the setpoint follows the surplus. Then it is no hunt where each raise had
+    more available than each lowering.
     """
     window = changes[-_HUNTING_CHANGES:]
     currents = [(change.current_a, change.phases) for change in window]

@@ -42,7 +42,8 @@ RENEW_AFTER = timedelta(minutes=25)
 def decide(inputs: CycleInputs, state: ControllerState) -> Decision:
     """The setpoint for the present readings, with the reason and the state for the next cycle.
 
-    A boost takes the place of what the policy wants, not of its limits. It is worth a peak.
+    A boost takes the place of what the policy wants, not of its limits; it may exceed the month's
+    peak.
     """
     if inputs.boost is None:
         if inputs.grid is None and not state.planned:

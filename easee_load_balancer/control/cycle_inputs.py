@@ -34,12 +34,11 @@ from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import ChargerState, InverterReading, Setpoint
 
 _SAID_W = 200.0
-"""A smaller difference is not worth a word."""
+"""A smaller difference is not mentioned."""
 _AT_LEAST_W = 1.0
 """An export at its limit counts as this much above it, so that what is carried stays."""
 PLAN_GRID_WEIGHT = 2.0
-"""Wh of sun that a Wh has to bring which the law adds from the grid beside a plan: the plan buys at
-a better time."""
+"""Wh of sun that each Wh from the grid has to bring beside a plan, which buys at a better time."""
 RAISE_MARGIN_A = 0.4
 """The main fuse has to leave this much more for a raise, so that noise does not toggle it."""
 
@@ -93,7 +92,7 @@ class CycleInputs:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What the rules so far propose."""
+    """What the rules have proposed so far."""
 
     phases: Phases
     current_a: int
@@ -166,7 +165,7 @@ class Assessment:
 
     @property
     def solar_share(self) -> float:
-        """From which solar share on a step of current is worth taking, 0 to 1."""
+        """The solar share from which the next ampere is worth taking, 0 to 1."""
         weight = self.grid_weight
         return 1.0 if weight >= STRICT_GRID_WEIGHT else weight / (1 + weight)
 
@@ -229,7 +228,7 @@ class Assessment:
         return max(lowest_a, min(lowest_a + math.floor(steps), highest_a))
 
     def best_worth_w(self, choice: Choice, surplus_w: float) -> float:
-        """What the best current on so many phases is worth; 0 for a pause."""
+        """What the best current on that many phases is worth; 0 for a pause."""
         if choice == 0:
             return 0.0
         power_w = self.draw_w(self.best_current_a(choice, surplus_w), choice)
@@ -253,7 +252,7 @@ class Assessment:
         return min(limits if inputs.share is None else [*limits, inputs.share.ceiling])
 
     def fuse_headroom(self, phases: Phases, *, raising: bool) -> tuple[int, str]:
-        """Current in A that the main fuse leaves to the car on so many phases, and the numbers.
+        """Current in A that the main fuse leaves to the car on that many phases, and the numbers.
 
         A raise counts on the least that the car may be drawing. A pending command is assumed
         applied or not, whichever is safer.

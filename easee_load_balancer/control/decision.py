@@ -37,7 +37,7 @@ class Decision:
         return any(then_a > now_a for then_a, now_a in pairs)
 
     def warned(self, problem: str) -> Decision:
-        """This decision with a problem that the owner should look at; the car is balanced still."""
+        """This decision with a problem that the owner should look at; the car is still balanced."""
         return replace(
             self,
             reason=f"{self.reason}. {problem}",

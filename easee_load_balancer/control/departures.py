@@ -47,7 +47,7 @@ class Amount:
         value = float(number.replace(",", "."))
         if unit == "%":
             if not 0 < value <= 100:
-                raise ValueError(f"{value:g} % is no state of charge")
+                raise ValueError(f"{value:g} % is not a state of charge")
             return cls(soc_pct=value)
         if not 0 < value <= MOST_KWH:
             raise ValueError(f"no car takes {value:g} kWh")
@@ -92,7 +92,7 @@ class WeeklyDeparture:
 
 
 def weekly_departures(lines: Sequence[str]) -> tuple[WeeklyDeparture, ...]:
-    """The departures of these lines. Raises ValueError for a line that is none, or too many."""
+    """The departures of these lines. Raises ValueError for a line it cannot read, or too many."""
     if len(lines) > 50:
         raise ValueError("more than 50 lines")
     return tuple(WeeklyDeparture.parsed(line) for line in lines)
@@ -106,8 +106,8 @@ class ChargingWishes(BaseModel):
     departures: list[str] = Field(
         default_factory=list,
         title="Departures",
-        description="One a line, with the time of return and what is in the car by then: 'Mon-Fri "
-        "07:30-17:00 12 kWh', 'Sun 10:00 80 %'. Energy counts from the return.",
+        description="One per line, with the time of return and what has to be in the car when it "
+        "leaves: 'Mon-Fri 07:30-17:00 12 kWh', 'Sun 10:00 80 %'. kWh count from the last return.",
     )
     floor_kwh: float = Field(
         default=0,
@@ -119,21 +119,21 @@ class ChargingWishes(BaseModel):
     charge_below_price: Annotated[float | None, Field(ge=-100, le=1000)] = Field(
         default=None,
         title="Always charge below this price",
-        description="At this import price per kWh or less the car charges whatever is planned.",
+        description="At this import price per kWh or less, the car charges whatever the plan says.",
     )
     car_battery_kwh: Annotated[float | None, Field(gt=1, le=MOST_KWH)] = Field(
         default=None,
         title="Car battery (kWh)",
-        description="What can be used of it. Needed for departures in %, together with the state "
-        "of charge by MQTT.",
+        description="Its usable capacity. Needed for departures in %, together with the state of "
+        "charge by MQTT.",
     )
     usual_trip_kwh: float = Field(
         default=10,
         gt=0,
         le=MOST_KWH,
         title="Usual trip (kWh)",
-        description="What a trip takes where the departure is in %; charged where the state of "
-        "charge is not known.",
+        description="For departures in %: what a trip takes. This much is charged while the state "
+        "of charge is not known.",
     )
 
     home_battery_kwh: float = Field(
@@ -141,7 +141,7 @@ class ChargingWishes(BaseModel):
         ge=0,
         le=200,
         title="House battery (kWh)",
-        description="What can be used of the house's battery, for the plan; 0: none.",
+        description="Usable capacity of the house's battery, for the plan; 0: none.",
     )
 
     @field_validator("departures")
@@ -211,11 +211,11 @@ class ReadyBy(MeteredCharge):
 
     @property
     def missing_kwh(self) -> float | None:
-        """What has to be charged still; None where a state of charge was asked for."""
+        """What is still to be charged; None where a state of charge was asked for."""
         return None if self.energy_kwh is None else max(0.0, self.energy_kwh - self.charged_kwh)
 
     def within(self, max_w: float, now: datetime) -> Self:
-        """The request, with what can be charged until then at that power where it is not all."""
+        """The request, with what can be charged by then at that power if that is not all of it."""
         if self.missing_kwh is None:
             return self
         most_kwh = max_w / 1000 * max(self.at - now, timedelta()) / timedelta(hours=1)
@@ -225,7 +225,7 @@ class ReadyBy(MeteredCharge):
     def progress(self, now: datetime) -> str:
         """How far it has come, for the name of its run."""
         if self.possible_kwh is not None:
-            return f"{self.title}: only {self.possible_kwh:.0f} kWh are possible until then"
+            return f"{self.title}: only {self.possible_kwh:.0f} kWh are possible by then"
         if self.car == "here":
             return f"{self.title}: {self.charged_kwh:.1f} kWh so far"
         return f"{self.title}: waits for a car"
@@ -264,11 +264,12 @@ def _moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
                 day += timedelta(days=7)
     except ValueError:
         raise ValueError(
-            f"{text[:40]!r} is no time such as 'tomorrow 07:00', 'Fri 07:00' or '2026-11-27 07:00'"
+            f"{text[:40]!r} is not a time such as 'tomorrow 07:00', 'Fri 07:00' or "
+            "'2026-11-27 07:00'"
         ) from None
     at = datetime.combine(day, leaves, zone).astimezone(UTC)
     if at <= now:
-        raise ValueError(f"{text[:40]} is over already")
+        raise ValueError(f"{text[:40]} is in the past")
     if at - now > _FURTHEST:
         raise ValueError(f"{text[:40]} is more than a week ahead")
     return at

@@ -41,7 +41,7 @@ class Dimming(MeteredCharge):
         else:
             at = moment(until, zone, now)
         if not now < at <= now + timedelta(hours=_LONGEST_H):
-            raise ConfigurationError("Until: a limit ends within two days.")
+            raise ConfigurationError("Until: a limit has to end within two days.")
         return cls(started_at=now, limit_w=limit_w, until=at, time_zone=time_zone)
 
     @property

@@ -20,11 +20,11 @@ _FULL_PCT = 98.0
 _EXPORTS_W = 300.0
 """More than what regulation leaves over."""
 _EXPORTS_FOR = timedelta(minutes=1)
-"""Longer than the moment until an inverter has throttled its PV."""
+"""An inverter has throttled its PV sooner than this."""
 _PROVES_LIMIT = timedelta(minutes=10)
-"""So long a full battery exports nothing before that proves a limit."""
+"""A full battery without export for this long proves a limit."""
 _FORGETS_EXPORT = timedelta(hours=24)
-"""An export on the day before proves that there is none."""
+"""An export less than this long ago proves that there is none."""
 
 
 class Probe(BaseModel):
@@ -51,7 +51,7 @@ class HiddenSurplus(Sparse):
     carried: bool = False
     """Whether it covered the last one."""
     tried_at: AwareDatetime | None = None
-    """When the last probe ended that the next one has to keep away from."""
+    """When the last probe ended after which the next one has to wait."""
     fell_at: AwareDatetime | None = None
     """When the surplus fell and the current with it."""
     limited_since: AwareDatetime | None = None
@@ -97,7 +97,7 @@ def notice_limit(
 ) -> HiddenSurplus:
     """A full battery, sun and no export for minutes, and none on the day before: it is limited.
 
-    An export that lasts longer than a moment proves the contrary.
+    An export that lasts longer than a moment proves the opposite.
     """
     export_w, charge_w, pv_w = inverter.grid_export_w, inverter.battery_charge_w, inverter.pv_w
     soc_pct = inverter.battery_soc_pct

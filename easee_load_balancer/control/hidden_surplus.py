@@ -48,7 +48,7 @@ _MOST_DOUBLINGS = 3
 _PAUSE_BETWEEN_STEPS = timedelta(minutes=2)
 """After a probe that PV covered."""
 _CLOUDS_PASS = timedelta(minutes=20)
-"""So long after a fall of the surplus it may soon be back."""
+"""For this long after a fall, the surplus may soon be back."""
 _LARGEST_STEP_A = 8
 """After some probes in a row that PV covered."""
 _MOST_CHANGES_AN_HOUR = 30
@@ -78,7 +78,7 @@ def follow_hidden_surplus(state: ControllerState, inputs: CycleInputs) -> Contro
 
 
 def probe(case: Assessment, proposal: Proposal) -> Proposal:
-    """While it is tried what PV can give, the car is offered that, although nothing shows it."""
+    """During a probe the car is offered more, although no surplus shows."""
     tried = case.state.hidden.probe
     if tried is None or tried.phases != case.active.phases or not case.active.current_a:
         return proposal
@@ -153,7 +153,7 @@ def _begin_more(case: Assessment) -> ControllerState:
 
 
 def _begin_on(case: Assessment, phases: Phases) -> ControllerState:
-    """The state in which charging on so many phases has gained enough to be begun."""
+    """The state in which charging on that many phases has gained enough to be begun."""
     probe = Probe(phases=phases, current_a=start_current_a(case), begun_at=case.inputs.now)
     return _with_ripe(_with(case.state, probe=probe), case, phases)
 

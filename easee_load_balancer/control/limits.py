@@ -39,7 +39,7 @@ def lowest_limit(
     external_limit_a: tuple[float, float, float] | None,
     phases: int,
 ) -> tuple[int, str]:
-    """The lowest fixed limit in A on so many phases, and who sets it."""
+    """The lowest fixed limit in A on that many phases, and who sets it."""
     external = (external_limit_a or ())[:phases]
     limits = [
         (policy.max_current_a, "the policy"),

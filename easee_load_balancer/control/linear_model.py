@@ -66,7 +66,7 @@ class LinearModel:
         self._rows += 1
 
     def solve(self, *, most_s: float, gap: float = 0.0) -> Values:
-        """The values of all variables, at most so far from the best (a share), within `most_s`.
+        """The values of all variables: at most the share `gap` from the best, within `most_s`.
 
         On a busy machine that may be too short for whole numbers: then without them.
         Raises PlanError where there is no solution.

@@ -1,4 +1,4 @@
-"""A request of the owner's, and what the car has got since: for boosts and departures."""
+"""A request of the owner's, and what the car has got since: for boosts, departures and limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from easee_load_balancer.measurements import ChargerState
 
 _JUMP_KWH = 2.0
-"""A counter that runs so far ahead of the car's power showed something wrong at the start."""
+"""A counter that is this far ahead of the car's power showed a wrong value at the start."""
 
 
 _LONGEST_GAP = timedelta(minutes=5)

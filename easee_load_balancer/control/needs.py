@@ -24,12 +24,12 @@ from easee_load_balancer.periods import QUARTER
 HORIZON = timedelta(hours=120)
 """A car holds energy for days: the next cheap day is worth waiting for, once a plan can see it."""
 _UNKNOWN_KWH = 200.0
-"""Capacity of a car that nothing is known of; it stops by itself."""
+"""Taken for the capacity of a car whose battery is not known; the car stops by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarSeen:
-    """What the charger tells of the car, or what was last known."""
+    """What the charger says about the car, or what was last known."""
 
     connected: bool
     session_kwh: float
@@ -56,13 +56,13 @@ class CarSeen:
 
 @dataclass(frozen=True, slots=True)
 class CarReport:
-    """What the car itself has told, by way of another program."""
+    """What the car itself has reported, through another program."""
 
     soc_pct: float
     session_kwh: float = 0.0
-    """What it had got since it was plugged in when it told."""
+    """What it had got since it was plugged in when it reported that."""
     limit_pct: float | None = None
-    """Up to which it charges."""
+    """State of charge up to which it charges."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from easee_load_balancer.periods import QUARTER
 FULL_SHARE = 0.97
 """From this share of the highest power on, the car simply charges as fast as it may."""
 WORTH_SAYING_KWH = 0.3
-"""A charge with less from the grid is none to name: it lifts the sun to the minimum current, or is
-a part of an hour far ahead."""
+"""Charging with less than this from the grid is not mentioned: it only lifts the sun to the minimum
+current, or is a part of an hour far ahead."""
 PLAN_IS_OLD = timedelta(hours=1)
 """A plan that was made longer ago than this no longer counts."""
 
@@ -54,7 +54,7 @@ class PlanSlot:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A time at which a car has to have so much energy."""
+    """A time by which a car has to have this much energy."""
 
     at: datetime
     energy_kwh: float
@@ -133,7 +133,7 @@ class CarLimit:
         return None if self.until is not None and now >= self.until else self.limit_w
 
     def shared_by(self, cars: int) -> CarLimit:
-        """The part of one of so many cars."""
+        """The part of each of that many cars."""
         return replace(self, limit_w=self.limit_w / cars)
 
 
@@ -238,9 +238,9 @@ class GridAllowance:
 
 
 FULL_POWER_SHARE = 0.9
-"""Of the car's highest power, what the latest start counts on: house and fuse may take the rest."""
+"""The share of the car's highest power that the latest start counts on, beside house and fuse."""
 LAST_MINUTES = timedelta(minutes=45)
-"""So long before a departure its latest start counts beside the plan, as no other plan may come."""
+"""This long before a departure its latest start counts beside the plan: it may be the last plan."""
 READY_BEFORE = timedelta(minutes=15)
 """How long before a departure its energy should be in the car."""
 
@@ -268,7 +268,7 @@ def grid_allowance(
 ) -> GridAllowance:
     """What counts in this cycle: the floor, else the plan, else each departure's latest start.
 
-    Shortly before a departure its latest start counts beside the plan, as no other plan may come.
+    Shortly before a departure its latest start counts beside the plan, which may be the last one.
     """
     urgency = needed_at(now, car, departures)
     if urgency == now:

@@ -25,9 +25,9 @@ from easee_load_balancer.periods import QUARTER
 
 _NOTHING_KW = 0.05
 _NOTHING_KWH = 0.1
-"""Less is not worth a word."""
+"""Less is not mentioned."""
 _MOST_BLOCKS = 3
-"""So many times of charging fit into a sentence."""
+"""This many charging times fit into a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def plan_of(inputs: PlanInputs, times: PlanTimes, planned: Planned) -> Plan:
 
 
 def whole_amperes(car: Car, power_kw: float) -> tuple[int, int]:
-    """The lowest current and its phases that give so much power, or the most there is."""
+    """The lowest current and its phases that give this power, or the most there is."""
     for phases in sorted(car.phases):
         exact_a = power_kw * 1000 / phases / NOMINAL_VOLTAGE_V
         amps = max(car.min_current_a, math.ceil(exact_a - 0.01))

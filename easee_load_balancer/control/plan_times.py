@@ -15,8 +15,8 @@ from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.periods import QUARTER
 
 FINE = timedelta(hours=8)
-"""So far ahead decisions are made by the quarter-hour and in whole steps; then by the hour, until
-they are near. Up to 18 hours a plan takes twice the CPU."""
+"""Up to this far ahead decisions are made by the quarter-hour and in whole steps; beyond it by the
+hour. With 18 hours a plan takes twice the CPU."""
 NO_PV_W = 50.0
 """With less, an inverter without a battery is taken to be asleep."""
 

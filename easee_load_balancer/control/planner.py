@@ -25,14 +25,14 @@ READY_FIRST = 1000.0
 """What sun in the car, the floor and a departure's energy count for, in highest prices: they come
 before money."""
 SOONER = 1e-4
-"""Of equal prices the sooner: what an hour's delay costs, in mean prices."""
+"""Of equal prices the sooner one wins: what an hour's delay costs, in mean prices."""
 LATER = ((12.0, 1.0), (12.0, 0.8), (12.0, 0.6), (1e6, 0.4))
 """What energy that is left at the horizon is worth, step by step in kWh, as a share of the later
 price: the more there is, the later it is needed, and the more sun comes before."""
 SUN_PAYS_FROM = 0.9
 """A surplus of this share of the minimum charging power is taken by itself."""
 PEAK_SHARE = 0.95
-"""Of the month's peak, what is planned for: whole amperes and the house take the rest."""
+"""The share of the month's peak that is planned for: whole amperes and the house take the rest."""
 CHEAP = 0.2
 """The share of hours that are as cheap as the price later is taken to be."""
 MONTH = timedelta(days=30)

@@ -137,9 +137,9 @@ class Policy(BaseModel):
         le=1000,
         title="Battery first for the night (kWh)",
         description=(
-            "Enter what can be used of the house battery. It then comes first until it will hold "
-            "what the house is likely to use until the next morning, as far as that saves more "
-            "than charging the car at night, by your prices and the last weeks. 0: off."
+            "Enter the usable capacity of the house battery. The battery then comes first until it "
+            "will hold what the house is likely to use until the next morning, where by your "
+            "prices that saves more than charging the car at night. 0: off."
         ),
     )
     battery_lends_kwh: float = Field(

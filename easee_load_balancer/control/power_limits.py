@@ -18,13 +18,13 @@ LONGEST_GAP = timedelta(minutes=5)
 SHORTEST_REST = timedelta(minutes=1)
 """What is left of an interval is not spent faster than within this."""
 PEAK_SHARE = 0.99
-"""Of the peak, what the car may use up: the rest is for what the house does meanwhile."""
+"""The share of the peak that the car may use up: the rest is for what the house does meanwhile."""
 RAISE_STEP_A = {1: 1, 3: 2}
 """By phases: the peak allows a raise only from this much on, not with every load."""
 
 
 def power_limits(case: Assessment, phases: int) -> Iterator[tuple[int, str]]:
-    """Each limit as a current in A on so many phases, and who sets it."""
+    """Each limit as a current in A on that many phases, and who sets it."""
     inputs, watts_per_ampere = case.inputs, case.estimator.watts_per_ampere(phases)
     limit_w = None if inputs.car_limit is None else inputs.car_limit.at(inputs.now)
     if inputs.car_limit is not None and limit_w is not None:
@@ -86,5 +86,5 @@ def count_interval(state: ControllerState, inputs: CycleInputs) -> ControllerSta
 
 
 def interval_start(now: datetime, minutes: int) -> datetime:
-    """When the running interval of so many minutes began; intervals begin with the hour."""
+    """When the running interval of this length began; intervals begin with the hour."""
     return now.replace(minute=now.minute - now.minute % minutes, second=0, microsecond=0)

@@ -246,8 +246,10 @@ def hold_against_flapping(case: Assessment, proposal: Proposal) -> Proposal:
 
 
 def calm_hunting(case: Assessment, proposal: Proposal) -> Proposal:
-    """After going back and forth between two currents, the higher one waits; so it does when
-    the changes of an hour are used up."""
+    """After going back and forth between two currents, the higher one waits.
+
+    So does any raise once the changes of an hour are used up.
+    """
     active, changes = case.active, case.state.changes
     if not active.current_a or not proposal.current_a or not proposal.is_above(active):
         return proposal
@@ -302,7 +304,7 @@ def _fuse_limit(case: Assessment, proposal: Proposal) -> tuple[int, str]:
 
 
 def name_other_controller(case: Assessment, proposal: Proposal) -> Proposal:
-    """Say who gives the car less than we do; nothing is done about it."""
+    """Say which other controller gives the car less than we do; nothing is done about it."""
     why = other_controller(case.inputs.charger, proposal.current_a)
     lower = proposal.current_a <= case.active.current_a
     return replace(proposal, why=why) if why and lower else proposal

@@ -56,7 +56,7 @@ LONGEST_PHASE_CHANGE_S = 150.0
 NEWEST_COUNTS = 0.3
 """Share of the newest phase change in what is expected of the next one."""
 SURPLUS_MATTERS_W = 1000.0
-"""With so much export, a car that is plugged in should be noticed soon."""
+"""With this much export, a car that is plugged in should be noticed soon."""
 _SESSION_RESTARTS_KWH = 0.3
 """A session counter that is this much lower than before counts another session."""
 

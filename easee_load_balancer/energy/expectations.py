@@ -1,4 +1,4 @@
-"""What past days let one expect of prices where nothing better is known."""
+"""The prices to expect where nothing better is known, from those of past days."""
 
 from __future__ import annotations
 

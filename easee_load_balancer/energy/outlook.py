@@ -165,7 +165,7 @@ class BatteryOutlook:
     def sampled(
         cls, pv_w: Sequence[float], load_w: Sequence[float], per_quarter: int
     ) -> BatteryOutlook:
-        """The outlook from a day that is known, with so many samples in each quarter-hour."""
+        """The outlook from a day that is known, with `per_quarter` samples in each quarter-hour."""
         starts = range(0, len(pv_w), per_quarter)
         pv, load = (
             [fmean(watts[start : start + per_quarter]) for start in starts]

@@ -72,14 +72,14 @@ class Prices(BaseModel):
     import_price_by_time: list[str] = Field(
         default_factory=list,
         title="Import price by weekday, month and time",
-        description="One a line, the first that holds counts: 'Sat,Sun 0.22', 'Nov-Mar Mon-Fri "
-        "06:00-22:00 0.35'. At other times the import price, or that of the hour, holds.",
+        description="One per line; the first line that applies counts: 'Sat,Sun 0.22', 'Nov-Mar "
+        "Mon-Fri 06:00-22:00 0.35'. At other times the import price, or that of the hour, applies.",
     )
     source: PriceSource = Field(
         default="fixed",
         title="Day-ahead prices",
-        description="Where the prices of each quarter-hour come from. fixed: no such prices; "
-        "everything below is without meaning then.",
+        description="Where the prices of each quarter-hour come from. fixed: no such prices; the "
+        "fields from here to 'VAT on export (%)' are ignored.",
     )
     zone: str = Field(
         default="",
@@ -90,14 +90,14 @@ class Prices(BaseModel):
     token: SecretStr = Field(
         default=SecretStr(""),
         title="Token",
-        description="Of ENTSO-E only: the web API security token of your account.",
+        description="For ENTSO-E only: the web API security token of your account.",
     )
     address: str = Field(
         default="",
         pattern=r"^(https?://[^\s]{1,500})?$",
         title="Address of prices",
-        description="For 'address': where a CSV or JSON file with times and prices per kWh is. "
-        "Empty for the others; only a simulated house uses another one.",
+        description="For 'address': the URL of a CSV or JSON file with times and prices per kWh. "
+        "Leave empty for the other sources, except in a simulated house.",
     )
     exchange_rate: Annotated[float | None, Field(gt=0, le=100_000)] = Field(
         default=None,
@@ -115,7 +115,7 @@ class Prices(BaseModel):
     grid_fee_by_time: list[str] = Field(
         default_factory=list,
         title="Grid fee by weekday, month and time",
-        description="In place of the grid fee, one a line as above: 'Mon-Fri 17:00-21:00 0.12'.",
+        description="Instead of the grid fee, one per line as above: 'Mon-Fri 17:00-21:00 0.12'.",
     )
     vat_pct: float = Field(
         default=0.0,
@@ -127,19 +127,19 @@ class Prices(BaseModel):
     export_follows_spot: bool = Field(
         default=False,
         title="Export earns the day-ahead price",
-        description="Off: the export price above holds.",
+        description="Off: exports earn the export price above.",
     )
     export_surcharge: Price = Field(
         default=0.0,
         title="Added to the export price",
-        description="What the grid or the buyer adds to the day-ahead price; negative: takes off.",
+        description="What grid or buyer add to the day-ahead price; negative: what they deduct.",
     )
     export_vat_pct: float = Field(
         default=0.0,
         ge=0,
         le=100,
         title="VAT on export (%)",
-        description="Where the owner is paid VAT for what is exported.",
+        description="If you are paid VAT on what you export.",
     )
 
     peak_price_per_kw: float = Field(
@@ -154,7 +154,7 @@ class Prices(BaseModel):
         ge=1,
         le=20,
         title="Highest intervals",
-        description="How many of the month's intervals the mean is taken of.",
+        description="How many of the month's highest intervals are averaged.",
     )
     peak_minutes: Literal["15", "60"] = Field(
         default="60", title="Length of an interval (min)", description="A quarter-hour or an hour."
@@ -169,7 +169,7 @@ class Prices(BaseModel):
         ge=0,
         le=100_000,
         title="Peak paid for at least (W)",
-        description="In Belgium 2500.",
+        description="You pay for at least this peak; 2500 in Belgium.",
     )
 
     @field_validator("import_price_by_time", "grid_fee_by_time")
@@ -235,7 +235,7 @@ class Prices(BaseModel):
         return self.export_price > 0
 
     def for_law(self, local: datetime) -> Prices:
-        """The fixed prices for the control law: those of now while export pays nothing.
+        """The fixed prices for the control law: the present ones while export pays nothing.
 
         Else the mean prices, so that the law does the same all day.
         """

@@ -45,7 +45,7 @@ class TimedPrice:
         except ValueError:
             raise ValueError(f"{line[:60]!r} is not like {_EXAMPLE!r}") from None
         if not -100 <= price <= 1000:  # also refuses nan
-            raise ValueError(f"{amount} is no price per kWh")
+            raise ValueError(f"{amount} is not a price per kWh")
         return cls(price, months, weekdays, since, until)
 
     def holds(self, local: datetime) -> bool:
@@ -70,7 +70,7 @@ def weekdays_called(text: str) -> frozenset[int]:
 def _minutes(hours: str, minutes: str) -> int:
     total = 60 * int(hours) + int(minutes)
     if int(minutes) > 59 or total > _DAY_MIN:
-        raise ValueError(f"{hours}:{minutes} is no time of day")
+        raise ValueError(f"{hours}:{minutes} is not a time of day")
     return total
 
 

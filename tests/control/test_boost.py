@@ -62,12 +62,12 @@ def test_until_is_local_time_when_the_clocks_change() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("half past five", "is no time such as 17:30"),
-        ("25:00", "is no time"),
-        ("17.30", "is no time"),
+        ("half past five", "is not a time such as 17:30"),
+        ("25:00", "is not a time"),
+        ("17.30", "is not a time"),
         ("0 kWh", "no car takes 0 kWh"),
-        ("17:30 or never", "'never' is no time"),
-        ("2026-06-20 12:00", "2026-06-20 12:00 is over already"),
+        ("17:30 or never", "'never' is not a time"),
+        ("2026-06-20 12:00", "2026-06-20 12:00 is in the past"),
     ],
 )
 def test_what_cannot_be_meant_is_said(text: str, told: str) -> None:

@@ -40,5 +40,5 @@ def test_the_first_line_that_holds_counts() -> None:
     "line", ["", "free", "25:00-26:00 1", "06:61-07:00 1", "Mon-Foo 1", "Smarch 1", "nan", "1e9"]
 )
 def test_anything_else_is_refused_with_an_example(line: str) -> None:
-    with pytest.raises(ValueError, match=r"is not like 'Nov-Mar|is no price"):
+    with pytest.raises(ValueError, match=r"is not like 'Nov-Mar|is not a price"):
         TimedPrice.parsed(line)

@@ -152,7 +152,7 @@ async def test_it_ends_in_time_without_cycles_and_when_the_car_is_unplugged() ->
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"until": "half past five"}, "'half past five' is no time such as 17:30"),
+    ({"until": "half past five"}, "'half past five' is not a time such as 17:30"),
     ({"current_a": 20}, "The policy allows 16 A at most"),
     ({"site": "cottage"}, "There is no block"),
 ]

@@ -146,7 +146,7 @@ async def test_a_departure_that_cannot_be_met_is_said_obeyed_and_ended_by_cancel
         row = await until(lambda: departures.under_way(SITE))
         name = await until(partial(named, row.run_id, "only"))
         assert "with 60 kWh: only" in name
-        assert name.endswith("kWh are possible until then")
+        assert name.endswith("kWh are possible by then")
         message = (await home.cycle(time_zone="UTC")).message or ""
         assert message.startswith("latest start for 60 kWh: 16 A x 3")
         assert home.circuit_current_a == (16, 16, 16)

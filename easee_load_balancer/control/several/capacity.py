@@ -19,20 +19,20 @@ class Demand:
 
     key: int
     order: tuple[float, ...]
-    """Whose turn it is first for the least."""
+    """The lowest comes first for its minimum current."""
     rank: tuple[float, ...]
-    """Whose turn it is first for more; the same: they share alike."""
+    """The lowest comes first for more than that; equal ones share alike."""
     circuit: int
     lines: tuple[int, ...]
     least_a: int
     most_a: int
     watts_per_a: float = 0.0
-    """What an ampere takes of the month's peak; 0: it is free to exceed it."""
+    """What an ampere takes of the month's peak, in W; 0: the car may exceed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What is there for all cars together, in A; of the month's peak in W."""
+    """What is available to all cars together: currents in A, and the month's peak in W."""
 
     lines_a: tuple[float, ...]
     """Below the main fuse, on each phase of the house."""
@@ -68,9 +68,9 @@ class Capacity:
         return cls(tuple(lines), circuits, _below_peak_w(cars))
 
     def allot(self, demands: Iterable[Demand]) -> dict[int, int]:
-        """Amperes by key: first the least in the order of need, then more by rank.
+        """Amperes by key: first each car's minimum in the order of need, then more by rank.
 
-        Who finds less than its least gets nothing.
+        A car whose minimum does not fit gets nothing.
         """
         left = _Left(list(self.lines_a), dict(self.circuits_a), self.peak_w)
         given: dict[int, int] = {}

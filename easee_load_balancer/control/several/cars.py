@@ -29,7 +29,7 @@ class OneOfSeveral:
     priority: int
     """1 comes first; chargers with the same number are equal."""
     circuit: int
-    """Chargers with the same number hang on one circuit."""
+    """Chargers with the same number are on one circuit."""
     inputs: CycleInputs
     state: ControllerState
 
@@ -102,9 +102,9 @@ class Car:
 
     @cached_property
     def turn(self) -> tuple[float, float, float]:
-        """Whose turn it is first for the least current, then for more.
+        """The order in which cars get their minimum current; the lowest comes first.
 
-        Who charges in any case, plans by urgency, the others by priority.
+        Cars that charge in any case, then plans by urgency, then the others by priority.
         """
         if self.is_planned and self.part < Part.SHARES:
             return (1.0, self._needed_s, self.one.priority)
@@ -113,7 +113,7 @@ class Car:
 
     @property
     def rank(self) -> tuple[float, float, float]:
-        """Whose turn it is for more than the least current: plans first, then by priority."""
+        """The order in which cars get more than that: plans first, then by priority."""
         if self.is_planned and self.part < Part.SHARES:
             return (0.0, self._needed_s, self.one.priority)
         return (1.0 if self.part <= Part.SHARES else 2.0, 0.0, self.one.priority)
@@ -152,7 +152,7 @@ class Car:
         return self.lines_on(self.phases)
 
     def lines_on(self, phases: Phases) -> tuple[int, ...]:
-        """The same on so many phases."""
+        """The same on that many phases."""
         state, house = self.case.state, len(self.case.imports_a or ()) or 3
         return tuple(state.car.house_lines(phases, state.wiring, house))
 

@@ -36,7 +36,7 @@ class Range:
 
     @classmethod
     def of(cls, car: Car, choice: Choice, most_a: int) -> Range:
-        """That of a car on so many phases, with at most so many amperes."""
+        """That of a car on that many phases, with at most that many amperes."""
         case, least_a = car.case, car.least_a
         if choice == 0:
             return cls(0.0, 0.0, 1.0)
