@@ -59,9 +59,9 @@ async def planned(
     departure = await _departure(past.departure, now, charger, failures)
     if one.wishes is None and departure is None:
         return Planned(car_limit=limit)
-    seen, key = CarSeen.of(charger, one.policy, state), one.state_key
-    if charger.session_kwh is None and seen.connected:  # else a floor would be charged again
-        seen = replace(seen, session_kwh=seen_session_kwh(key) or 0.0)
+    key = one.state_key
+    _, before = SEEN.get(key, (now, None))
+    seen = CarSeen.of(charger, one.policy, state, before)
     SEEN[key] = (now, seen)
     plan = await _last_plan(key)
     wishes, report = one.wishes or ChargingWishes(), car_report(key, now)

@@ -39,18 +39,31 @@ class CarSeen:
     charging: bool = False
 
     @classmethod
-    def of(cls, charger: ChargerState, policy: Policy, state: ControllerState) -> CarSeen:
-        """The car in this cycle; while the charger is unknown it counts as plugged in."""
+    def of(
+        cls,
+        charger: ChargerState,
+        policy: Policy,
+        state: ControllerState,
+        before: CarSeen | None = None,
+    ) -> CarSeen:
+        """The car in this cycle; while the charger is unknown it counts as plugged in.
+
+        What the last cycle saw (`before`) counts where the session counter is unknown, or shows one
+        of the zeros that come and go while charging: else a floor would be charged again.
+        """
         phases = possible_phases(charger, policy, state)
         limit_a, _ = lowest_limit(charger, policy, state.external_limit_a, max(phases))
         lines = tuple(sorted({state.car.lines.get(each, each) for each in phases}))
-        here = charger.car_connected is not False
+        here, charging = charger.car_connected is not False, charger.mode is ChargerMode.CHARGING
+        session_kwh = charger.session_kwh
+        if before is not None and (session_kwh is None or (charging and not session_kwh)):
+            session_kwh = before.session_kwh
         return cls(
             connected=here,
-            session_kwh=(charger.session_kwh or 0.0) if here else 0.0,
+            session_kwh=(session_kwh or 0.0) if here else 0.0,
             max_current_a=max(limit_a, policy.min_current_a),
             phases=lines,
-            charging=charger.mode is ChargerMode.CHARGING,
+            charging=charging,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,9 +15,12 @@ from easee_load_balancer.control.plan import PlanInputs, PlanSlot
 from easee_load_balancer.control.plan_slots import Past, peak_tariff, plan_slots
 from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.periods import QUARTER
+from tests.support.control_readings import charger
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 26, 17, tzinfo=UTC)
@@ -53,6 +57,28 @@ def test_energy_in_the_car_and_for_the_departure(
     assert (need.car.energy_kwh, need.car.capacity_kwh) == (in_car, capacity)
     assert (first.at, first.energy_kwh, first.trip_kwh) == (MORNING, needed, trip)
     assert first.back_at == MORNING + timedelta(hours=9, minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("session_kwh", "shown", "before", "expected_kwh"),
+    [
+        pytest.param(3.0, {}, SEEN, 3.0, id="known"),
+        pytest.param(None, {}, SEEN, 5.0, id="unknown: as the last cycle saw it"),
+        pytest.param(None, {}, None, 0.0, id="never known"),
+        pytest.param(0.0, {}, SEEN, 5.0, id="a zero while charging"),
+        pytest.param(0.0, {"mode": ChargerMode.READY_TO_CHARGE}, SEEN, 0.0, id="a new session"),
+        pytest.param(5.0, {"mode": ChargerMode.DISCONNECTED}, SEEN, 0.0, id="no car"),
+    ],
+)
+def test_energy_of_the_session_as_the_charger_shows_it(
+    session_kwh: float | None,
+    shown: dict[str, Any],
+    before: CarSeen | None,
+    expected_kwh: float,
+) -> None:
+    state = charger(10.0, session_kwh=session_kwh, **shown)
+    seen = CarSeen.of(state, Policy(), ControllerState(), before)
+    assert seen.session_kwh == expected_kwh
 
 
 def test_the_car_takes_no_more_than_the_policy_allows() -> None:
