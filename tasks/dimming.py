@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.history.requests import Requests
-from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.store import History
 from easee_load_balancer.history.tables import DimmingRow
 from easee_load_balancer.measurements import ChargerState
-from easee_load_balancer.system.settings import Settings
+from tasks.history import use_history
 from tasks.requests import follow, obey
 from tasks.step import step
 
@@ -18,27 +17,26 @@ from tasks.step import step
 @step(name="find limit", tags=["history"], timeout_seconds=15)
 async def find_dimming(run_id: str) -> DimmingRow | None:
     """The limit that this run began before its worker ended."""
-    return await asyncio.to_thread(lambda: _dimmings().of_run(run_id))
+    return await use_history(lambda history: history.dimmings.of_run(run_id))
 
 
 @step(name="begin limit", task_run_name="begin {asked}", tags=["history"], timeout_seconds=15)
 async def begin_dimming(site: str, run_id: str, asked: Dimming) -> DimmingRow:
     """Store the limit for the next cycle; it ends the one under way."""
-    return await asyncio.to_thread(lambda: _dimmings().begin(site, run_id, asked))
+    return await use_history(lambda history: history.dimmings.begin(site, run_id, asked))
 
 
 @step(name="follow limit", task_run_name="follow {begun.request}")
 async def follow_dimming(begun: DimmingRow) -> DimmingRow:
-    """Tell in the run's name how far it has come, until it has ended; cycles do the work."""
-    return await follow(begun, _dimmings())
+    """Show the progress in the run's name until the limit has ended; cycles do the work."""
+    return await follow(begun, _dimmings)
 
 
 @step(name="obey limit", task_run_name="obey {row.request}", timeout_seconds=12)
-async def obey_dimming(row: DimmingRow, now: datetime, charger: ChargerState) -> Dimming | None:
-    """The limit; None, and stored as ended, once its time is up."""
-    obeyed = await obey(row, _dimmings(), now, charger)
-    return None if obeyed is None else obeyed.request
+async def obey_dimming(row: DimmingRow, now: datetime, charger: ChargerState) -> None:
+    """Count what the car has got, or end the limit."""
+    await obey(row, _dimmings, now, charger)
 
 
-def _dimmings() -> Requests[DimmingRow]:
-    return open_history(Settings().database_url).dimmings
+def _dimmings(history: History) -> Requests[DimmingRow]:
+    return history.dimmings

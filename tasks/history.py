@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from easee_load_balancer.devices.connections import CONNECTIONS
 from easee_load_balancer.devices.easee.models import Account
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.quarters import KEPT
-from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.history.tables import (
     BoostRow,
     Cycle,
@@ -26,6 +27,8 @@ from easee_load_balancer.system.settings import Settings
 from tasks.step import step
 
 _TIMEOUT_S = 7.0
+_SLOW_S, _REST_S = 2.0, 15.0
+"""A site whose state was not loaded within the first does without the history for the second."""
 _T = TypeVar("_T")
 
 
@@ -43,20 +46,41 @@ class StoredState:
     """The active limit of the car's power."""
 
 
+_LOADED: dict[tuple[str, str], StoredState] = {}
+"""What was last loaded, by history and site; nothing where several workers share the sites."""
+_RESTING: dict[tuple[str, str], tuple[float, str]] = {}
+"""Until when a site does without that history, and why."""
+
+
 @step(name="load state", timeout_seconds=8)
 async def load_state(site: str) -> StoredState:
-    """The cycle that ran last, and what is asked for at present."""
-    history, shared = open_history(Settings().database_url), Settings().shared_pool
-    return await in_time(
-        lambda: StoredState(
-            _write_buffer().last_cycle(site, shared=shared), *history.requests(site)
+    """The cycle that ran last, and what is asked for at present.
+
+    When this fails and took seconds, the rest of the cycle does not ask the history: the charger is
+    waiting.
+    """
+    settings, began_s = Settings(), time.monotonic()
+    key, shared = (settings.database_url, site), settings.shared_pool
+    try:
+        loaded = await in_time(
+            site,
+            lambda history: StoredState(
+                _write_buffer().last_cycle(site, shared=shared), *history.requests(site)
+            ),
         )
-    )
+    except HistoryError as error:
+        if time.monotonic() - began_s > _SLOW_S:
+            _RESTING[key] = time.monotonic() + _REST_S, str(error)
+        raise
+    if not shared:
+        _LOADED[key] = loaded
+    return loaded
 
 
 def state_in_memory(site: str) -> StoredState:
-    """What this process remembers while the history is unavailable; requests are not among it."""
-    return StoredState(_write_buffer().last_known(site))
+    """What this process remembers while the history is unavailable."""
+    loaded = _LOADED.get((Settings().database_url, site), StoredState(None))
+    return replace(loaded, last=_write_buffer().last_known(site))
 
 
 def state_before(past: StoredState, now: datetime, *, lost: bool) -> ControllerState:
@@ -74,12 +98,30 @@ async def record_cycle(cycle: Cycle, account: Account, parts: Sequence[Cycle] = 
     """
     cloud = await CONNECTIONS.easee(account, Settings().folder)
     calls = cloud.calls.copy()
-    await in_time(lambda: _write_buffer().record(*parts, cycle, calls=calls))
+    await _limited(lambda: _write_buffer().record(*parts, cycle, calls=calls))
     cloud.calls -= calls
 
 
-async def in_time(use: Callable[[], _T]) -> _T:
-    """Use the history in a thread. Raises HistoryError after a time-out; the thread goes on."""
+async def in_time(site: str, use: Callable[[History], _T]) -> _T:
+    """Use the history within a cycle of the site, in a thread.
+
+    Raises HistoryError after a time-out, when the thread goes on, and at once where the site's
+    state could not be loaded just now.
+    """
+    url = Settings().database_url
+    until_s, why = _RESTING.get((url, site), (0.0, ""))
+    if time.monotonic() < until_s:
+        raise HistoryError(why)
+    return await _limited(lambda: use(open_history(url)))
+
+
+async def use_history(use: Callable[[History], _T]) -> _T:
+    """Use the history in a thread, for as long as it takes; opening it can take seconds, too."""
+    url = Settings().database_url
+    return await asyncio.to_thread(lambda: use(open_history(url)))
+
+
+async def _limited(use: Callable[[], _T]) -> _T:
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             return await asyncio.to_thread(use)
@@ -89,12 +131,13 @@ async def in_time(use: Callable[[], _T]) -> _T:
         ) from None
 
 
-def known_quarters(site: str, filled_since: datetime, now: datetime) -> list[QuarterRow]:
+def known_quarters(
+    history: History, site: str, filled_since: datetime, now: datetime
+) -> list[QuarterRow]:
     """The means of all quarter-hours that are kept, by time; missing ones are added first.
 
     For use in a thread. Raises HistoryError.
     """
-    history = open_history(Settings().database_url)
     history.quarters.fill(site, max(history.began(site) or now, filled_since), now)
     return history.quarters.since(site, now - KEPT)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import BalancerError, ConfigurationError
-from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.store import History
 from easee_load_balancer.integrations.commands import (
     BoostRequest,
     CancelReadyBy,
@@ -26,7 +26,6 @@ from easee_load_balancer.integrations.snapshot import Snapshot, Today
 from easee_load_balancer.orchestration.blocks import Tariff
 from easee_load_balancer.orchestration.remote_control import RemoteControl
 from easee_load_balancer.periods import Period, bounds, time_zone_called
-from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 from tasks.inbound import take
 from tasks.planned import seen_session_kwh
@@ -75,7 +74,10 @@ class _Home:
     async def today(self) -> Today:
         zone = await RemoteControl(self.site).time_zone()
         prices = await Tariff.of_site(self.site)
-        return await in_time(lambda: _today(self.site, zone, prices, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        return await in_time(
+            self.site, lambda history: _today(history, self.site, zone, prices, now)
+        )
 
     async def obey(self, command: Command | Reported) -> Policy | None:
         """Carry out the command; returns the policy if it has changed. Raises BalancerError."""
@@ -91,9 +93,7 @@ class _Home:
         if isinstance(command, ReadyByRequest):
             await remote.begin_ready_by(command.ready)
             return None
-        boost, departure, _ = await in_time(
-            lambda: open_history(Settings().database_url).requests(self.site)
-        )
+        boost, departure, _ = await in_time(self.site, lambda history: history.requests(self.site))
         row = departure if isinstance(command, CancelReadyBy) else boost
         if row is None:
             what = "departure" if isinstance(command, CancelReadyBy) else "boost"
@@ -102,13 +102,14 @@ class _Home:
         return None
 
 
-def _today(site: str, time_zone: str, prices: Prices | None, now: datetime) -> Today:
+def _today(
+    history: History, site: str, time_zone: str, prices: Prices | None, now: datetime
+) -> Today:
     """The energy of the local day so far. Raises HistoryError."""
     from easee_load_balancer.reports.summary import sum_up  # pandas, which a cycle does not need
 
     zone = time_zone_called(time_zone)
     day = now.astimezone(zone).date()
-    history = open_history(Settings().database_url)
     summary = sum_up(history, site, Period.between(day, day, zone), prices, now)
     return Today(
         since=bounds(day, zone)[0],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from datetime import datetime, timedelta
 
@@ -10,10 +9,10 @@ from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.control.needs import CarReport
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.forecasts.quarters import NoSeries, by_quarter
-from easee_load_balancer.history.store import History, open_history
+from easee_load_balancer.history.store import History
 from easee_load_balancer.integrations.inbound import INPUTS, Reported
 from easee_load_balancer.orchestration.blocks import Tariff
-from easee_load_balancer.system.settings import Settings
+from tasks.history import use_history
 
 _KNOWN: dict[tuple[str, str], Reported] = {}
 """The last values by site and name."""
@@ -38,19 +37,21 @@ def is_away(site: str, now: datetime) -> bool:
 
 async def take(site: str, value: Reported, session_kwh: float | None) -> None:
     """Use a value; prices, forecasts and limits go into the history. Raises BalancerError."""
-    history = open_history(Settings().database_url)
     if value.name == "prices":
         tariff = await Tariff.of_site(site)
         if tariff is None or tariff.source != "MQTT":
             raise ConfigurationError(
                 "prices by MQTT are used where the tariff's day-ahead prices are set to 'MQTT'."
             )
-        await asyncio.to_thread(history.spot_prices.record, site, tariff, _by_quarter(value))
+        spot = _by_quarter(value)
+        await use_history(lambda history: history.spot_prices.record(site, tariff, spot))
     elif value.name == "solar_forecast":
         forecast = _by_quarter(value)
-        await asyncio.to_thread(history.quarters.record_forecast, site, forecast, value.at)
+        await use_history(
+            lambda history: history.quarters.record_forecast(site, forecast, value.at)
+        )
     elif value.name == "grid_limit_w":
-        await asyncio.to_thread(_dim, history, site, value)
+        await use_history(lambda history: _dim(history, site, value))
     else:
         _KNOWN[site, value.name] = value
         if value.name == "car_soc":

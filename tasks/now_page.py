@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from easee_load_balancer.energy.day_so_far import DaySoFar, Sample
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.store import History
 from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
@@ -18,7 +18,6 @@ from easee_load_balancer.periods import QUARTER, bounds
 from easee_load_balancer.reports.now_page import Now, now_headline, now_page, sample_of
 from easee_load_balancer.reports.now_picture import day_svg
 from easee_load_balancer.reports.overview_page import SiteToday
-from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 from tasks.prices import price_table
 
@@ -53,7 +52,9 @@ async def refresh_now_page(snapshot: Snapshot, setup: Site, zone: ZoneInfo) -> N
         shown.picture = day_svg(shown.day, zone)
         shown.drawn_at = snapshot.at if shown.day.bins else shown.drawn_at
         with suppress(HistoryError):
-            shown.cloud_calls = await in_time(lambda: _cloud_calls(snapshot.site, shown.day))
+            shown.cloud_calls = await in_time(
+                snapshot.site, lambda history: _cloud_calls(history, snapshot.site, shown.day)
+            )
     now = Now(snapshot, zone, shown.day, shown.picture, shown.last_good_at, shown.cloud_calls)
     facts = SiteToday.of(now).model_dump_json(exclude_defaults=True)
     page = Page(now_page(now), now_headline(snapshot), facts)
@@ -66,21 +67,21 @@ async def _begin(snapshot: Snapshot, prices: PriceTable, before: _Shown | None) 
     gains = [price.solar_gain for price in prices.between(day.start, day.end)]
     last_good_at = before.last_good_at if before else None
     with suppress(HistoryError):
-        for sample, outcome in await in_time(lambda: _cycles(snapshot, day.start)):
+        for sample, outcome in await in_time(
+            snapshot.site, lambda history: _cycles(history, snapshot, day.start)
+        ):
             day.add(sample, gains[(sample.at - day.start) // QUARTER])
             last_good_at = last_good_at if outcome == "failed" else sample.at
     never = datetime.min.replace(tzinfo=snapshot.at.tzinfo)
     return _Shown(day, never, last_good_at=last_good_at)
 
 
-def _cycles(snapshot: Snapshot, start: datetime) -> list[tuple[Sample, str]]:
+def _cycles(history: History, snapshot: Snapshot, start: datetime) -> list[tuple[Sample, str]]:
     """What the earlier cycles of the day have measured, and their outcomes."""
-    history = open_history(Settings().database_url)
     columns = (*Sample._fields, "outcome")
     rows = history.values(snapshot.site, start, snapshot.at, columns)
     return [(Sample(*measured), outcome) for *measured, outcome in rows]
 
 
-def _cloud_calls(site: str, day: DaySoFar) -> int:
-    history = open_history(Settings().database_url)
+def _cloud_calls(history: History, site: str, day: DaySoFar) -> int:
     return sum(history.cloud_calls(site, day.start, day.end).values())

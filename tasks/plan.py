@@ -20,19 +20,17 @@ from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.errors import ForecastError
 from easee_load_balancer.forecasts.prices import days_due, fetch_spot
 from easee_load_balancer.forecasts.solar import RENEW_AFTER, fetch_pv
-from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.store import History
 from easee_load_balancer.history.tables import Cycle
 from easee_load_balancer.measurements import ChargerMode
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.live_pages import LIVE_PAGES, Page
 from easee_load_balancer.orchestration.other_chargers import Chargers, NamedCharger
 from easee_load_balancer.reports.plan_page import PlanReport, plan_page
-from easee_load_balancer.system.settings import Settings
-from tasks.history import known_quarters
+from tasks.history import known_quarters, use_history
 from tasks.inbound import car_report, is_away
 from tasks.planned import SEEN
-from tasks.prices import forget_prices
-from tasks.requests import unless_ended
+from tasks.prices import renew_prices
 from tasks.step import step
 
 _PAST = timedelta(days=PAST_DAYS)
@@ -69,23 +67,23 @@ class PastAndCars:
 @step(name="fetch prices", timeout_seconds=60, tags=["history"])
 async def fetch_prices(setup: Site, zone: ZoneInfo, now: datetime) -> str:
     """Fetch and store the prices that are due. Returns what failed, with what holds instead."""
-    if not setup.tariff.is_dynamic or setup.tariff.source == "MQTT":
+    site, tariff = setup.name, setup.tariff
+    if not tariff.is_dynamic or tariff.source == "MQTT":
         return ""
-    spot = open_history(Settings().database_url).spot_prices
-    known_until = await asyncio.to_thread(spot.known_until, setup.name, setup.tariff)
+    known_until = await use_history(lambda history: history.spot_prices.known_until(site, tariff))
     due = days_due(now, known_until)
     if due is None:
         return ""
     try:
-        found = await fetch_spot(setup.tariff, *due, zone)
+        found = await fetch_spot(tariff, *due, zone)
     except ForecastError as error:
         if known_until is not None and known_until > now:
             until = f"{known_until.astimezone(zone):%a %H:%M}"
             return f"{error} Prices are known until {until}."
         return f"{error} The mean of the last known week is used instead."
     if found:
-        await asyncio.to_thread(spot.record, setup.name, setup.tariff, found)
-        forget_prices(setup.name)
+        await use_history(lambda history: history.spot_prices.record(site, tariff, found))
+        renew_prices(site)
     return ""
 
 
@@ -94,22 +92,22 @@ async def fetch_solar_forecast(setup: Site, now: datetime) -> str:
     """Fetch and store the solar forecast if it is due. Returns what failed."""
     if setup.solar is None:
         return ""
-    quarters = open_history(Settings().database_url).quarters
-    fetched_at = await asyncio.to_thread(quarters.forecast_fetched_at, setup.name)
+    site = setup.name
+    fetched_at = await use_history(lambda history: history.quarters.forecast_fetched_at(site))
     if fetched_at is not None and timedelta() <= now - fetched_at < RENEW_AFTER:
         return ""
     try:
         found = await fetch_pv(setup.solar, now)
     except ForecastError as error:
         return f"{error} The last forecast is used, else the production of the last days."
-    await asyncio.to_thread(quarters.record_forecast, setup.name, found, now)
+    await use_history(lambda history: history.quarters.record_forecast(site, found, now))
     return ""
 
 
 @step(name="look at the past", timeout_seconds=120, tags=["history"])
 async def look_at_past(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCars:
     """What the plan is made of, from the history."""
-    return await asyncio.to_thread(_look, setup, zone, now)
+    return await use_history(lambda history: _look(history, setup, zone, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ async def make_and_store(
 
     The more urgent comes first; the next one gets what it leaves.
     """
-    plans, made = open_history(Settings().database_url).plans, list[Made]()
+    made: list[Made] = []
     away = is_away(setup.name, now)
     needed = [
         (car.charger, _needs(car, now, zone, away=away)) for car in known.cars if car.is_planned
@@ -145,11 +143,15 @@ async def make_and_store(
         needed, key=lambda each: needed_at(now, each[1].car, each[1].departures) or never
     ):
         inputs = plan_inputs(setup, one, known, need, now, [each.plan for each in made])
-        plan = await asyncio.to_thread(make_plan, inputs)
-        await asyncio.to_thread(plans.record, one.state_key, plan)
-        made.append(Made(one, plan, inputs))
+        made.append(Made(one, await asyncio.to_thread(make_plan, inputs), inputs))
+        await _store(made[-1])
     await LIVE_PAGES.show(f"plan-{setup.name}", _page(setup, made, zone, warnings))
     return made
+
+
+async def _store(made: Made) -> None:
+    key, plan = made.charger.state_key, made.plan
+    await use_history(lambda history: history.plans.record(key, plan))
 
 
 def _page(setup: Site, made: Sequence[Made], zone: ZoneInfo, warnings: tuple[str, ...]) -> Page:
@@ -217,9 +219,9 @@ def _battery(setup: Site, known: PastAndCars) -> HomeBattery | None:
     )
 
 
-def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCars:
-    history, site = open_history(Settings().database_url), setup.name
-    rows = known_quarters(site, now - _PAST, now)
+def _look(history: History, setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCars:
+    site = setup.name
+    rows = known_quarters(history, site, now - _PAST, now)
     past = Past(
         pv_w={row.start: row.pv_w for row in rows if row.pv_w is not None},
         load_w={row.start: row.load_w for row in rows if row.load_w is not None},
@@ -231,17 +233,16 @@ def _look(setup: Site, zone: ZoneInfo, now: datetime) -> PastAndCars:
     return PastAndCars(
         past=past,
         table=table,
-        cars=tuple(_car(one, now) for one in Chargers.of(setup).all),
+        cars=tuple(_car(history, one, now) for one in Chargers.of(setup).all),
         battery_soc_pct=None if last is None else last.battery_soc_pct,
         meter_sleeps=any(row.import_w is None for row in rows),
         limit=None if dimming is None else dimming.request.car_limit,
     )
 
 
-def _car(one: NamedCharger, now: datetime) -> KnownCar:
-    history = open_history(Settings().database_url)
-    asked = history.departures.under_way(one.state_key)
-    departure = None if asked is None else unless_ended(asked.request, now)
+def _car(history: History, one: NamedCharger, now: datetime) -> KnownCar:
+    row = history.departures.under_way(one.state_key)
+    departure = None if row is None or row.request.ended(now) else row.request
     return KnownCar(one, _seen(one, history.last_cycle(one.key), now), departure)
 
 

@@ -13,18 +13,15 @@ from easee_load_balancer.control.peak import PeakLimit
 from easee_load_balancer.control.plan import CarLimit, GridAllowance, Plan, grid_allowance
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.store import open_history
-from easee_load_balancer.history.tables import DimmingRow, ReadyByRow
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.other_chargers import Chargers, NamedCharger
-from easee_load_balancer.system.settings import Settings
 from tasks.dimming import obey_dimming
 from tasks.failures import Failures
 from tasks.history import StoredState, in_time
 from tasks.inbound import car_report
 from tasks.ready_by import obey_ready_by
-from tasks.requests import unless_ended
+from tasks.requests import present
 
 SEEN: dict[str, tuple[datetime, CarSeen]] = {}
 """Each car that is planned for, and when a cycle of this process saw it."""
@@ -55,8 +52,9 @@ async def planned(
     failures: Failures,
 ) -> Planned:
     """What counts for this car; nothing without wishes and without a departure asked for."""
-    limit = await _limit(setup, past.dimming, now, charger, failures)
-    departure = await _departure(past.departure, now, charger, failures)
+    limit = await _limit(setup, past, now, charger, failures)
+    asked = await present(past.departure, lambda row: obey_ready_by(row, now, charger), failures)
+    departure = asked and asked.request
     if one.wishes is None and departure is None:
         return Planned(car_limit=limit)
     key = one.state_key
@@ -90,36 +88,24 @@ def of_all(chargers: Chargers, plans: Sequence[Planned]) -> Planned:
     )
 
 
-async def _departure(
-    row: ReadyByRow | None, now: datetime, charger: ChargerState, failures: Failures
-) -> ReadyBy | None:
-    if row is None:
-        return None
-    fallback = unless_ended(row.request, now)
-    return await failures.or_else(fallback, obey_ready_by(row, now, charger))
-
-
 async def _limit(
-    setup: Site, row: DimmingRow | None, now: datetime, charger: ChargerState, failures: Failures
+    setup: Site, past: StoredState, now: datetime, charger: ChargerState, failures: Failures
 ) -> CarLimit | None:
     """The lower one of the policy's limit and the one for a time."""
-    always = CarLimit.of(setup.policy)
-    limits = [] if always is None else [always]
-    if row is not None:
-        fallback = unless_ended(row.request, now)
-        dimming = await failures.or_else(fallback, obey_dimming(row, now, charger))
-        limits += [] if dimming is None else [dimming.car_limit]
+    asked = await present(past.dimming, lambda row: obey_dimming(row, now, charger), failures)
+    dimmed = asked and asked.request.car_limit
+    limits = [each for each in (CarLimit.of(setup.policy), dimmed) if each is not None]
     return min(limits, key=lambda each: each.limit_w, default=None)
 
 
 async def _last_plan(key: str) -> Plan | None:
     """The stored plan, read again when there is a newer one; as last read where that fails."""
-    plans, known = open_history(Settings().database_url).plans, _PLANS.get(key)
+    known = _PLANS.get(key)
     try:
-        made_at = await in_time(lambda: plans.made_at(key))
+        made_at = await in_time(key, lambda history: history.plans.made_at(key))
         if made_at is None or (known is not None and known.made_at == made_at):
             return known if made_at is not None else None
-        plan = await in_time(lambda: plans.last(key))
+        plan = await in_time(key, lambda history: history.plans.last(key))
     except HistoryError:  # the cycle says so when it is recorded
         return known
     if plan is not None:

@@ -8,16 +8,14 @@ from zoneinfo import ZoneInfo
 from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.errors import HistoryError
-from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.periods import quarter_of
-from easee_load_balancer.system.settings import Settings
 from tasks.history import in_time
 
 AHEAD = timedelta(days=3)
 """Prices are known for less."""
-_TABLES: dict[str, tuple[datetime, PriceTable]] = {}
-"""The table of each site, and the quarter-hour in which it was read."""
+_TABLES: dict[str, tuple[datetime | None, PriceTable]] = {}
+"""The table of each site, and the quarter-hour in which it was read; None: there is a newer one."""
 
 
 async def law_prices(setup: Site, zone: ZoneInfo, now: datetime) -> Prices:
@@ -36,12 +34,12 @@ async def price_table(setup: Site, zone: ZoneInfo, now: datetime) -> PriceTable:
     read_at, table = _TABLES.get(setup.name, (None, PriceTable(setup.tariff, zone)))
     if read_at == quarter and table.prices is setup.tariff and table.zone == zone:
         return table
-    known = open_history(Settings().database_url).spot_prices
     try:
         table = await in_time(
-            lambda: known.table(
+            setup.name,
+            lambda history: history.spot_prices.table(
                 setup.name, setup.tariff, zone, now - timedelta(days=1), now + AHEAD, now
-            )
+            ),
         )
     except HistoryError:  # the cycle says so when it is recorded
         return PriceTable(setup.tariff, zone, table.spot)
@@ -49,9 +47,10 @@ async def price_table(setup: Site, zone: ZoneInfo, now: datetime) -> PriceTable:
     return table
 
 
-def forget_prices(site: str) -> None:
+def renew_prices(site: str) -> None:
     """Read the history again with the next cycle: there are new prices."""
-    _TABLES.pop(site, None)
+    if site in _TABLES:
+        _TABLES[site] = None, _TABLES[site][1]
 
 
 def price_now(setup: Site, now: datetime) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -13,17 +14,17 @@ from prefect import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 
-from easee_load_balancer.control.boost import Boost
-from easee_load_balancer.control.departures import ReadyBy
-from easee_load_balancer.control.dimming import Dimming
 from easee_load_balancer.errors import HistoryError
 from easee_load_balancer.history.requests import CANCELLED, Requests, Row
+from easee_load_balancer.history.store import History
 from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.orchestration.worker.offline import offline_due
-from tasks.history import in_time
+from tasks.failures import Failures
+from tasks.history import in_time, use_history
 from tasks.run import Run, cancelled, completed, name_run
 
-_Request = TypeVar("_Request", Boost, ReadyBy, Dimming)
+Table = Callable[[History], Requests[Row]]
+"""Finds the table of such requests in the history."""
 _LOOK_EVERY_S = 5.0
 _NO_SERVER = (httpx.HTTPError, RuntimeError)
 """What the client raises when the server is away; RuntimeError while it connects."""
@@ -31,15 +32,18 @@ _SERVER_S = 3.0
 """How long a cycle waits for the server's word on whether a run was cancelled."""
 
 
-async def follow(begun: Row, table: Requests[Row]) -> Row:
-    """Tell in the run's name how far it has come, until it has ended; cycles do the work."""
-    name = ""
+async def follow(begun: Row, table: Table[Row]) -> Row:
+    """Show the progress in the run's name until the request has ended; cycles do the work."""
+    name = trouble = ""
     while True:
         try:
-            row = await asyncio.to_thread(_look, begun, table)
+            row = await use_history(lambda history: _look(begun, table(history)))
         except HistoryError as error:  # locked for a moment, or being moved: it goes on
-            Run.current().log(str(error))
+            if trouble != str(error):
+                trouble = str(error)
+                Run.current().log(trouble)
         else:
+            trouble = ""
             if row.ended_at is not None:
                 return row
             if (progress := row.request.progress(datetime.now(UTC))) != name:
@@ -49,21 +53,28 @@ async def follow(begun: Row, table: Requests[Row]) -> Row:
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def obey(row: Row, table: Requests[Row], now: datetime, charger: ChargerState) -> Row | None:
-    """Count what the car has got; None, and stored as ended, once the request is over."""
+async def obey(row: Row, table: Table[Row], now: datetime, charger: ChargerState) -> None:
+    """Count what the car has got, or end the request, in the row and then in the history.
+
+    Raises HistoryError; the row is right nevertheless.
+    """
     request = row.request.after(now, charger)
-    why = CANCELLED if await _cancelled(row.run_id) else request.ended(now)
-    if why is not None:
-        await in_time(lambda: table.end(row.run_id, request, now, why))
-        return None
-    await in_time(lambda: table.record(row.run_id, request))
     row.state = request.model_dump(mode="json")
-    return row
+    row.ended_by = why = CANCELLED if await _cancelled(row.run_id) else request.ended(now)
+    if why is None:
+        await in_time(row.site, lambda history: table(history).record(row.run_id, request))
+    else:
+        await in_time(row.site, lambda history: table(history).end(row.run_id, request, now, why))
 
 
-def unless_ended(request: _Request, now: datetime) -> _Request | None:
-    """What holds of a request where the history does not say whether somebody has ended it."""
-    return None if request.ended(now) else request
+async def present(
+    row: Row | None, obeyed: Callable[[Row], Awaitable[None]], failures: Failures
+) -> Row | None:
+    """The request once the cycle has obeyed it; None if it is over. The history may fail."""
+    if row is None or row.ended_by is not None:
+        return None
+    await failures.or_else(None, obeyed(row))
+    return row if row.ended_by is None else None
 
 
 async def final_state(row: Row, message: str) -> State[Any]:

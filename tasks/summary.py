@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 from prefect.artifacts import acreate_markdown_artifact
 
 from easee_load_balancer.energy.tariff import Prices
-from easee_load_balancer.history.store import open_history
+from easee_load_balancer.history.store import History
 from easee_load_balancer.orchestration.blocks import load_if_valid
 from easee_load_balancer.orchestration.other_chargers import OtherChargers
 from easee_load_balancer.periods import Period
@@ -21,6 +20,7 @@ from easee_load_balancer.reports.summary import DayDetail, Summary, day_detail, 
 from easee_load_balancer.reports.summary_charts import bars_picture, day_picture
 from easee_load_balancer.reports.summary_page import headline, markdown
 from easee_load_balancer.system.settings import Settings
+from tasks.history import use_history
 from tasks.step import step
 
 
@@ -33,19 +33,18 @@ from tasks.step import step
 async def sum_up_energy(site: str, period: Period, prices: Prices | None) -> Summary:
     """The energy totals of each day; complete days are stored."""
     now = datetime.now(UTC)
-    history = open_history(Settings().database_url)
-    summary = await asyncio.to_thread(sum_up, history, site, period, prices, now)
-    if not (parts := await asyncio.to_thread(history.parts, site)):
+    summary = await use_history(lambda history: sum_up(history, site, period, prices, now))
+    if not (parts := await use_history(lambda history: history.parts(site))):
         return summary
     keys = await _named(site, parts)
-    chargers = await asyncio.to_thread(by_charger, history, site, keys, period, now)
+    chargers = await use_history(lambda history: by_charger(history, site, keys, period, now))
     return replace(summary, chargers=chargers)
 
 
 @step(name="publish summary", task_run_name="publish {summary.period.title}", timeout_seconds=60)
 async def draw_and_publish(summary: Summary) -> str:
     """Publish the page in the Prefect UI, under one key per site and kind; returns its headline."""
-    page = await asyncio.to_thread(_page, summary)
+    page = await use_history(lambda history: _page(history, summary))
     kind = summary.period.kind
     await acreate_markdown_artifact(
         page,
@@ -63,15 +62,13 @@ async def draw_and_publish(summary: Summary) -> str:
 )
 async def export_csv(summary: Summary) -> Path:
     """Write one day cycle by cycle, or several days day by day; returns the path."""
-    return await asyncio.to_thread(_export, summary)
+    return await use_history(lambda history: _export(history, summary))
 
 
 @step(name="delete old cycles", tags=["history"], timeout_seconds=240)
 async def delete_old_cycles(site: str, before: datetime) -> int:
     """Delete the site's cycles from before then, a month of them at most; their number."""
-    return await asyncio.to_thread(
-        open_history(Settings().database_url).delete_cycles, site, before
-    )
+    return await use_history(lambda history: history.delete_cycles(site, before))
 
 
 async def _named(site: str, parts: Sequence[str]) -> dict[str, str]:
@@ -85,26 +82,25 @@ async def _named(site: str, parts: Sequence[str]) -> dict[str, str]:
     return {names.get(id_, id_): part for part, id_ in ids.items()}
 
 
-def _export(summary: Summary) -> Path:
+def _export(history: History, summary: Summary) -> Path:
     period = summary.period
     days = f"{period.first}" if period.kind == "day" else f"{period.first}-to-{period.last}"
     path = Settings().folder / "summaries" / f"{summary.site}-{days}.csv"
     if period.kind == "day":
-        write_day_csv(_detail(summary), period, path)
+        write_day_csv(_detail(history, summary), period, path)
     else:
         write_days_csv(summary, path)
     return path
 
 
-def _page(summary: Summary) -> str:
+def _page(history: History, summary: Summary) -> str:
     if not summary.total.measured_s:
         return markdown(summary, None)
     if summary.period.kind != "day":
         return markdown(summary, bars_picture(summary))
-    detail = _detail(summary)
+    detail = _detail(history, summary)
     return markdown(summary, day_picture(detail, summary.period.zone), detail)
 
 
-def _detail(summary: Summary) -> DayDetail:
-    history = open_history(Settings().database_url)
+def _detail(history: History, summary: Summary) -> DayDetail:
     return day_detail(history, summary.site, summary.period, datetime.now(UTC))
