@@ -141,11 +141,15 @@ class Child:
     def rotate_log(self) -> None:
         """Keep the log small: a large one becomes `*.log.1`, in place of the one before.
 
-        The file is copied and emptied, because the process keeps it open.
+        The file is copied and emptied, because the process keeps it open. On a full disk, the copy
+        is shorter.
         """
-        if self.log.stat().st_size > _LARGEST_LOG:
-            shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
-            os.truncate(self.log, 0)
+        with suppress(OSError):  # the log was deleted, or the copy does not fit
+            if self.log.stat().st_size > _LARGEST_LOG:
+                try:
+                    shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+                finally:
+                    os.truncate(self.log, 0)
 
     def end(self) -> None:
         """Terminate it, then kill what is left of its session."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from easee_load_balancer.system import processes
 from easee_load_balancer.system.processes import Child, is_free, listener_on, users_of
 from tests.support.paths import PROJECT
 from tests.support.waiting import until
@@ -114,3 +115,26 @@ def test_the_process_behind_a_port_and_a_file_is_named(tmp_path: Path) -> None:
         assert not is_free(port)
         process.communicate()
     assert is_free(port)
+
+
+def test_a_log_that_cannot_be_copied_or_was_deleted_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_LARGEST_LOG", 10)
+    log = tmp_path / "calendar.log"
+    child = Child("calendar", ["calendar"], os.environ, PROJECT, log)
+    try:
+        child._process.wait(20)
+        child.rotate_log()
+        copy = tmp_path / "calendar.log.1"
+        assert b"January" in copy.read_bytes()
+        assert not log.read_bytes()
+        copy.unlink()
+        copy.mkdir()  # as bad as a full disk
+        log.write_text("more than ten bytes")
+        child.rotate_log()
+        assert not log.read_bytes()
+        log.unlink()
+        child.rotate_log()
+    finally:
+        child.end()
