@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -294,7 +293,7 @@ def waiting_lock(url: str, site: str, within_s: float) -> Iterator[bool]:
 
     try:
         connection = psycopg.connect(_conninfo(url), autocommit=True)
-    except psycopg.Error:
+    except (psycopg.Error, LockLost):
         yield True
         return
     deadline_s, free = time.monotonic() + within_s, False
@@ -313,11 +312,21 @@ def _key(site: str) -> int:
 
 
 def _conninfo(url: str) -> str:
-    """The URL as PostgreSQL's own library reads it, with our time-outs."""
-    from psycopg.conninfo import make_conninfo
+    """The history's URL as the history reads it, for PostgreSQL's library, with our time-outs.
 
-    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
-    return make_conninfo(url, **_CLIENT_SIDE)
+    That library's own reader takes fewer passwords, and repeats parts of them in its messages.
+    Raises LockLost.
+    """
+    from psycopg.conninfo import make_conninfo
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url).set(drivername="postgresql+psycopg")
+    except (ValueError, ArgumentError):
+        raise _unreachable("EASEE_BALANCER_HISTORY_URL is not valid") from None
+    _, options = parsed.get_dialect()().create_connect_args(parsed)
+    return make_conninfo(**options | _CLIENT_SIDE)
 
 
 def _now_s() -> float:

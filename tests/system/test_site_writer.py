@@ -27,6 +27,21 @@ def url(postgres: Postgres) -> str:
     return postgres.empty_database()
 
 
+@pytest.mark.parametrize("password", ["se%cret", "se/cret", "se cret", "secret"])
+async def test_no_message_contains_a_part_of_the_password(password: str) -> None:
+    url = f"postgresql://balancer:{password}@127.0.0.1:1/history"
+    with pytest.raises(LockLost, match="Connection refused") as error:
+        async with DatabaseLocks().lock(url, "home"):
+            pass
+    assert "cret" not in str(error.value)
+
+
+def test_an_invalid_address_is_named_without_its_password() -> None:
+    with pytest.raises(LockLost, match="EASEE_BALANCER_HISTORY_URL is not valid") as error:
+        database_locks._conninfo("postgresql://balancer:secret@host:port/history")
+    assert "secret" not in str(error.value)
+
+
 class Relay:
     """Passes bytes on to the database, until its network is cut: then nothing, in silence."""
 
