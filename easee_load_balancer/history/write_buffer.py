@@ -63,8 +63,8 @@ class WriteBuffer:
                 before.controller_state = {}
             self._waiting.append(cycle)
         with self._lock:  # a cycle that timed out may still be writing
-            waiting = list(self._waiting)
-            if not waiting:
+            waiting = list(self._waiting)  # another site's cycle may have stored ours already
+            if not waiting and not calls:
                 return
             try:
                 history = open_history(self._url)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -152,3 +154,18 @@ def test_a_worker_that_comes_back_goes_on_where_another_has_stopped(locked: Lock
     last = other.last_cycle("home", shared=True)
     assert last is not None
     assert last.scheduled_at == NOON + 5 * MINUTE
+
+
+def test_calls_count_where_another_sites_cycle_has_stored_this_one(sqlite_url: str) -> None:
+    """Two threads: the one that comes second finds nothing waiting any more."""
+    buffer, history = WriteBuffer(sqlite_url), open_history(sqlite_url)
+    with buffer._lock, ThreadPoolExecutor() as threads:
+        done = threads.submit(buffer.record, cycle(1), calls={"login": 2})
+        while not buffer._waiting:
+            time.sleep(0.01)
+        history.record(buffer._waiting.popleft())
+        buffer._lock.release()
+        done.result(20)
+        buffer._lock.acquire()
+    assert history.cloud_calls("home", NOON, NOON + HOUR) == {"login": 2}
+    history.close()
