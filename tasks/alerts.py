@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from easee_load_balancer.integrations.snapshot import Snapshot
 from easee_load_balancer.reports.alerts import Alerts, conditions
+from easee_load_balancer.system.files import replace_file
 from easee_load_balancer.system.settings import Settings
 from tasks.run import Run
 
@@ -51,7 +51,5 @@ def _load(path: Path) -> Alerts:
 
 def _save(alerts: Alerts, path: Path) -> None:
     """Replace the file; where that fails, a later process tells the owner once more."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     with suppress(OSError):
-        temporary.write_text(alerts.model_dump_json())
-        temporary.replace(path)
+        replace_file(path, alerts.model_dump_json())

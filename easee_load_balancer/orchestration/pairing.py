@@ -17,6 +17,7 @@ from prefect.variables import Variable
 
 from easee_load_balancer.errors import ConfigurationError, LockLost
 from easee_load_balancer.system.database_locks import DatabaseLocks
+from easee_load_balancer.system.files import replace_file
 from easee_load_balancer.system.settings import Settings
 
 VARIABLE = "easee_balancer_folders"
@@ -84,11 +85,12 @@ async def pair(folder: Path, pool: str) -> None:
 def folder_id(folder: Path | None = None) -> str:
     """The ID of the data folder, new at first; empty where it cannot be stored now."""
     file = (folder or Settings().folder) / _FILE
-    if file.is_file():
-        return file.read_text().strip()
+    known = file.read_text().strip() if file.is_file() else ""
+    if known:
+        return known
     own_id = str(uuid4())
     try:
-        file.write_text(own_id)
+        replace_file(file, own_id)
     except OSError:  # a full or read-only disk: at the next start
         return ""
     return own_id

@@ -14,6 +14,7 @@ from easee_load_balancer.devices.huawei.hold_record import SharedHold, record_pa
 from easee_load_balancer.errors import HoldFailed
 from easee_load_balancer.measurements import BatteryHold
 from easee_load_balancer.orchestration.worker.offline import offline
+from easee_load_balancer.system.database_locks import DATABASE_LOCKS
 from easee_load_balancer.system.settings import Settings
 from tasks import battery
 from tests.support.battery import MAX_W, HeldHouse, held_house
@@ -66,6 +67,12 @@ async def test_the_next_machine_lifts_the_limit_of_one_that_was_lost(
         asked = house.server.requests
         await other.cycle(house, BatteryHold.FREE)
         assert house.server.requests == asked
+
+
+async def test_a_record_that_cannot_be_read_fails_as_the_file_does(url: str) -> None:
+    await DATABASE_LOCKS.keep_note(url, "battery of home", "{")
+    with pytest.raises(HoldFailed, match=r"The battery of home in the table 'notes' .*FusionSolar"):
+        await SharedHold(url, "home").load()
 
 
 async def test_nothing_is_limited_while_the_database_cannot_note_it(

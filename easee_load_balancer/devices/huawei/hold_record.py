@@ -5,7 +5,6 @@ On disk; where several workers share a pool, in the database, as another machine
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,10 +15,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.errors import HoldFailed, LockLost
 from easee_load_balancer.system.database_locks import DATABASE_LOCKS
+from easee_load_balancer.system.files import replace_file
 
 RECORDS = "battery-*.json"
 """The records of all sites in the data folder."""
 _HOUR = timedelta(hours=1)
+_LOOK = "Check the maximum discharge power in the FusionSolar app"
 
 
 def record_path(folder: Path, site: str) -> Path:
@@ -49,27 +50,12 @@ class HoldRecord(BaseModel):
         except (OSError, ValidationError) as error:
             raise HoldFailed(
                 f"{path} cannot be read, so the battery's discharge limit before the hold is "
-                "unknown. Check the maximum discharge power in the FusionSolar app, then delete "
-                "the file."
+                f"unknown. {_LOOK}, then delete the file."
             ) from error
 
     def save(self, path: Path) -> None:
         """Replace the record atomically; it is on the disk when this returns. Raises OSError."""
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("w") as file:
-                file.write(self.model_dump_json())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, self.model_dump_json())
 
     def writes(self, now: datetime) -> tuple[datetime, ...]:
         """The writes of the last hour; one in the future comes from a wrong clock."""
@@ -118,9 +104,15 @@ class SharedHold:
         """The record, or an empty one. Raises HoldFailed."""
         try:
             stored = await DATABASE_LOCKS.note(self.url, self._name)
+            return HoldRecord() if stored is None else HoldRecord.model_validate_json(stored)
         except LockLost as error:
             raise HoldFailed(f"The battery's record cannot be read. {error}") from error
-        return HoldRecord() if stored is None else HoldRecord.model_validate_json(stored)
+        except ValidationError as error:
+            raise HoldFailed(
+                f"The {self._name} in the table 'notes' of the database is not readable, so the "
+                f"battery's discharge limit before the hold is unknown. {_LOOK}, then delete that "
+                "row."
+            ) from error
 
     async def save(self, record: HoldRecord) -> None:
         """Replace the record. Raises HoldFailed."""

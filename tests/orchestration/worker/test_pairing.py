@@ -10,7 +10,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.variables import Variable
 
 from easee_load_balancer.errors import ConfigurationError
-from easee_load_balancer.orchestration.pairing import VARIABLE, pair
+from easee_load_balancer.orchestration.pairing import VARIABLE, folder_id, pair
 from tests.support.postgres import Postgres
 from tests.support.waiting import until
 from tests.support.worker import deployed, ended, working
@@ -27,6 +27,17 @@ async def test_a_folder_and_a_server_belong_together_from_their_first_meeting(
     with pytest.raises(ConfigurationError, match=f"another data folder than {other}"):
         await pair(other, "paired")
     await pair(other, "another pool")
+
+
+def test_a_folder_without_an_id_gets_one_as_soon_as_it_can_be_stored(tmp_path: Path) -> None:
+    file = tmp_path / "folder-id"
+    file.touch()  # what an earlier version left on a full disk
+    own_id = folder_id(tmp_path)
+    assert own_id
+    assert folder_id(tmp_path) == file.read_text() == own_id
+    file.unlink()
+    file.mkdir()  # stands for a disk that cannot be written
+    assert folder_id(tmp_path) == ""
 
 
 async def test_a_worker_waits_until_its_folder_is_the_servers(
