@@ -11,7 +11,12 @@ from uuid import UUID
 import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowFilter,
+    FlowFilterName,
+)
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectNotFound
@@ -107,7 +112,9 @@ class RemoteControl:
     async def _deployment(self, client: PrefectClient, *flows: str) -> DeploymentResponse:
         """The site's deployment of one of these flows."""
         wanted = FlowFilter(name=FlowFilterName(any_=[*flows]))
-        for one in await client.read_deployments(flow_filter=wanted):
+        tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[self.site]))
+        # by the tag, because the server returns 200 at most, and reading them takes a while
+        for one in await client.read_deployments(flow_filter=wanted, deployment_filter=tagged):
             if one.parameters.get("site") == self.site:
                 return one
         raise ConfigurationError(

@@ -55,6 +55,7 @@ async def a_linked_home(broker: Mosquitto) -> AsyncIterator[tuple[Home, Watcher]
                 flow_id=await client.create_flow_from_name(flow.name),
                 name=SITE,
                 parameters={"site": SITE, "time_zone": "Europe/Stockholm"},
+                tags=[SITE],
             )
         async with watching(broker) as watcher, LINKS.held():
             assert (await home.cycle()).is_completed()

@@ -105,7 +105,9 @@ async def deployed_plan() -> UUID:
     """A deployment of `plan` for the site, as `prefect deploy` makes it."""
     async with get_client() as client:
         flow_id = await client.create_flow_from_name("plan")
-        return await client.create_deployment(flow_id, "Plan", parameters={"site": SITE})
+        return await client.create_deployment(
+            flow_id, "Plan", parameters={"site": SITE}, tags=[SITE]
+        )
 
 
 async def asked_for(deployment_id: UUID) -> int:
