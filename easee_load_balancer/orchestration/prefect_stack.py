@@ -7,9 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -19,6 +18,7 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.variables import Variable
@@ -50,7 +50,7 @@ _WORKERS: dict[PoolType, type[BaseWorker[Any, Any, Any]]] = {
 POOL = "home"
 """The pool of prefect.yaml."""
 
-_SERVER_START_S = 120.0
+_SERVER_START_S = _LONGEST_COMMAND_S = 120.0
 _DEPLOYED = "easee_balancer_deployed"
 """Prefect variable with the fingerprint of what was deployed last."""
 _RENAMED_SCHEDULES = {"every-30-s"}
@@ -58,16 +58,22 @@ _RENAMED_SCHEDULES = {"every-30-s"}
 
 
 def run_prefect(project: Path, env: Mapping[str, str], *arguments: str) -> None:
-    """Run a `prefect` command. Raises StartError with its output if it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", *arguments],
-        env={**env, "PWD": str(project)},  # which prefect.yaml asks for, and only a shell sets
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_SERVER_START_S,
-    )
+    """Run a `prefect` command. Raises StartError with its output if it fails, or takes too long."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments],
+            env={**env, "PWD": str(project)},  # which prefect.yaml asks for, and only a shell sets
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_COMMAND_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StartError(
+            f"`prefect {' '.join(arguments)}` took more than {_LONGEST_COMMAND_S:.0f} s. Is the "
+            "machine busy, or its disk full?"
+        ) from error
     if done.returncode:
         said = (done.stdout + done.stderr).strip()
         raise StartError(f"`prefect {' '.join(arguments)}` failed: {said}")
@@ -81,7 +87,7 @@ def deploy(
     sites: Iterable[str] = (),
     sites_pool: str | None = None,
 ) -> None:
-    """Register the blocks, create the pool, and deploy prefect.yaml; intervals stay as they are.
+    """Register the blocks, create the pool, and deploy prefect.yaml; intervals and pauses stay.
 
     `env` names the server. `sites` are further ones to deploy, in `sites_pool`; those that are
     deployed already are brought up to date. Raises StartError if a step fails.
@@ -94,9 +100,9 @@ def deploy(
             for block in BLOCKS:
                 block.register_type_and_schema()
             client.create_work_pool(wanted, overwrite=True)
-            intervals = _intervals(client)
+            before = {one.id: one.schedules for one in all_deployments(client)}
             run_prefect(project, env, "--no-prompt", "deploy", "--all")
-            _keep_intervals(client, intervals)
+            _keep_changes(client, before)
             _delete_renamed_schedules(client)
             deploy_sites(client, sites, sites_pool)
             fit_forms(client)
@@ -104,24 +110,22 @@ def deploy(
             raise StartError(f"The Prefect server refuses the deployment: {error}") from error
 
 
-def _intervals(client: SyncPrefectClient) -> dict[UUID, timedelta]:
-    """The intervals of the schedules on the server, which an owner changes in the UI."""
-    return {
-        one.id: schedule.schedule.interval
-        for one in all_deployments(client)
-        for schedule in one.schedules
-        if isinstance(schedule.schedule, IntervalSchedule)
-    }
-
-
-def _keep_intervals(client: SyncPrefectClient, before: Mapping[UUID, timedelta]) -> None:
-    """Give the deployments the intervals that they had before."""
+def _keep_changes(
+    client: SyncPrefectClient, before: Mapping[UUID, Sequence[DeploymentSchedule]]
+) -> None:
+    """Give schedules the interval and the pause back that their owner had set in the UI."""
     for one in all_deployments(client):
+        was = before.get(one.id, ())
+        paused = bool(was) and not any(known.active for known in was)
+        intervals = [each.schedule for each in was if isinstance(each.schedule, IntervalSchedule)]
         for each in one.schedules:
-            wanted, deployed = before.get(one.id), each.schedule
-            if isinstance(deployed, IntervalSchedule) and wanted not in (None, deployed.interval):
-                schedule = deployed.model_copy(update={"interval": wanted})
-                client.update_deployment_schedule(one.id, each.id, schedule=schedule)
+            if each.active and paused:
+                client.update_deployment_schedule(one.id, each.id, active=False)
+            deployed = each.schedule
+            if intervals and isinstance(deployed, IntervalSchedule):
+                kept = deployed.model_copy(update={"interval": intervals[-1].interval})
+                if kept != deployed:
+                    client.update_deployment_schedule(one.id, each.id, schedule=kept)
 
 
 def _delete_renamed_schedules(client: SyncPrefectClient) -> None:

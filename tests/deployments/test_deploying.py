@@ -60,12 +60,12 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_deploying_keeps_the_interval_and_deletes_a_schedule_that_has_a_new_name(
+def test_deploying_keeps_interval_and_pause_and_deletes_a_schedule_that_has_a_new_name(
     stack: PrefectStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(stack.env, "PWD", raising=False)  # as in a service or a container
     every = IntervalSchedule(interval=timedelta(seconds=10))
-    old = DeploymentScheduleCreate(schedule=every, slug="every-30-s", active=True)
+    old = DeploymentScheduleCreate(schedule=every, slug="every-30-s", active=False)
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow_from_name("balance")
         client.create_deployment(flow_id, name="Balance", schedules=[old])
@@ -73,6 +73,7 @@ def test_deploying_keeps_the_interval_and_deletes_a_schedule_that_has_a_new_name
         [step] = cycles(client).pull_steps or []
         [schedule] = cycles(client).schedules
         assert schedule.slug == "cycle"
+        assert not schedule.active
         assert schedule.schedule == every.model_copy(
             update={
                 "anchor_date": DateTime(2026, 1, 1, tzinfo=UTC),
