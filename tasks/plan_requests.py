@@ -35,7 +35,8 @@ async def ask_if_due(
     since += [state.session_at for _, state in wanted if state.session_at is not None]
     since += [plan.departure.started_at for plan, _ in wanted if plan.departure is not None]
     reason = max(moment for moment in since if moment <= now)
-    if _ASKED.get(setup.name, datetime.min.replace(tzinfo=UTC)) >= reason:
+    asked_at = _ASKED.get(setup.name)
+    if asked_at is not None and reason <= asked_at <= now:  # later: the clock has been set back
         return
     _ASKED[setup.name] = now
     await ask_for_plan(setup.name, run, reason)

@@ -60,12 +60,15 @@ def _keep_copy(connection: Connection, version: int) -> None:
     copy = Path(f"{database}.version-{version}")
     unfinished = copy.with_name(f"{copy.name}.part")
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-    with (
-        closing(sqlite3.connect(database)) as source,
-        closing(sqlite3.connect(unfinished)) as target,
-    ):
-        source.backup(target)
-    unfinished.replace(copy)
+    try:
+        with (
+            closing(sqlite3.connect(database)) as source,
+            closing(sqlite3.connect(unfinished)) as target,
+        ):
+            source.backup(target)
+        unfinished.replace(copy)
+    finally:
+        unfinished.unlink(missing_ok=True)  # one that did not fit would keep the disk full
 
 
 def _create_what_is_missing(connection: Connection) -> None:

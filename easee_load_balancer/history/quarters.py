@@ -27,15 +27,16 @@ class Quarters:
 
     def fill(self, site: str, since: datetime, now: datetime) -> None:
         """Store the means of the quarter-hours that have ended since then and are missing."""
+        mine, ended = QuarterRow.site == site, QuarterRow.start < quarter_of(now)
         with self._session("written") as session:
-            newest = session.scalar(
-                select(func.max(QuarterRow.start)).where(QuarterRow.site == site)
-            )
+            newest = session.scalar(select(func.max(QuarterRow.start)).where(mine, ended))
             start = max(quarter_of(since), newest + QUARTER if newest else quarter_of(since))
             while start < quarter_of(now):
                 end = min(start + _AT_ONCE, quarter_of(now))
                 session.add_all(_means(session, site, start, end))
                 start = end
+            # rows of the future are from before the clock was set back
+            session.execute(delete(QuarterRow).where(mine, ~ended))
             for table in (QuarterRow, SolarForecastRow):
                 session.execute(delete(table).where(table.site == site, table.start < now - KEPT))
             session.commit()

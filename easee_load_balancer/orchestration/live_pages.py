@@ -65,7 +65,8 @@ class LivePages(LastingTasks):
 
     async def _send(self) -> None:
         while self._newest:
-            key, page = self._newest.popitem()
+            key = next(iter(self._newest))  # the page that has waited longest
+            page = self._newest.pop(key)
             try:
                 async with get_client() as client:
                     await self.update(client, key, page)

@@ -120,7 +120,8 @@ def test_refuses_a_newer_history_and_leaves_it_alone(url: str) -> None:
 def test_changes_nothing_if_no_copy_can_be_kept(tmp_path: Path) -> None:
     file = written_by("version-1", tmp_path)
     before = dump(file)
-    (tmp_path / "history.db.version-1.part").mkdir()
+    (tmp_path / "history.db.version-1").mkdir()
     with pytest.raises(HistoryError, match="could not be opened"):
         History(f"sqlite:///{file}")
     assert dump(file) == before
+    assert not list(tmp_path.glob("*.part"))

@@ -44,6 +44,16 @@ def test_quarter_hours_are_averaged_once_with_gaps_left_out(history: History) ->
     assert history.quarters.since("home", NOON)[0].start == LATER + QUARTER
 
 
+def test_means_are_filled_again_after_the_clock_was_set_back(history: History) -> None:
+    history.record(cycle(0, pv_w=1000.0), cycle(20, pv_w=2000.0), cycle(40, pv_w=3000.0))
+    history.quarters.fill("home", NOON, LATER)
+    set_back_to = NOON + QUARTER
+    history.quarters.fill("home", NOON, set_back_to)
+    history.record(cycle(20, pv_w=4000.0))
+    history.quarters.fill("home", NOON, NOON + 2 * QUARTER)
+    assert [row.pv_w for row in history.quarters.since("home", NOON)] == [1000.0, 4000.0]
+
+
 def test_the_last_forecast_for_the_past_stays(history: History) -> None:
     quarters = history.quarters
     quarters.record_forecast("home", {NOON: 1.0, NOON + QUARTER: 1.0}, NOON)
