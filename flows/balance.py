@@ -12,12 +12,8 @@ from prefect.client.schemas.objects import State
 
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.decision import Decision
-from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.devices.connections import CONNECTIONS
-from easee_load_balancer.errors import (
-    BalancerError,
-    HistoryError,
-)
+from easee_load_balancer.errors import BalancerError, HistoryError
 from easee_load_balancer.orchestration.blocks import Site
 from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.orchestration.parameters import SiteName, TimeZone, shown
@@ -92,7 +88,7 @@ async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State
         battery_wanted_wh=await battery_wanted_wh(setup, zone, now),
     )
     decision = compute_setpoint(inputs, state)
-    async with commands(writer, setup, decision, _record(decision, now), failures) as may:
+    async with commands(writer, setup, decision, decision.pending_record(now), failures) as may:
         if may:
             decision, _ = await gather(
                 _push(setup, decision, now, failures),
@@ -109,12 +105,6 @@ async def _cycle(setup: Site, run: Run, writer: Writer, zone: ZoneInfo) -> State
     await ask_if_due(setup, run, [(plan, decision.state)])
     await tell_of(setup, run, zone, snapshot_of(setup, run, inputs, decision, cycle, plan))
     return await end_cycle(decision, inverter, failures)
-
-
-def _record(decision: Decision, now: datetime) -> str:
-    if not decision.push or decision.setpoint is None:
-        return ""
-    return ControllerState.pending_record(decision.setpoint, now)
 
 
 async def _push(

@@ -44,6 +44,12 @@ class Decision:
             attention="; ".join(filter(None, (self.attention, problem))),
         )
 
+    def pending_record(self, now: datetime) -> str:
+        """What to record before its command is sent; empty if none is."""
+        if not self.push or self.setpoint is None:
+            return ""
+        return ControllerState.pending_record(self.setpoint, now)
+
     def pushed(self, now: datetime) -> Decision:
         """This decision once the charger has accepted its setpoint."""
         if self.setpoint is None:

@@ -182,6 +182,11 @@ class Chargers:
         """Whether there is more than one."""
         return len(self.all) > 1
 
+    @property
+    def circuits(self) -> list[int]:
+        """The circuit of each charger."""
+        return [one.address.circuit_id for one in self.all]
+
     def called(self, name: str) -> NamedCharger:
         """The charger of that name or id, the first one for none. Raises ConfigurationError."""
         if not name:
