@@ -188,19 +188,19 @@ def plan_inputs(
     policy, wishes = one.policy, one.wishes or ChargingWishes()
     phases = 1 if max(need.car.phases) == 1 else 3
     fuse_a = max(0, policy.main_fuse_a - policy.fuse_margin_a)
-    here = sum(car.seen.connected for car in known.cars)
+    here = max(1, sum(car.seen.connected for car in known.cars))
     peak = peak_tariff(setup.tariff, known.past.import_w, now, known.table.zone)
     return PlanInputs(
         now=now,
         slots=beside(plan_slots(known.table, known.past, now, HORIZON), before),
-        car=need.car,
+        car=need.car.beside(here),
         departures=need.departures,
         charge_below_price=wishes.charge_below_price,
         battery=_battery(setup, known),
         max_import_w=fuse_a * phases * NOMINAL_VOLTAGE_V,
         peak=peak and peak.reached_by(plan.peak_w for plan in before),
         asleep_limit_a=unmetered_limit_a(policy) if known.meter_sleeps else None,
-        limit=known.limit and known.limit.shared_by(max(1, here)),
+        limit=known.limit and known.limit.shared_by(here),
         currency=setup.tariff.currency,
         time_zone=known.table.zone.key,
     )

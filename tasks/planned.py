@@ -93,7 +93,7 @@ async def _limit(
 ) -> CarLimit | None:
     """The lower one of the policy's limit and the one for a time."""
     asked = await present(past.dimming, lambda row: obey_dimming(row, now, charger), failures)
-    dimmed = asked and asked.request.car_limit
+    dimmed = None if asked is None else asked.request.car_limit
     limits = [each for each in (CarLimit.of(setup.policy), dimmed) if each is not None]
     return min(limits, key=lambda each: each.limit_w, default=None)
 

@@ -85,7 +85,13 @@ class Car:
     phases: tuple[int, ...] = (1, 3)
     """Numbers of phases it can be charged on."""
     max_power_w: float | None = None
-    """The owner's limit of its power; None: there is none."""
+    """The owner's limit of its power in W; None: there is none."""
+
+    def beside(self, cars: int) -> Car:
+        """With its part of the owner's limit, which is for this many cars together."""
+        if self.max_power_w is None:
+            return self
+        return replace(self, max_power_w=self.max_power_w / cars)
 
     @property
     def max_w(self) -> float:

@@ -83,7 +83,9 @@ def test_energy_of_the_session_as_the_charger_shows_it(
 
 def test_the_car_takes_no_more_than_the_policy_allows() -> None:
     assert needs(SEEN, KWH, Policy(), NOW, BERLIN).car.max_w == 16 * 3 * 230
-    assert needs(SEEN, KWH, Policy(max_power_w=3700), NOW, BERLIN).car.max_w == 3700
+    limited = needs(SEEN, KWH, Policy(max_power_w=3700), NOW, BERLIN).car
+    assert limited.max_w == 3700
+    assert limited.beside(2).max_w == 1850  # the limit is for all cars together
 
 
 def test_a_departure_that_is_asked_for_needs_what_is_still_missing() -> None:

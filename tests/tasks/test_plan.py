@@ -68,10 +68,14 @@ class Planning:
 
 
 async def planned(
-    house: SimulatedHouse, now: datetime = NOW, ready_by: ReadyBy | None = None, **prices: Any
+    house: SimulatedHouse,
+    now: datetime = NOW,
+    ready_by: ReadyBy | None = None,
+    max_power_w: int | None = None,
+    **prices: Any,
 ) -> Planning:
     """Fetch, look and plan, as the flow does."""
-    setup = site_of(house)
+    setup = site_of(house, max_power_w=max_power_w)
     setup = replace(setup, tariff=Tariff(**dict(tariff(house, **prices))), wishes=WISHES)
     said = await fetch_prices.fn(setup, BERLIN, now)
     known = await look_at_past.fn(setup, BERLIN, now)
@@ -174,3 +178,14 @@ async def test_what_is_possible_is_said_where_a_departure_cannot_be_met(
     assert unmet.possible_kwh == pytest.approx(11, abs=0.6)
     assert "11" in late.plan.sentence
     assert late.charges[:4] == [NOW + index * QUARTER for index in range(4)]
+
+
+@on_one_loop
+async def test_a_plan_keeps_the_policys_highest_power(house: SimulatedHouse) -> None:
+    asked = ReadyBy.asked("18:00, 20 kWh", "Europe/Berlin", NOW)
+    quick = await planned(house, ready_by=asked)
+    slow = await planned(house, ready_by=asked, max_power_w=4200)
+    in_time = [[at for at in each.charges if at < asked.at] for each in (quick, slow)]
+    assert len(in_time[0]) < 4 * 20 / 4.2 <= len(in_time[1])
+    assert not slow.plan.unmet
+    assert max(slot.car_w for slot in slow.plan.slots) == pytest.approx(4200, abs=100)
