@@ -148,7 +148,7 @@ def setup(
     answers = Answers(
         site=site,
         user_name=user_name,
-        password=os.environ.get("EASEE_PASSWORD"),
+        password=os.environ.get("EASEE_PASSWORD") or None,
         api=api,
         charger=charger,
         inverter=SEARCH if search else inverter,

@@ -89,7 +89,7 @@ def time_zone_called(name: str) -> ZoneInfo:
     """The time zone with that IANA name. Raises ConfigurationError."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last for folders: "Europe"
         raise ConfigurationError(
             f"{name!r} is not an IANA time zone such as Europe/Stockholm."
         ) from None

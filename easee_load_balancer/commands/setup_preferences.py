@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from prefect.variables import Variable
+from pydantic import TypeAdapter, ValidationError
 
 from easee_load_balancer.commands.prompts import Prompts
-from easee_load_balancer.commands.setup_answers import Answers, not_empty
+from easee_load_balancer.commands.setup_answers import Answers
 from easee_load_balancer.commands.setup_wizard import block_with
-from easee_load_balancer.energy.tariff import Prices
+from easee_load_balancer.energy.tariff import Price, Prices
 from easee_load_balancer.errors import ConfigurationError
 from easee_load_balancer.orchestration.blocks import Tariff
 from easee_load_balancer.orchestration.own_addresses import HOME
@@ -19,6 +19,8 @@ from easee_load_balancer.periods import time_zone_called
 from easee_load_balancer.system.time_zone import system_time_zone
 
 _BY_TIME = ("import_price_by_hour", "export_price_by_hour", "import_price_by_time")
+_LONGEST_CURRENCY = 8
+_PRICE: TypeAdapter[float] = TypeAdapter(Price)
 
 
 def saved_time_zone(site: str) -> str | None:
@@ -57,7 +59,7 @@ def ask_prices(prompts: Prompts, answers: Answers, saved: Tariff | None) -> Tari
     currency = prompts.ask(
         "Currency",
         "--currency",
-        not_empty,
+        _currency,
         given=answers.currency,
         saved=known.currency,
     )
@@ -103,11 +105,14 @@ def _time_zone(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _currency(text: str) -> str:
+    if not 0 < len(text) <= _LONGEST_CURRENCY:
+        raise ValueError(f"{text!r} is not a currency, for example EUR.")
+    return text
+
+
 def _price(text: str) -> float:
     try:
-        price = float(text.replace(",", "."))
-    except ValueError:
-        price = math.nan
-    if not math.isfinite(price):
-        raise ValueError(f"{text!r} is not a price, for example 0.30.")
-    return price
+        return _PRICE.validate_python(text.replace(",", "."))
+    except ValidationError:
+        raise ValueError(f"{text!r} is not a price per kWh, for example 0.30.") from None

@@ -226,21 +226,20 @@ class SetupWizard:
     def ask_fuse(self, charger: FoundCharger) -> ChargingPolicy:
         """Ask for the main fuse; the rest of the policy stays as saved."""
         saved, rated_a = self.saved.policy, charger.site.rated_current
-        if not (self._answers.fuse or saved or self._prompts.interactive) and rated_a:
-            policy = _policy(None, f"{rated_a:.0f}")
-            self._console.print(
-                f"Main fuse: {policy.main_fuse_a} A, as the Easee account says. "
-                "--fuse sets another."
-            )
-            return policy
-        return self._prompts.ask(
+        in_account = f"{rated_a:.0f}" if rated_a else None
+        policy = self._prompts.ask(
             "Main fuse of the house per phase, in A",
             "--fuse",
             lambda text: _policy(saved, text),
             given=self._answers.fuse,
-            saved=str(saved.main_fuse_a) if saved else None,
-            suggested=f"{rated_a:.0f}" if rated_a else None,
+            saved=str(saved.main_fuse_a) if saved else in_account,
         )
+        if not (self._answers.fuse or saved or self._prompts.interactive):
+            self._console.print(
+                f"Main fuse: {policy.main_fuse_a} A, as the Easee account says. "
+                "--fuse sets another."
+            )
+        return policy
 
     def prove_sign(
         self,
@@ -289,7 +288,7 @@ class SetupWizard:
     def _search(self) -> list[Found]:
         network = own_network()
         if network is None:
-            raise ConfigurationError(
+            raise InverterNotFound(
                 "This machine has no private network to search: enter the inverter's address."
             )
         return asyncio.run(search(network, say=self._say, alone=self._no_cycle))

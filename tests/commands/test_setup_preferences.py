@@ -44,15 +44,27 @@ def test_prices(name: str) -> None:
     assert tariff.source == (saved or Tariff()).source
 
 
-@pytest.mark.parametrize("price", ["much", "nan", "2000"])
-def test_a_price_that_is_none_is_refused(price: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"--import-price: .*price|import_price"):
-        ask_prices(PROMPTS, Answers(import_price=price), None)
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (Answers(import_price="much"), "--import-price: 'much' is not a price per kWh"),
+        (Answers(import_price="nan"), "--import-price: 'nan' is not a price per kWh"),
+        (Answers(export_price="2000"), "--export-price: '2000' is not a price per kWh"),
+        (Answers(currency="Swedish kronor"), "--currency: 'Swedish kronor' is not a currency"),
+    ],
+)
+def test_an_answer_that_the_tariff_would_refuse_is_refused_at_its_question(
+    given: Answers, sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        ask_prices(PROMPTS, given, None)
 
 
 def test_the_time_zone_is_given_saved_or_this_machines() -> None:
     assert ask_time_zone(PROMPTS, Answers(time_zone="Europe/Oslo"), "UTC") == "Europe/Oslo"
     assert ask_time_zone(PROMPTS, Answers(), "Europe/Paris") == "Europe/Paris"
     assert ask_time_zone(PROMPTS, Answers(), None) == system_time_zone()
-    with pytest.raises(ConfigurationError, match="--time-zone: 'Mars' is not an IANA time zone"):
-        ask_time_zone(PROMPTS, Answers(time_zone="Mars"), None)
+    for wrong in ("Mars", "Europe", "x" * 300):
+        sentence = f"--time-zone: '{wrong}' is not an IANA time zone"
+        with pytest.raises(ConfigurationError, match=sentence):
+            ask_time_zone(PROMPTS, Answers(time_zone=wrong), None)

@@ -28,6 +28,7 @@ from easee_load_balancer.orchestration.blocks import (
     Site,
 )
 from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.locks import SiteBusy, only_writer
 from easee_load_balancer.system.processes import free_port
@@ -170,6 +171,14 @@ def test_without_a_terminal_the_fuse_is_the_one_that_the_account_knows(
     assert f"Main fuse: {policy.main_fuse_a} A, as the Easee account says" in said.getvalue()
 
 
+def test_without_a_terminal_an_impossible_fuse_in_the_account_is_refused() -> None:
+    with (
+        a_house_beside(HouseSpec(battery=None, main_fuse_a=400)) as house,
+        pytest.raises(ConfigurationError, match=r"--fuse: .*200"),
+    ):
+        go_through(answers(house, fuse=None), StringIO())
+
+
 def test_a_search_holds_the_lock_of_the_site_only_while_it_asks_a_device(
     monkeypatch: pytest.MonkeyPatch, two_chargers: SimulatedHouse
 ) -> None:
@@ -228,8 +237,9 @@ def test_an_account_without_chargers_is_an_error() -> None:
 def test_asks_again_after_an_invalid_answer(
     monkeypatch: pytest.MonkeyPatch, two_chargers: SimulatedHouse
 ) -> None:
+    monkeypatch.setattr(setup_wizard, "own_network", lambda: None)
     address = f"127.0.0.1:{two_chargers.modbus_port}"
-    typed = ["3", "2", "x", "", "127.0.0.1:0", f"127.0.0.1:{free_port()}", address]
+    typed = ["3", "2", "x", "", "127.0.0.1:0", f"127.0.0.1:{free_port()}", "", address]
     output = StringIO()
     with typing(monkeypatch, typed):
         charger, inverter, _, policy = go_through(
@@ -239,6 +249,7 @@ def test_asks_again_after_an_invalid_answer(
     assert "'3' is not a charger" in said
     assert "'0' is not a port" in said
     assert "refuses the connection" in said
+    assert "no private network to search" in said
     assert "'x' is not a number" in said
     assert charger.id == "EH123457"
     assert inverter.port == two_chargers.modbus_port
