@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+import httpx
 from prefect import Flow, get_client
 from prefect.client.schemas.objects import State
 from prefect.events.clients import NullEventsClient
@@ -34,14 +35,14 @@ def prefect_server(project: Path, port: int, console: Console) -> Iterator[Mappi
     """Connect to the server at PREFECT_API_URL, else to the one at that port of this machine.
 
     Without either, starts a temporary server with the data of `up`. Yields the environment for
-    Prefect commands. Raises StartError if the server at PREFECT_API_URL does not answer, or if none
-    can be started.
+    Prefect commands. Raises StartError if the server wants a password, if the one at
+    PREFECT_API_URL does not answer, or if none can be started.
     """
     EventsWorker.set_client_override(NullEventsClient)  # else sent when the server has stopped
     configured = PREFECT_API_URL.value()
     url = configured or f"http://{HOST}:{port}/api"
     with temporary_settings({PREFECT_API_URL: url}):
-        if asyncio.run(_answers()):
+        if asyncio.run(_answers(url)):
             yield os.environ | {"PREFECT_API_URL": url}
             return
     if configured:
@@ -98,12 +99,21 @@ def deploy_for(
             deploy_common(client)  # what is common to all goes on where they are
 
 
-async def _answers() -> bool:
+async def _answers(url: str) -> bool:
+    """Whether a Prefect server answers there. Raises StartError if it wants a password."""
     try:
         async with asyncio.timeout(_ANSWER_S), get_client() as client:
-            return await client.api_healthcheck() is None
-    except TimeoutError:
+            await client.hello()  # unlike its health, only with the password
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.UNAUTHORIZED:
+            return False
+        raise StartError(
+            f"The Prefect server at {url} wants a password: set PREFECT_API_AUTH_STRING to its "
+            "`user:password`."
+        ) from None
+    except (TimeoutError, httpx.HTTPError):
         return False
+    return True
 
 
 def run_once(flow: Flow[..., Coroutine[Any, Any, Any]], port: int = 4200) -> NoReturn:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,35 @@ def test_a_port_that_another_program_uses_is_named(
             prefect_server(tmp_path, port, Console()),
         ):
             pass
+
+
+class WantsPassword(BaseHTTPRequestHandler):
+    """Prefect's API with a password: only its health is known without it."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200 if self.path == "/api/health" else 401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_server_that_wants_a_password_is_an_error_that_says_where_to_set_it(
+    tmp_path: Path,
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), WantsPassword) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with (
+                temporary_settings(restore_defaults={PREFECT_API_URL}),
+                pytest.raises(StartError, match="set PREFECT_API_AUTH_STRING"),
+                prefect_server(tmp_path, server.server_port, Console()),
+            ):
+                pass
+        finally:
+            server.shutdown()
 
 
 def test_a_configured_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
