@@ -79,7 +79,7 @@ Command = SettingChange | BoostRequest | CancelBoost | ReadyByRequest | CancelRe
 
 
 def command_from(name: str, payload: bytes) -> Command:
-    """The command of that name. Raises ConfigurationError for what is none."""
+    """The command of that name. Raises ConfigurationError for anything else."""
     try:
         text = payload[: _LONGEST + 1].decode().strip()
     except UnicodeDecodeError:

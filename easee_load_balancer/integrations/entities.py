@@ -22,7 +22,6 @@ OFF = "off"
 UNPLUGGED = "unplugged"
 _LONGEST_STATE = 255
 """Home Assistant refuses longer ones."""
-_CHARGING_W = 100.0
 
 Value = Callable[[Snapshot], Any]
 Platform = Literal["sensor", "binary_sensor", "select", "number", "text", "switch", "button"]
@@ -36,11 +35,11 @@ class Entity:
     name: str
     platform: Platform
     fields: Mapping[str, Any]
-    """Of the discovery; `{currency}` in a unit stands for the tariff's."""
+    """Fields of the discovery; `{currency}` in a unit stands for the tariff's currency."""
     value: Value | None = None
     """None for an entity without a state."""
     command: str | None = None
-    """Last but one part of the topic on which its commands arrive."""
+    """Second-to-last part of the topic for its commands."""
     needs_charger: bool = False
     """Whether it is unavailable while the charger is."""
     exists: Callable[[Snapshot], bool] = lambda _: True
@@ -49,7 +48,7 @@ class Entity:
 
     @property
     def needs_link(self) -> bool:
-        """Whether it is there only where a link outlives the cycle."""
+        """Whether it exists only if a link outlives the cycle."""
         return self.of_today or self.command is not None
 
 
@@ -95,19 +94,15 @@ def _setpoint(snapshot: Snapshot) -> int | None:
     return None if setpoint is None else setpoint.current_a
 
 
-def _decision(snapshot: Snapshot) -> str:
-    text = snapshot.reason
-    return text if len(text) <= _LONGEST_STATE else f"{text[: _LONGEST_STATE - 4]} ..."
+def _fitting(text: str | None) -> str | None:
+    if text is None or len(text) <= _LONGEST_STATE:
+        return text
+    return f"{text[: _LONGEST_STATE - 4]} ..."
 
 
 def _status(snapshot: Snapshot) -> str:
     mode = snapshot.charger.mode
     return UNKNOWN if mode is None else mode.name.lower()
-
-
-def _is_charging(snapshot: Snapshot) -> bool | None:
-    car_w = snapshot.charger.car_w
-    return None if car_w is None else car_w >= _CHARGING_W
 
 
 def _sees_other_controller(snapshot: Snapshot) -> bool:
@@ -130,13 +125,6 @@ def _highest_power(snapshot: Snapshot) -> str:
     return OFF if limit_w is None else str(limit_w)
 
 
-def _plan(snapshot: Snapshot) -> str | None:
-    text = snapshot.plan
-    if text is None or len(text) <= _LONGEST_STATE:
-        return text
-    return f"{text[: _LONGEST_STATE - 4]} ..."
-
-
 TODAY = {
     "pv_kwh": "PV today",
     "house_kwh": "House today",
@@ -150,7 +138,7 @@ TODAY = {
 """Names of the day's energies by the fields of `Energy`."""
 
 SITE_ENTITIES: tuple[Entity, ...] = (
-    _sensor("decision", "Decision", _decision),
+    _sensor("decision", "Decision", lambda s: _fitting(s.reason)),
     _sensor(
         *("outcome", "Outcome", lambda s: s.outcome),
         device_class="enum",
@@ -223,7 +211,7 @@ SITE_ENTITIES: tuple[Entity, ...] = (
         state_class="measurement",
         suggested_display_precision=3,
     ),
-    _sensor("plan", "Charging plan", _plan, exists=lambda s: s.plans),
+    _sensor("plan", "Charging plan", lambda s: _fitting(s.plan), exists=lambda s: s.plans),
     _sensor(
         *("last_cycle", "Last cycle", lambda s: s.at.isoformat()),
         device_class="timestamp",
@@ -282,7 +270,7 @@ CHARGER_ENTITIES: tuple[Entity, ...] = (
         exists=lambda s: s.plans,
     ),
     _sensor("car_w", "Car", lambda s: s.charger.car_w, needs_charger=True, **_POWER),
-    _sensor("setpoint_a", "Current set", _setpoint, **_CURRENT),
+    _sensor("setpoint_a", "Setpoint", _setpoint, **_CURRENT),
     _sensor(
         *("output_current_a", "Current offered", lambda s: s.charger.output_current_a),
         needs_charger=True,
@@ -331,7 +319,7 @@ CHARGER_ENTITIES: tuple[Entity, ...] = (
     ),
     Entity(
         *("charging", "Charging", "binary_sensor", {"device_class": "battery_charging"}),
-        value=_is_charging,
+        value=lambda s: s.is_charging,
         needs_charger=True,
     ),
     Entity(

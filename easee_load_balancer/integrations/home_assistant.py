@@ -38,10 +38,15 @@ class Topics:
     site: str
     charger_id: str
 
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Topics:
+        """Those of the cycle's site."""
+        return cls(snapshot.site, snapshot.charger_id)
+
     @property
     def status(self) -> str:
-        """Whether the balancer is there: online or offline."""
-        return status_topic(self.site)
+        """Whether the balancer is running: online or offline; also the last will."""
+        return f"easee-balancer/{self.site}/status"
 
     @property
     def site_state(self) -> str:
@@ -85,14 +90,9 @@ class Topics:
         return f"{self.site_id}_{self.charger_id}"
 
 
-def status_topic(site: str) -> str:
-    """Where the last will of the site's connection is published."""
-    return f"easee-balancer/{site}/status"
-
-
 def discovery(snapshot: Snapshot, interval: timedelta, *, linked: bool) -> list[Message]:
     """The devices of the site; with controls and the day's totals only where there is a link."""
-    topics = Topics(snapshot.site, snapshot.charger_id)
+    topics = Topics.of(snapshot)
     devices = (
         (topics.site_id, _site_device(topics), topics.site_state, SITE_ENTITIES),
         (topics.charger_device_id, _charger_device(topics), topics.charger_state, CHARGER_ENTITIES),
@@ -123,7 +123,7 @@ def discovery(snapshot: Snapshot, interval: timedelta, *, linked: bool) -> list[
 
 def states(snapshot: Snapshot) -> list[Message]:
     """The values of all entities, one message for each device."""
-    topics = Topics(snapshot.site, snapshot.charger_id)
+    topics = Topics.of(snapshot)
     site = _values(SITE_ENTITIES, snapshot)
     site["today_since"] = snapshot.today and snapshot.today.since.isoformat()
     charger = _values(CHARGER_ENTITIES, snapshot)

@@ -1,4 +1,4 @@
-"""Values that other programs send by MQTT: bounded, and each only as long as it can be true.
+"""Values that other programs send by MQTT: bounded, and used only as long as they can be true.
 
 A message is the value itself, or JSON with `value` and `at`, the time at which it was true. A
 retained message needs the time: nobody knows how old it is otherwise.
@@ -27,7 +27,7 @@ Value = float | bool | Series | None
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A value that another program has sent; None takes it back."""
+    """A value that another program has sent; None withdraws it."""
 
     name: str
     value: Value
@@ -79,7 +79,7 @@ def _series(low: float, high: float) -> Callable[[Any], Series]:
 
     def read(sent: Any) -> Series:
         if not isinstance(sent, list) or not 0 < len(sent) <= _MOST_VALUES:
-            raise ValueError(f"no list of 1 to {_MOST_VALUES} values")
+            raise ValueError(f"not a list of 1 to {_MOST_VALUES} values")
         return {_time(one["start"]): read_number(one["value"]) for one in sent}
 
     return read
@@ -104,7 +104,7 @@ INPUTS: Mapping[str, Input] = {
 
 
 def reported(name: str, payload: bytes, now: datetime, *, retained: bool) -> Reported:
-    """The value of a message. Raises ConfigurationError for what is none, or too old."""
+    """The value of a message. Raises ConfigurationError for one without a value, or too old."""
     known = INPUTS.get(name)
     if known is None:
         raise ConfigurationError(f"there is no input {plain(name)!r}.")
@@ -112,8 +112,9 @@ def reported(name: str, payload: bytes, now: datetime, *, retained: bool) -> Rep
         sent, at = _opened(payload, now if not retained else None)
         value = known.read(sent)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ConfigurationError(
-            f"the input {name} cannot be used: {plain(str(error)) or type(error).__name__}."
+            f"the input {name} cannot be used: {plain(why) or type(error).__name__}."
         ) from None
     one = Reported(name, value, at)
     if at > now + _AHEAD or not one.holds(now):

@@ -26,7 +26,6 @@ from easee_load_balancer.integrations.home_assistant import (
     Topics,
     discovery,
     states,
-    status_topic,
 )
 from easee_load_balancer.integrations.inbound import Reported, reported
 from easee_load_balancer.integrations.mqtt_broker import BrokerAddress
@@ -40,7 +39,7 @@ LOOK_EVERY_S = 300.0
 _LOOK_WHILE_FAILING_S = 60.0
 RECONNECT_S = 5.0
 _BIRTH_DELAY_S = (1.0, 5.0)
-"""Not everybody answers Home Assistant's start at the same moment."""
+"""Random, so that not all devices answer Home Assistant's start at the same moment."""
 _FAREWELL_S = 1.0
 
 logger = logging.getLogger("prefect.mqtt")
@@ -49,7 +48,7 @@ logger = logging.getLogger("prefect.mqtt")
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """What the link works with."""
+    """The settings of a link."""
 
     address: BrokerAddress
     interval: timedelta
@@ -57,7 +56,7 @@ class LinkSettings:
 
 
 class Home(Protocol):
-    """What the link needs of the rest of the program. Every method raises BalancerError."""
+    """What the link needs from the rest of the program. Every method raises BalancerError."""
 
     async def settings(self) -> LinkSettings | None:
         """The broker; None if there is no block for it."""
@@ -78,7 +77,7 @@ class Link:
         self._fresh = asyncio.Event()
         """There is something to publish."""
         self._announced: list[Message] = []
-        """The discovery messages that the broker has got."""
+        """The discovery messages that the broker has received."""
         self._today: Today | None = None
         self._looked_s = float("-inf")
         self._changed_at, self._changed = datetime.min.replace(tzinfo=UTC), Policy()
@@ -118,10 +117,10 @@ class Link:
         from easee_load_balancer.integrations.broker_client import connected
 
         snapshot = await self._newest()
-        site, topics = snapshot.site, Topics(snapshot.site, snapshot.charger_id)
+        topics = Topics.of(snapshot)
         self._announced = []
-        offline = Message(status_topic(site), OFFLINE)
-        async with connected(settings.address, site, will=offline) as client:
+        offline = Message(topics.status, OFFLINE)
+        async with connected(settings.address, snapshot.site, will=offline) as client:
             await client.subscribe([BIRTH_TOPIC, topics.command("+"), topics.inputs])
             listening = asyncio.create_task(self._listen(client, topics))
             try:
@@ -155,7 +154,7 @@ class Link:
         if devices != self._announced:
             await client.publish(devices)
             self._announced = devices
-        await client.publish([*states(snapshot), Message(status_topic(snapshot.site), ONLINE)])
+        await client.publish([*states(snapshot), Message(Topics.of(snapshot).status, ONLINE)])
         if self._failing:
             logger.info("The MQTT broker at %s can be used again.", settings.address)
             self._failing = False
@@ -212,7 +211,7 @@ class Link:
             self._named.discard(message.topic)
 
     async def _obey(self, name: str, message: Received) -> None:
-        """Carry out a command, or say why not; what holds is published next."""
+        """Carry out a command, or say why not; the values in force are published next."""
         if message.retained:
             if message.topic not in self._named:
                 self._named.add(message.topic)
@@ -238,7 +237,7 @@ class Link:
 
     def _say(self, message: str) -> None:
         if not self._failing:
-            logger.warning("%s Cycles go on without it.", message)
+            logger.warning("%s Cycles continue without it.", message)
         self._failing = True
 
 

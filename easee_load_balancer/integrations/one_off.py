@@ -6,9 +6,9 @@ from easee_load_balancer.integrations.broker_client import connected
 from easee_load_balancer.integrations.home_assistant import (
     ONLINE,
     Message,
+    Topics,
     discovery,
     states,
-    status_topic,
 )
 from easee_load_balancer.integrations.link import LinkSettings
 from easee_load_balancer.integrations.snapshot import Snapshot
@@ -18,4 +18,4 @@ async def publish_once(settings: LinkSettings, snapshot: Snapshot) -> None:
     """Publish what this cycle knows, without controls: nobody would listen. Raises BrokerError."""
     async with connected(settings.address, snapshot.site) as client:
         await client.publish(discovery(snapshot, settings.interval, linked=False))
-        await client.publish([*states(snapshot), Message(status_topic(snapshot.site), ONLINE)])
+        await client.publish([*states(snapshot), Message(Topics.of(snapshot).status, ONLINE)])

@@ -11,6 +11,9 @@ from easee_load_balancer.control.decision import Decision
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.measurements import ChargerState, InverterReading
 
+CHARGING_W = 100.0
+"""A car that draws at least this much is charging."""
+
 
 @dataclass(frozen=True, slots=True)
 class Today:
@@ -65,6 +68,11 @@ class Snapshot:
     """The departure that was asked for."""
     today: Today | None = None
     """None until it has been summed up."""
+
+    @property
+    def is_charging(self) -> bool | None:
+        """Whether the car draws power; None if that is unknown."""
+        return None if self.charger.car_w is None else self.charger.car_w >= CHARGING_W
 
     @property
     def house_w(self) -> float | None:
