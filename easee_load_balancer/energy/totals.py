@@ -93,7 +93,7 @@ class Energy:
         return _share_pct(self.pv_kwh - self.export_kwh, self.pv_kwh)
 
     @property
-    def autarky_pct(self) -> float | None:
+    def self_sufficiency_pct(self) -> float | None:
         """Share of the consumption that did not come from the grid."""
         if self.has_unseen_source:
             return None

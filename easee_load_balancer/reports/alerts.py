@@ -1,4 +1,4 @@
-"""What is worth a notification, and when: once, when it has lasted, and again after its end."""
+"""What deserves a notification, and when: once it has lasted, and again only after it was over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from easee_load_balancer.reports.now_page import limited_by
 OVER_AFTER = timedelta(minutes=5)
 """What has not been seen for this long is over."""
 _NOTED_EVERY = timedelta(minutes=1)
-_DRAWS_W = 100.0
 
 
 class Alert(StrEnum):
@@ -36,7 +35,7 @@ LASTS = {
 
 
 class Standing(BaseModel):
-    """Since when something has been so, when it was last so, and whether the owner was told."""
+    """When a condition began, when it was last seen, and whether the owner was notified."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -46,7 +45,7 @@ class Standing(BaseModel):
 
 
 class Alerts(BaseModel):
-    """What is so at present; kept from one cycle to the next."""
+    """The present conditions; kept from one cycle to the next."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,7 +54,7 @@ class Alerts(BaseModel):
     def after(
         self, now: datetime, holds: Mapping[Alert, str]
     ) -> tuple[Alerts, Mapping[Alert, str]]:
-        """What is so after a cycle, and what to tell the owner of now."""
+        """The conditions after a cycle, and what to notify the owner of now."""
         standing = {
             alert: one
             for alert, one in self.standing.items()
@@ -74,7 +73,7 @@ class Alerts(BaseModel):
 
 
 def conditions(snapshot: Snapshot) -> dict[Alert, str]:
-    """What the owner may want to know of this cycle, each with a sentence."""
+    """What the owner may want to know about this cycle, each with a sentence."""
     found = {}
     if snapshot.decision.attention:
         found[Alert.ATTENTION] = snapshot.reason
@@ -86,9 +85,9 @@ def conditions(snapshot: Snapshot) -> dict[Alert, str]:
 
 
 def _idle_in_sunshine(snapshot: Snapshot) -> bool:
-    """Whether a car that is not full gets nothing although the surplus would do."""
+    """Whether a car that is not full gets nothing although the surplus would be enough."""
     charger, policy, decision = snapshot.charger, snapshot.policy, snapshot.decision
-    if policy.mode == "off" or not charger.car_connected or (charger.car_w or 0.0) >= _DRAWS_W:
+    if policy.mode == "off" or not charger.car_connected or snapshot.is_charging:
         return False
     offered = decision.setpoint is not None and decision.setpoint.current_a > 0
     if charger.mode is ChargerMode.COMPLETED or (offered and decision.state.drew):

@@ -1,4 +1,4 @@
-"""The page of a backtest: what another policy would have made of recorded days."""
+"""The page of a backtest: what another policy would have changed on recorded days."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NOTABLE_S = 180.0
 def headline(test: Backtest) -> str:
     """What the change would have achieved, in one sentence."""
     if not test.days and test.left_out:
-        return f"No day of {test.period.title} was measured for 90 % of its daylight"
+        return f"No day was measured for 90 % of its daylight: {test.period.title}"
     if not test.days:
-        return f"No measurements on {test.period.title}"
+        return f"No measurements for {test.period.title}"
     if not test.is_reliable:
         recorded_kwh, replayed_kwh = test.car_kwh
         return (
@@ -73,7 +73,8 @@ def _days(test: Backtest) -> str:
         return f"{day:%A} {day.day} {day:%B}"
     first, last = min(test.days), max(test.days)
     until = f"{last.day} {last:%B}"
-    since = f"{first.day}" if first.month == last.month else f"{first.day} {first:%B}"
+    same_month = (first.year, first.month) == (last.year, last.month)
+    since = f"{first.day}" if same_month else f"{first.day} {first:%B}"
     return f"{since} to {until}"
 
 
@@ -94,7 +95,7 @@ def _gain(test: Backtest) -> str:
 
 
 def _costs(test: Backtest) -> list[str]:
-    """What the recorded charging cost, and what a plan would have made of it."""
+    """What the recorded charging cost, and what it would have cost with a plan."""
     costs = test.costs
     if costs is None or not costs.sessions:
         return []
@@ -178,8 +179,8 @@ def _accuracy(test: Backtest) -> list[str]:
     if test.error_pct is not None:
         parts.append(
             f"Under the current policy the model charges "
-            f"{as_kwh(total(test.current.values()).car_kwh)} kWh, {_error(test)}. A smaller "
-            "difference between the policies means nothing."
+            f"{as_kwh(total(test.current.values()).car_kwh)} kWh, {_error(test)}. Smaller "
+            "differences between the policies mean nothing."
         )
     facts = [*_deviations(test), *_assumptions(test)]
     return [*parts, "\n".join(f"- {fact}" for fact in facts)]

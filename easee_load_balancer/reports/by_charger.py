@@ -50,12 +50,16 @@ def by_charger(
         if len(cycles) < 2:
             continue
         whole = per_interval(power_flows(cycles, usual_interval(cycles)), start, end)
-        own_w = {
-            name: _powers(history, key, start, end).reindex(whole["at"]).fillna(0.0).to_numpy()
-            for name, key in keys.items()
-        }
-        total_w = np.sum(list(own_w.values()), axis=0)
-        for name, watts in own_w.items():
+        own_w = np.array(
+            [
+                _powers(history, key, start, end).reindex(whole["at"]).fillna(0.0).to_numpy()
+                for key in keys.values()
+            ]
+        )
+        # a car that starts between two samples has drawn what the later one shows
+        own_w = np.where(own_w.any(axis=0), own_w, np.roll(own_w, -1, axis=1))
+        total_w = own_w.sum(axis=0)
+        for name, watts in zip(keys, own_w, strict=True):
             part = np.divide(watts, total_w, out=np.zeros_like(watts), where=total_w > 0)
             kwh = (float((whole[column].to_numpy() * part).sum()) for column in _ENERGIES)
             found[name] += ChargerEnergy(*kwh)

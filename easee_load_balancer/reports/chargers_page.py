@@ -8,13 +8,13 @@ from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.reports.markdown import as_table
 
 _COLUMNS = (
-    *("charger", "charger id", "site", "site id", "circuit id", "circuit"),
+    *("charger", "charger ID", "site", "site ID", "circuit ID", "circuit"),
     "others on the circuit",
 )
 
 
 def chargers_page(chargers: Sequence[FoundCharger]) -> str:
-    """A table with the ids of each charger."""
+    """A table with the IDs of each charger."""
     if not chargers:
         return "This account has no charger on a circuit."
     return as_table(_COLUMNS, "lllrrrl", [_row(one) for one in chargers])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
 
 from easee_load_balancer.energy.accounting import per_interval
+from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.periods import Period
 from easee_load_balancer.reports.summary import DayDetail, Summary
 
@@ -25,7 +26,7 @@ def write_day_csv(detail: DayDetail, period: Period, path: Path) -> None:
 def write_days_csv(summary: Summary, path: Path) -> None:
     """A row for each day with all its totals."""
     rows = [{"day": day.isoformat(), **asdict(one)} for day, one in summary.days.items()]
-    _write(pd.DataFrame(rows), path)
+    _write(pd.DataFrame(rows, columns=["day", *(one.name for one in fields(Energy))]), path)
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

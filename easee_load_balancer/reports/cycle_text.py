@@ -68,7 +68,7 @@ def charger_rows(charger: ChargerState, now: datetime) -> list[tuple[str, str]]:
 
 
 def car_rows(state: ControllerState) -> list[tuple[str, str]]:
-    """What has been learned of the car that is plugged in, by name; only what is known."""
+    """What has been learned about the car that is plugged in, by name; only what is known."""
     car, rows = state.car, []
     for offered, lines in sorted(car.lines.items()):
         watts = car.factors[offered] * NOMINAL_VOLTAGE_V if offered in car.factors else None
@@ -101,4 +101,4 @@ def _phases(current_a: PhaseValues) -> str:
 
 
 def _kw(power_w: float | None) -> str:
-    return "?" if power_w is None else f"{power_w / 1000:.2f} kW"
+    return "?" if power_w is None else f"{power_w / 1000:z.2f} kW"

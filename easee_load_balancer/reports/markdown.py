@@ -19,15 +19,19 @@ def embedded_svg(picture: bytes, title: str) -> str:
 
 
 def as_table(names: Sequence[str], align: str, rows: Iterable[Sequence[str]]) -> str:
-    """A table; `align` has an l or r for each column."""
+    """A table; `align` has an l or r for each column. A cell cannot break it."""
     marks = {"l": ":---", "r": "---:"}
     lines = [names, [marks[side] for side in align], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "/")
 
 
 def as_kwh(kwh: float | None, digits: int = 1) -> str:
     """An energy, without its unit."""
-    return UNKNOWN if kwh is None else f"{kwh + 0.0:,.{digits}f}"
+    return UNKNOWN if kwh is None else f"{kwh:z,.{digits}f}"
 
 
 def as_duration(seconds: float) -> str:

@@ -16,7 +16,6 @@ from easee_load_balancer.measurements import BatteryHold, ChargerMode
 from easee_load_balancer.orchestration.own_addresses import HOME
 from easee_load_balancer.reports.markdown import UNKNOWN, as_kwh, as_table, embedded_svg
 
-_CHARGING_W = 100.0
 _NIGHT_W = 50.0
 
 
@@ -60,15 +59,15 @@ def now_page(now: Now) -> str:
         embedded_svg(now.picture, "Today so far"),
         "## Is everything well?",
         _health_table(now),
-        "The page is updated in place by every cycle, its picture every five minutes: reload it. "
-        "The energies are those of the cycles; the daily summary compares them with the devices' "
-        "own counters.",
+        "Every cycle updates this page; its picture is updated every five minutes. Reload the page "
+        "to see changes. Energies are summed up from the cycles; the daily summary compares them "
+        "with the devices' own counters.",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def now_headline(snapshot: Snapshot) -> str:
-    """What the car gets, or why it gets nothing; first of all what the owner has to see to."""
+    """What the car gets, or why it gets nothing; failures and what needs attention come first."""
     charging = _charging(snapshot)
     attention = snapshot.decision.attention
     if snapshot.outcome == "failed":
@@ -79,14 +78,14 @@ def now_headline(snapshot: Snapshot) -> str:
 
 
 def is_well(snapshot: Snapshot) -> bool:
-    """Whether the last cycle could do everything, and nothing needs a person."""
+    """Whether the last cycle succeeded and nothing needs attention."""
     return snapshot.outcome != "failed" and not snapshot.decision.attention
 
 
 def _charging(snapshot: Snapshot) -> str:
     """What the car gets; empty unless it charges."""
     car_w, setpoint = snapshot.charger.car_w, snapshot.decision.setpoint
-    if car_w is None or car_w < _CHARGING_W:
+    if car_w is None or not snapshot.is_charging:
         return ""
     current = f" {setpoint}" if setpoint and setpoint.current_a else ""
     boost = "Boost, charging" if snapshot.boost else "Charging"
@@ -106,14 +105,14 @@ def _why_not(snapshot: Snapshot) -> str:
     if setpoint is not None and setpoint.current_a and STARTING in snapshot.decision.reason:
         return f"The car is starting with {setpoint}"
     if setpoint is not None and setpoint.current_a:
-        return f"The car takes nothing of the {setpoint} it may draw"
+        return f"The car is offered {setpoint} but draws nothing"
     if snapshot.inverter.asleep:
         return "Not charging: the sun is down"
     return f"Not charging{surplus}" if surplus else "Not charging"
 
 
 def _next_step(snapshot: Snapshot) -> str:
-    """When charging will start; empty while it charges or where that is not up to the sun."""
+    """When charging will start; empty while it charges or if that does not depend on the sun."""
     policy, setpoint = snapshot.policy, snapshot.decision.setpoint
     if policy.mode != "solar" or snapshot.boost or _charging(snapshot):
         return ""
@@ -124,7 +123,7 @@ def _next_step(snapshot: Snapshot) -> str:
         policy.export_margin_w or 0, 0
     )
     if (snapshot.inverter.pv_w or 0.0) < _NIGHT_W:
-        return f"Charging starts when the sun gives {_kw(needed_w)} kW more than the house uses."
+        return f"Charging starts when PV exceeds the house's use by {_kw(needed_w)} kW."
     return (
         f"Charging starts about {policy.start_threshold_s} s after the surplus reaches "
         f"{_kw(needed_w)} kW, sooner with more."
@@ -143,11 +142,12 @@ def _powers(now: Now) -> str:
     """Powers now and energies today, by source and use."""
     snapshot, total = now.snapshot, now.day.total
     power = flows(sample_of(snapshot))
+    has_battery = snapshot.decision.state.has_battery
     names = {"PV": "pv", "House": "house", "**Car**": "car", "from solar": "car_from_solar"}
-    if snapshot.decision.state.has_battery:
-        names |= {"from battery": "car_from_battery", "from grid": "car_from_grid"}
-        names |= {"Battery, in": "charged", "Battery, out": "discharged"}
-    names |= {"from grid": "car_from_grid", "Grid, sold": "exported", "Grid, bought": "imported"}
+    names |= {"from battery": "car_from_battery"} if has_battery else {}
+    names |= {"from grid": "car_from_grid"}
+    names |= {"Battery, in": "charged", "Battery, out": "discharged"} if has_battery else {}
+    names |= {"Grid, sold": "exported", "Grid, bought": "imported"}
     rows = [
         (
             name,
@@ -160,19 +160,20 @@ def _powers(now: Now) -> str:
 
 
 def _today(now: Now) -> str:
-    """The day in one line, and whether all is well; what is not is in the headline."""
+    """The day in one line, and whether everything is well; what is not is in the headline."""
     snapshot, total = now.snapshot, now.day.total
     car, solar = (as_kwh(max(one, 0.0) / 3.6e6) for one in (total.car, total.car_from_solar))
-    saved = "" if snapshot.currency is None else f", {now.day.saved:,.2f} {snapshot.currency} saved"
-    well = snapshot.outcome != "failed" and not snapshot.decision.attention
+    saved = (
+        "" if snapshot.currency is None else f", {now.day.saved:z,.2f} {snapshot.currency} saved"
+    )
     return (
         f"**Today:** {car} kWh in the car, {solar} of it solar{saved}."
-        f"{' **Everything is well.**' if well else ''}"
+        f"{' **Everything is well.**' if is_well(snapshot) else ''}"
     )
 
 
 def _health_table(now: Now) -> str:
-    """Each part and how it is; the first row is the head, which both UIs show well."""
+    """Each part and its state; the first row is the head, which both UIs show well."""
     first, *others = _health(now)
     return as_table(first, "ll", others)
 
@@ -236,7 +237,7 @@ def _clock(at: datetime, now: Now) -> str:
 
 
 def _kw(power_w: float) -> str:
-    return f"{power_w / 1000 + 0.0:.1f}"
+    return f"{power_w / 1000:z.1f}"
 
 
 def _sentence(text: str) -> str:

@@ -1,19 +1,19 @@
-"""The page of all sites, for those who run many: who needs help and what the day has brought."""
+"""The page of all sites, for those who run many: which need help, and what the day has brought."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from easee_load_balancer.integrations.snapshot import CHARGING_W
 from easee_load_balancer.reports.markdown import UNKNOWN, as_duration, as_table
 from easee_load_balancer.reports.now_page import Now, is_well, now_headline
 
 SILENT_AFTER = timedelta(minutes=10)
-"""Slower than any usual interval."""
-_CHARGING_W = 100.0
+"""Longer than any usual interval."""
 _LONGEST_HEADLINE = 250
 """Prefect stores 500 characters."""
 
@@ -29,7 +29,7 @@ class SiteToday(BaseModel):
     headline: str
     car_w: float | None = None
     car_kwh: float = 0.0
-    """Today, as solar_kwh."""
+    """Today; so is solar_kwh."""
     solar_kwh: float = 0.0
     saved: float | None = None
     """Today, in the tariff's currency; None without a tariff."""
@@ -39,14 +39,13 @@ class SiteToday(BaseModel):
     def of(cls, now: Now) -> SiteToday:
         """What the page of now shows, in short."""
         snapshot, total = now.snapshot, now.day.total
-        car_ws = total.car_from_solar + total.car_from_battery + total.car_from_grid
         return cls(
             site=snapshot.site,
             at=snapshot.at,
             well=is_well(snapshot),
             headline=now_headline(snapshot)[:_LONGEST_HEADLINE],
             car_w=snapshot.charger.car_w,
-            car_kwh=round(car_ws / 3.6e6, 3),
+            car_kwh=round(total.car / 3.6e6, 3),
             solar_kwh=round(total.car_from_solar / 3.6e6, 3),
             saved=None if snapshot.currency is None else round(now.day.saved, 3),
             currency=snapshot.currency or "",
@@ -55,7 +54,7 @@ class SiteToday(BaseModel):
     @property
     def charges(self) -> bool:
         """Whether the car takes power."""
-        return (self.car_w or 0.0) >= _CHARGING_W
+        return (self.car_w or 0.0) >= CHARGING_W
 
     def is_silent(self, now: datetime) -> bool:
         """Whether its last cycle is too old."""
@@ -71,10 +70,10 @@ def overview_headline(sites: Sequence[SiteToday], now: datetime) -> str:
     car_kwh = sum(one.car_kwh for one in sites)
     if car_kwh:
         parts.append(f"{100 * sum(one.solar_kwh for one in sites) / car_kwh:.0f} % solar today")
-    saved: Counter[str] = Counter()
+    saved: dict[str, float] = defaultdict(float)
     for one in sites:
         if one.saved is not None:
-            saved[one.currency] += one.saved  # type: ignore[assignment]
+            saved[one.currency] += one.saved
     parts += [f"{amount:.2f} {currency} saved" for currency, amount in sorted(saved.items())]
     return ", ".join(parts)
 
@@ -89,8 +88,8 @@ def overview_page(sites: Sequence[SiteToday], now: datetime) -> str:
             f"# {overview_headline(sites, now)}",
             f"{now:%Y-%m-%d %H:%M} {now.tzname()}",
             as_table(names, "lllrrrr", rows),
-            "Each site's day is its own. This page is updated every five minutes: reload it. "
-            "`/now/` and a site's name leads to its page.\n",
+            "Today is the day in each site's time zone. This page is updated every five minutes: "
+            "reload it. A site's name leads to its page.\n",
         ]
     )
 
@@ -103,7 +102,7 @@ def _row(one: SiteToday, now: datetime) -> tuple[str, ...]:
     return (
         f"[{one.site}](/now/{one.site})",
         "yes" if one.well and not silent else "**no**",
-        headline.replace("|", "/"),
+        headline,
         UNKNOWN if one.car_w is None or silent else f"{one.car_w / 1000:.1f}",
         f"{one.car_kwh:.1f}",
         f"{100 * one.solar_kwh / one.car_kwh:.0f} %" if one.car_kwh else UNKNOWN,

@@ -15,7 +15,7 @@ from easee_load_balancer.reports.plan_picture import plan_svg
 
 _PLANNED_W = 100.0
 _MOST_KWH = 100.0
-"""Where the car's battery is unknown, the expected sun adds up to more than it can hold."""
+"""If the car's battery is unknown, the expected sun adds up to more than it can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ def plan_page(report: PlanReport) -> str:
     charges = [_shown(charge, zone) for charge in named]
     parts = [
         f"## {plan.sentence}",
-        f"Made {plan.made_at.astimezone(zone):%a %H:%M}. The sun is taken whenever it shines; this "
-        "is what comes from the grid beside it.",
+        f"Made {plan.made_at.astimezone(zone):%a %H:%M}. Solar energy is used whenever there is "
+        "any; this is what comes from the grid in addition.",
         *(f"**{warning}**" for warning in report.warnings),
         embedded_svg(plan_svg(plan, report.slots, report.departures, zone), "Plan"),
         "## Departures",
@@ -107,7 +107,7 @@ def _sources(report: PlanReport) -> str:
     until = f"{max(known).astimezone(report.zone):%a %H:%M}" if known else "now"
     solar_kwh = sum(slot.pv_w for slot in report.slots[:96]) / 4000
     return (
-        f"Prices are known until {until}; pale bars are expected from the last four weeks. "
+        f"Prices are known until {until}; pale bars are estimated from the last four weeks. "
         f"Expected from PV in the next 24 hours: {as_kwh(solar_kwh)} kWh ({report.forecast}). "
-        "The page is updated in place every quarter of an hour: reload it."
+        "This page is updated every quarter of an hour: reload it."
     )

@@ -17,12 +17,12 @@ _LEFT, _RIGHT = 46, 592
 _PRICES, _POWER = (74, 236), (300, 462)
 """Top and bottom of the two panels."""
 SHOWN = timedelta(hours=36)
-"""What is further ahead is planned again many times before it comes."""
+"""Anything later is planned again many times before it happens."""
 _LEGEND_PX = 10.5
 """Width of a letter."""
 _GUESSED = 0.45
 _APART_PX = 120
-"""Departures that are closer to each other share a line."""
+"""A departure closer than this to the one before is not drawn."""
 
 
 def plan_svg(

@@ -71,9 +71,9 @@ def sum_up(
     days: dict[date, Energy] = {}
     complete: list[date] = []
     currency, table = prices.currency if prices else None, None
+    first, last = bounds(period.first, period.zone)[0], bounds(period.last, period.zone)[1]
     if prices is not None:
-        start, end = bounds(period.first, period.zone)[0], bounds(period.last, period.zone)[1]
-        table = history.spot_prices.table(site, prices, period.zone, start, end, now)
+        table = history.spot_prices.table(site, prices, period.zone, first, last, now)
     began = history.began(site)
     for day in period.days:
         start, end = _since(began, *bounds(day, period.zone))
@@ -100,8 +100,7 @@ def sum_up(
         )
         for day in complete
     )
-    start, end = bounds(period.first, period.zone)[0], bounds(period.last, period.zone)[1]
-    return Summary(site, period, days, currency, history.cloud_calls(site, start, end))
+    return Summary(site, period, days, currency, history.cloud_calls(site, first, last))
 
 
 def day_detail(history: History, site: str, period: Period, now: datetime) -> DayDetail:

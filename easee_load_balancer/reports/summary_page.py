@@ -25,7 +25,7 @@ def headline(summary: Summary) -> str:
 def _sentence(summary: Summary) -> str:
     total = summary.total
     if not total.measured_s:
-        return f"No measurements on {summary.period.title}"
+        return f"No measurements for {summary.period.title}"
     if total.car_kwh < 0.05:
         return f"No charging; PV produced {as_kwh(total.pv_kwh)} kWh"
     solar_pct = round(100 * total.car_from_solar_kwh / total.car_kwh)
@@ -72,7 +72,7 @@ def _operation(total: Energy) -> str:
     if total.cycles_failed:
         problems.append(f"{total.cycles_failed:,} of {total.cycles:,} cycles failed")
     if total.cycles_attention:
-        problems.append(f"{total.cycles_attention:,} of {total.cycles:,} cycles need attention")
+        problems.append(f"{total.cycles_attention:,} of {total.cycles:,} cycles needed attention")
     if total.cycles_missed:
         problems.append(f"{total.cycles_missed:,} cycles missed")
     if total.unmeasured_s >= _NOTABLE_GAP.total_seconds():
@@ -130,18 +130,18 @@ def _car(total: Energy, currency: str | None) -> str:
         table = as_table(("", "kWh", "share", currency or ""), "lrrr", rows_with_cost)
         return f"{table}\n\n{_against_arrival(total.car_cost, total.car_arrival_cost, currency)}"
     if total.saved is None:
-        return f"{table}\n\nSave a block 'Tariff' to see amounts of money."
+        return f"{table}\n\nSave a block 'Tariff' to see costs and savings."
     return (
-        f"{table}\n\nThe solar energy saved {_money(total.saved, currency)}: its import price less "
-        "the export income given up."
+        f"{table}\n\nThe solar energy saved {_money(total.saved, currency)}: what it would have "
+        "cost from the grid, less the export income given up."
     )
 
 
 def _against_arrival(cost: float, arrival_cost: float, currency: str | None) -> str:
     less = arrival_cost - cost
     return (
-        f"The car's energy cost {_money(cost, currency)}, with what solar energy would have earned "
-        f"as export. Charged on arrival it would have cost {_money(arrival_cost, currency)}: "
+        f"The car's energy cost {_money(cost, currency)}, counting solar energy as the export "
+        f"income given up. Charged on arrival it would have cost {_money(arrival_cost, currency)}: "
         f"{_money(abs(less), currency)} {'saved' if less >= 0 else 'more was paid'}."
     )
 
@@ -150,13 +150,13 @@ def _operation_table(summary: Summary) -> str:
     total, currency = summary.total, summary.currency
     rows = [
         ("Self-consumption", _pct(total.self_consumption_pct)),
-        ("Autarky", _pct(total.autarky_pct)),
+        ("Self-sufficiency", _pct(total.self_sufficiency_pct)),
         ("Charging", as_duration(total.charging_s)),
         ("Charging starts", _seen(total.starts, total)),
         ("Phase changes", _seen(total.phase_changes, total)),
         ("Cycles", f"{total.cycles:,}"),
         ("Cycles failed", f"{total.cycles_failed:,}"),
-        ("Cycles that need attention", f"{total.cycles_attention:,}"),
+        ("Cycles that needed attention", f"{total.cycles_attention:,}"),
         ("Cycles missed", f"{total.cycles_missed:,}"),
         ("Without measurements", as_duration(total.unmeasured_s)),
         ("Longest gap", as_duration(total.longest_gap_s)),
@@ -172,8 +172,8 @@ def _operation_table(summary: Summary) -> str:
             ("Export income", _money(total.export_income, currency)),
         ]
     notes = [
-        "Self-consumption is the share of PV energy used at home, autarky the share of consumption "
-        "not covered by the grid."
+        "Self-consumption is the share of PV energy used at home, self-sufficiency the share of "
+        "consumption not covered by the grid."
     ]
     if total.grid_unknown_s:
         notes += ["While the inverter is asleep, grid and house are unknown."]
@@ -203,7 +203,7 @@ def _cross_check(total: Energy) -> str:
         counted = getattr(total, f"{name}_kwh")
         if counted is None:
             continue
-        difference = UNKNOWN if sampled is None else f"{sampled - counted:+.2f}"
+        difference = UNKNOWN if sampled is None else f"{sampled - counted:+z.2f}"
         in_gaps = as_kwh(getattr(total, f"{name}_gaps_kwh"), 2)
         rows.append((title, as_kwh(counted, 2), difference, in_gaps))
     if not rows:
@@ -265,4 +265,4 @@ def _pct(share: float | None) -> str:
 
 
 def _money(amount: float | None, currency: str | None) -> str:
-    return UNKNOWN if amount is None else f"{amount:,.2f} {currency or ''}".rstrip()
+    return UNKNOWN if amount is None else f"{amount:z,.2f} {currency or ''}".rstrip()

@@ -317,10 +317,10 @@ def a_backtest(
             "Replayed under the current policy, Sunday 21 June gives 10.0 kWh of solar in the car; "
             "there is no recording to compare it with",
         ),
-        (a_backtest(0), "No measurements on Sunday 21 June 2026"),
+        (a_backtest(0), "No measurements for Sunday 21 June 2026"),
         (
             replace(a_backtest(0), left_out={DAY: 0.4}),
-            "No day of Sunday 21 June 2026 was measured for 90 % of its daylight",
+            "No day was measured for 90 % of its daylight: Sunday 21 June 2026",
         ),
         (
             a_backtest(recorded_kwh=8.0),

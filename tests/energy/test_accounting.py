@@ -105,7 +105,7 @@ def test_an_hour_of_solar_charging() -> None:
     assert balance == pytest.approx((6.0, 1.0, 1.0, 0.1))
     assert sums.car_kwh == sums.car_from_solar_kwh == pytest.approx(4.0)
     assert sums.self_consumption_pct == pytest.approx(100 * 5 / 6)
-    assert sums.autarky_pct == pytest.approx(100.0)
+    assert sums.self_sufficiency_pct == pytest.approx(100.0)
     assert sums.charging_s == sums.measured_s == 3600
     assert sums.longest_gap_s == 0
     assert sums.cycles == 120
@@ -136,7 +136,7 @@ def test_no_samples_are_one_long_gap() -> None:
     assert sums.longest_gap_s == sums.unmeasured_s == 3600
     assert sums.cycles_missed == 120
     assert sums.self_consumption_pct is None
-    assert sums.autarky_pct is None
+    assert sums.self_sufficiency_pct is None
     assert sums.meter_import_kwh is None
 
 
@@ -178,7 +178,7 @@ def test_a_house_of_less_than_nothing_is_a_source_that_is_not_read() -> None:
     sums = totals(dark + bright, until=7200)
     assert sums.unseen_kwh == pytest.approx(3.0, rel=0.02)
     assert sums.house_kwh == pytest.approx(0.5, rel=0.02)
-    assert (sums.self_consumption_pct, sums.autarky_pct) == (None, None)
+    assert (sums.self_consumption_pct, sums.self_sufficiency_pct) == (None, None)
 
 
 def test_a_car_that_the_cloud_shows_too_long_is_not_a_source() -> None:

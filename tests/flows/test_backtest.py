@@ -57,7 +57,7 @@ async def test_wrong_parameters_are_explained() -> None:
             assert message in (state.message or "")
         state = await played()
         assert state.is_completed()
-        assert (state.message or "").startswith("No measurements on ")
+        assert (state.message or "").startswith("No measurements for ")
 
 
 @pytest.mark.parametrize("change", [{"max_current_a": 40}, {"phasis": "3"}, {"mode": "sun"}])

@@ -48,6 +48,24 @@ def test_each_chargers_energy_is_its_part_of_the_homes(history: History) -> None
     assert together.car_from_solar_kwh == pytest.approx(whole.car_from_solar_kwh)
 
 
+def test_the_first_seconds_of_a_start_belong_to_the_charger_that_started(tmp_path: Path) -> None:
+    house = {"pv_w": 9000.0, "inverter_ac_w": 9000.0, "grid_export_w": 3000.0}
+    house |= {"battery_charge_w": 0.0, "car_phases": 3}
+    with opened(f"sqlite:///{tmp_path}/history.db") as one:
+        for half_minute in range(20):
+            for site in ("home/EH1", "home/EH2", "home"):
+                # the first car starts 20 s before the tenth sample
+                draws = half_minute >= 10 and site != "home/EH2"
+                car = {"car_w": 6000.0 if draws else 0.0, "car_age_s": 20.0 if draws else 600.0}
+                one.record(cycle(half_minute / 2, site=site, **house, **car))
+        now = cycle(11).at
+        found = by_charger(one, "home", KEYS, DAY, now)
+        whole = sum_up(one, "home", DAY, None, now).total
+    assert found["Garage"].car_kwh == 0.0
+    assert found["Carport"].car_kwh == pytest.approx(whole.car_kwh)
+    assert whole.car_kwh == pytest.approx(6.0 * (20 + 9 * 30) / 3600, abs=0.01)
+
+
 def test_only_a_home_with_several_chargers_has_parts(history: History) -> None:
     assert history.parts("home") == ["home/EH1", "home/EH2"]
     assert history.parts("ho") == history.parts("home/EH1") == []

@@ -140,7 +140,7 @@ async def test_the_csv_adds_up_to_the_totals(data: Path, published: Published) -
 async def test_a_day_without_cycles_completes_and_says_so(data: Path) -> None:
     state = await summary(day=date(2020, 1, 1))
     assert state.is_completed()
-    assert state.message == "No measurements on Wednesday 1 January 2020"
+    assert state.message == "No measurements for Wednesday 1 January 2020"
 
 
 async def test_a_home_without_tariff_has_no_money(published: Published) -> None:

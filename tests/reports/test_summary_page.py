@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from io import BytesIO
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ from matplotlib.image import imread
 
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.periods import Period, PeriodKind, bounds
+from easee_load_balancer.reports.csv_export import write_days_csv
 from easee_load_balancer.reports.markdown import UNKNOWN
 from easee_load_balancer.reports.summary import Summary
 from easee_load_balancer.reports.summary_charts import bars_picture, by_bar
@@ -56,10 +58,10 @@ def one_day(energy: Energy, currency: str | None = None) -> Summary:
         ),
         (
             {"cycles_attention": 40, "unseen_kwh": 3.0},
-            "19.0 of the car's 20.0 kWh were solar (95 %); 40 of 2,880 cycles need attention, "
+            "19.0 of the car's 20.0 kWh were solar (95 %); 40 of 2,880 cycles needed attention, "
             "3.0 kWh from a source that is not read",
         ),
-        ({"measured_s": 0.0}, "No measurements on Sunday 21 June 2026"),
+        ({"measured_s": 0.0}, "No measurements for Sunday 21 June 2026"),
     ],
 )
 def test_headline(change: dict[str, float], message: str) -> None:
@@ -83,7 +85,7 @@ def test_a_source_that_is_not_read_is_named_and_the_balance_still_adds_up() -> N
     assert "| Not read | 3.0 | Into the battery | 0.0 |" in page
     assert "| **Total** | **44.0** | **Total** | **44.0** |" in page
     assert "second inverter" in page
-    assert f"| Autarky | {UNKNOWN} |" in page
+    assert f"| Self-sufficiency | {UNKNOWN} |" in page
 
 
 def test_counts_say_at_least_when_there_are_gaps() -> None:
@@ -93,6 +95,22 @@ def test_counts_say_at_least_when_there_are_gaps() -> None:
     assert "| Phase changes | none seen |" in page
     values["measured_s"] = GOOD.measured_s
     assert "| Charging starts | 4 |" in markdown(one_day(Energy(**values)), None)
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    values = asdict(GOOD) | {"house_kwh": -0.04, "import_sampled_kwh": 1.016, "saved": -0.001}
+    page = markdown(one_day(Energy(**values), "EUR"), None)
+    assert "| Grid | 1.0 | Car |" in page
+    assert "| House | 0.0 |" in page
+    assert "| Meter, import | 1.02 | +0.00 |" in page
+    assert "saved 0.00 EUR" in page
+
+
+def test_a_month_without_cycles_has_a_headline_and_a_csv_file_with_names(tmp_path: Path) -> None:
+    month = Summary("home", Period.around(DAY, "month", ZONE), {}, None)
+    assert headline(month) == "No measurements for June 2026"
+    write_days_csv(month, tmp_path / "june.csv")
+    assert (tmp_path / "june.csv").read_text().startswith("day,pv_kwh,")
 
 
 def test_a_year_is_broken_down_by_month() -> None:
