@@ -29,7 +29,7 @@ ServerPort = Annotated[
 
 def _site_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(SITE_PATTERN, name):
-        raise typer.BadParameter("use lower-case letters, digits and hyphens, at most 60.")
+        raise typer.BadParameter("use at most 60 lower-case letters, digits and hyphens.")
     return name
 
 
@@ -40,7 +40,7 @@ def _group_name(name: str | None) -> str | None:
 SiteName = Annotated[
     str,
     typer.Option(
-        "--site", metavar="NAME", callback=_site_name, help="Which of several houses: cabin, ..."
+        "--site", metavar="NAME", callback=_site_name, help="Which of several sites: cabin, ..."
     ),
 ]
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False)
@@ -48,7 +48,7 @@ UserName = Annotated[
     str | None, typer.Option(envvar="EASEE_USER_NAME", help="User name of the Easee login.")
 ]
 ChargerId = Annotated[
-    str | None, typer.Option(metavar="ID", help="Charger to use if there are several.")
+    str | None, typer.Option(metavar="ID", help="First charger if there are several.")
 ]
 MainFuse = Annotated[
     str | None, typer.Option(metavar="AMPERES", help="Main fuse of the house per phase.")
@@ -67,7 +67,7 @@ MeterBackwards = Annotated[
     bool | None,
     typer.Option(
         "--meter-backwards/--no-meter-backwards",
-        help="The grid meter's sign is the other way round than documented.",
+        help="Whether the grid meter's sign is the opposite of the documented one.",
     ),
 ]
 Calibrate = Annotated[
@@ -96,7 +96,7 @@ def demo(
     ] = None,
     folder: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".demo"),
 ) -> None:
-    """Run the whole product with a simulated house, without any hardware, until Ctrl-C."""
+    """Run the whole product with a simulated house, without hardware, until Ctrl-C."""
     from easee_load_balancer.commands.demo import run_demo  # Prefect takes seconds to import
 
     interrupt_on_signals()
@@ -174,8 +174,8 @@ def check(
         bool,
         typer.Option(
             "--calibrate",
-            help="Instead, prove which way the grid meter counts. If the car charges, its current "
-            "is changed for a minute or two.",
+            help="Instead, prove which way the grid meter counts. If the car is charging, its "
+            "current is changed for a minute or two.",
         ),
     ] = False,
     site: SiteName = HOME,
@@ -183,7 +183,8 @@ def check(
 ) -> None:
     """Read everything once and show what would be sent and why; nothing is sent.
 
-    Exit code 0: everything could be read; 1: something could not; 2: not set up yet.
+    Exit code 0: everything could be read; 1: something could not; 2: nothing was read, for
+    example before `setup`.
     """
     from easee_load_balancer.commands.calibrate import run_calibration
     from easee_load_balancer.commands.check import run_check
@@ -211,20 +212,20 @@ def deploy(
         typer.Option(
             metavar="NAME",
             callback=_group_name,
-            help="Run that site's cycles together with those of other sites, for owners of many; "
-            "'' for a run of its own again.",
+            help="Combine that site's cycles with those of other sites in one run, for owners of "
+            "many; '' separates them again.",
         ),
     ] = None,
     port: ServerPort = 4200,
 ) -> None:
-    """Deploy after an update or a change of the time zone; `up` does it itself.
+    """Deploy after an update or a change of the time zone; `up` does this by itself.
 
-    Sites that are deployed already are brought up to date.
+    Brings all deployed sites up to date.
     """
     from easee_load_balancer.commands.prefect_server import run_deploy
 
     if site is None and (pool is not None or group is not None):
-        raise typer.BadParameter("--pool and --group are for a further site: name it by --site.")
+        raise typer.BadParameter("--pool and --group are for a further site: name it with --site.")
     interrupt_on_signals()
     with _exit_on_error(1):
         run_deploy(Path.cwd(), port, site, pool, group, _console())

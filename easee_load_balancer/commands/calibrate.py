@@ -1,4 +1,4 @@
-"""Proves which way round the grid meter counts, before anything relies on it."""
+"""Proves which way the grid meter counts, before anything relies on it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from easee_load_balancer.commands.prefect_server import prefect_server
 from easee_load_balancer.control.policy import Policy
+from easee_load_balancer.control.power_estimate import NOMINAL_VOLTAGE_V
 from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
@@ -65,7 +66,7 @@ class Calibrator:
     say: Say
 
     async def run(self, *, may_step: bool) -> Calibration:
-        """Balance first; with `may_step`, a step of the car's current where that proves nothing.
+        """Try the power balance first; with `may_step`, change the car's current if that fails.
 
         A step outranks the balance. Raises an InverterError or a ChargerError.
         """
@@ -74,7 +75,7 @@ class Calibrator:
             state = await easee.state(self.charger)
             sample = await self._sample(inverter, state)
             if sample is None:
-                return Calibration(Sign.UNPROVEN, "The grid meter or the inverter shows nothing.")
+                return Calibration(Sign.UNPROVEN, "No power from the grid meter or the inverter.")
             found = self._balanced(sample)
             if found.sign is not Sign.RIGHT and may_step:
                 stepped = await self._step(inverter, easee, state, sample)
@@ -108,13 +109,13 @@ class Calibrator:
         if sign is Sign.WRONG:
             return Calibration(
                 sign,
-                f"The grid meter counts the wrong way round, or there is a source that is not "
-                f"read: {shown}. {self._remedy()}",
+                f"The grid meter counts the wrong way, or there is a source that is not read: "
+                f"{shown}. {self._remedy()}",
             )
         return Calibration(
             sign,
-            f"Not proven yet which way the grid meter counts ({shown}, so the house would take "
-            f"{house_w(sample) / 1000:.1f} kW). While the car charges, `easee-balancer check "
+            f"It is not proven yet which way the grid meter counts ({shown}, so the house would "
+            f"take {house_w(sample) / 1000:.1f} kW). While the car charges, `easee-balancer check "
             "--calibrate` proves it by changing the car's current.",
         )
 
@@ -127,8 +128,8 @@ class Calibrator:
         if present is None or other is None:
             return Calibration(Sign.UNPROVEN, "The car's current cannot be changed enough.")
         self.say(f"Changing the car's current from {present} to {other} for a minute or two ...")
-        await easee.set_circuit_current(self.charger, other, TIME_TO_LIVE)
-        try:
+        try:  # a command without an answer may have been carried out
+            await easee.set_circuit_current(self.charger, other, TIME_TO_LIVE)
             changed = await self._followed(easee, before.car_w)
             after = None if changed is None else await self._sample(inverter, changed)
         finally:
@@ -141,13 +142,13 @@ class Calibrator:
             f"{_change(after.grid_export_w - before.grid_export_w)} export"
         )
         if sign is Sign.WRONG:
-            sentence = f"The grid meter counts the wrong way round: {changes}. {self._remedy()}"
+            sentence = f"The grid meter counts the wrong way: {changes}. {self._remedy()}"
             return Calibration(sign, sentence)
         if sign is Sign.UNPROVEN:
             return Calibration(
                 sign,
-                f"Not proven: {changes}. Something else changed too, or the battery took over: "
-                "try again when its charge is high or low and the house is quiet.",
+                f"Not proven: {changes}. Something else changed too, or the battery compensated: "
+                "try again when the battery is full or empty and the house is quiet.",
             )
         return Calibration(sign, f"The grid meter's sign is right: {changes}.")
 
@@ -155,7 +156,7 @@ class Calibrator:
         """The charger once the car has changed its power; None if it does not."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + FOLLOWS_WITHIN_S
-        least_w = by_amperes_w(STEP_A - 1, 1)
+        least_w = (STEP_A - 1) * NOMINAL_VOLTAGE_V
         while loop.time() < until_s:
             await asyncio.sleep(LOOK_EVERY_S)
             state = await easee.state(self.charger)
@@ -170,7 +171,7 @@ class Calibrator:
         remedy = "Have the meter's direction corrected (in the FusionSolar app, as installer)."
         if self.inverter.plant == "single":
             return remedy
-        return f"{remedy} If FusionSolar shows it right, use `setup --meter-backwards`."
+        return f"{remedy} If FusionSolar shows it correctly, use `setup --meter-backwards`."
 
 
 def run_calibration(project: Path, port: int, console: Console, name: str = Site.DEFAULT) -> bool:
@@ -196,23 +197,18 @@ def run_calibration(project: Path, port: int, console: Console, name: str = Site
     return found.sign is Sign.RIGHT
 
 
-def by_amperes_w(current_a: float, phases: int) -> float:
-    """Power of a current at 230 V in W."""
-    return 230.0 * current_a * phases
-
-
 def _setpoints(
     state: ChargerState, reading: InverterReading, policy: Policy
 ) -> tuple[Setpoint | None, Setpoint | None]:
-    """The present setpoint and another one, lower if possible; None where there is neither.
+    """The present setpoint and another one, lower if possible; None for one that is not possible.
 
-    A raise has to fit under the main fuse whichever way the currents flow.
+    A raise has to fit within the main fuse whichever way the currents flow.
     """
     amps = [one for one in state.circuit_current_a if one]
     if state.mode is not ChargerMode.CHARGING or not state.car_w or not amps:
         return None, None
     phases = 1 if state.output_phases == 1 else 3
-    drawn_a = round(state.car_w / by_amperes_w(1, phases))
+    drawn_a = round(state.car_w / (phases * NOMINAL_VOLTAGE_V))
     present = Setpoint(max(MIN_CURRENT_A, int(min(amps))), 1 if len(amps) == 1 else 3)
     if drawn_a >= MIN_CURRENT_A + STEP_A - 1:
         return present, Setpoint(MIN_CURRENT_A, present.phases)

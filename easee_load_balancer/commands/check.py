@@ -41,6 +41,7 @@ from easee_load_balancer.devices.huawei.identity import Identity, identify
 from easee_load_balancer.errors import (
     BalancerError,
     ChargerUnknown,
+    HistoryError,
     HoldImpossible,
     InverterError,
     InverterUnreachable,
@@ -120,7 +121,11 @@ class _Check:
     def run(self) -> bool:
         """Read, decide and print; whether everything could be read."""
         site, findings = self._site, _Findings(found=self._found)
-        last, boost = _from_history(site.name)
+        last, boost = None, None
+        try:
+            last, boost = _from_history(site.name)
+        except HistoryError as error:
+            findings.failures.append((str(error), ()))
         if last is not None and worker_runs(self._folder, self._pool) and _is_good(last):
             asyncio.run(_read_charger(site, self._folder, findings))
             _print_last_cycle(site, last, findings, self._console)
@@ -175,7 +180,7 @@ async def _hold_support(inverter: Inverter, site: str) -> str:
         await BatteryControl(inverter, store).check_possible()
     except HoldImpossible as error:
         return str(error)
-    return "possible: the inverter has the registers; the first hold shows if it may write them"
+    return "possible: the inverter has the registers; the first hold shows if it accepts writes"
 
 
 async def _read_charger(site: Site, folder: Path, findings: _Findings) -> None:
@@ -233,10 +238,6 @@ def _decide_and_print(
     return decision.state
 
 
-def _others(site: Site) -> list[str]:
-    return [one.charger_id for one in site.others.chargers] if site.others else []
-
-
 def _print_warnings(site: Site, findings: _Findings, console: Console) -> None:
     state = findings.charger
     if state is not None:
@@ -244,7 +245,7 @@ def _print_warnings(site: Site, findings: _Findings, console: Console) -> None:
     found = [
         *(warnings.of_inverter(findings.identity) if findings.identity else ()),
         *(
-            warnings.of_charger(findings.found, state, findings.controls, _others(site))
+            warnings.of_charger(findings.found, state, findings.controls, site.others)
             if findings.found and state and findings.controls
             else ()
         ),
@@ -268,7 +269,8 @@ def _print_last_cycle(site: Site, last: Cycle, findings: _Findings, console: Con
     done = {"pushed": " (sent)", "held": " (unchanged)"}.get(last.outcome, "")
     console.print(
         f"The balancer is running on this machine, and the inverter serves one client at a time. "
-        f"This is its last cycle, {(now - last.at).total_seconds():.0f} s ago, and the charger now."
+        f"This is its last cycle, {(now - last.at).total_seconds():.0f} s ago, with the charger's "
+        "present state."
     )
     print_table(
         console,
@@ -318,7 +320,7 @@ def _command(setpoint: Setpoint | None, push: bool) -> str:
     if setpoint is None:
         return "nothing: the charger is left alone"
     if not push:
-        return f"nothing: the circuit is at {setpoint} already"
+        return f"nothing: the circuit has {setpoint} already"
     amps = " / ".join(f"{one}" for one in setpoint.circuit_current_a)
     minutes = TIME_TO_LIVE.total_seconds() / 60
     return f"{setpoint}: circuit current {amps} A on L1 / L2 / L3, for {minutes:.0f} minutes"

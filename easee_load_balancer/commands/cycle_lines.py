@@ -29,11 +29,12 @@ _COLOURS = {
     StateType.CRASHED: "red",
     StateType.CANCELLED: "yellow",
 }
+_FLOWS = ("balance", "balance_group", "plan")
 _AT_ONCE = 20
 
 
 class CycleLines:
-    """Prints each run of `balance` and `plan` once that is due after this object is created."""
+    """Prints each run of a cycle or a plan once, from those due after this object's creation."""
 
     def __init__(self, client: SyncPrefectClient, console: Console) -> None:
         self._client = client
@@ -52,7 +53,7 @@ class CycleLines:
     def print_new(self) -> None:
         """Print the runs that ended since the last call. Raises httpx.HTTPError."""
         runs = self._client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=["balance", "plan"])),
+            flow_filter=FlowFilter(name=FlowFilterName(any_=list(_FLOWS))),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_COLOURS))),
                 expected_start_time=FlowRunFilterExpectedStartTime(after_=self._since),

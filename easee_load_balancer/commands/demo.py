@@ -58,7 +58,7 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
         start_cycles(client)
         worker = stack.start_worker()
         print_addresses(console, stack.ui_url)
-        console.print("One cycle every 30 s, the first one soon; Ctrl-C stops everything.\n")
+        console.print("One cycle every 30 s, the first in a moment; Ctrl-C stops everything.\n")
         try:
             while cycles is None or lines.completed < cycles:
                 for child in (house, worker):
@@ -68,9 +68,10 @@ def run_demo(project: Path, folder: Path, cycles: int | None, console: Console) 
                 if lines.silent_s > _NO_CYCLE_S:
                     raise StartError(f"No cycle has finished for {_NO_CYCLE_S:.0f} s.")
                 time.sleep(1)
+            after = _charger_after(house_url, before)
         except KeyboardInterrupt:
             console.print("\nStopping ...")
-        after = _charger_after(house_url, before)
+            after = _charger(house_url)
         changed = before != after
         console.print(
             f"\n{lines.completed} cycles completed, {lines.failed} failed. "

@@ -24,7 +24,7 @@ def print_table(console: Console, title: str, rows: Iterable[tuple[str, str]]) -
 
 
 def print_addresses(console: Console, ui: str, site: str = HOME) -> None:
-    """Print where the pages are that an owner looks for."""
+    """Print the addresses of the owner's pages."""
     for title, address in addresses(ui, site).items():
         console.print(Text.assemble(f"{title:<15}", (address, f"link {address}")))
 

@@ -73,7 +73,7 @@ def run_deploy(
 ) -> None:
     """Deploy to the server of `prefect_server`: this site, and all that are deployed already.
 
-    `group`: the site's cycles run in this group; with an empty name, by themselves again. Raises
+    `group`: the site's cycles run in this group; if it is empty, in runs of their own again. Raises
     StartError or ConfigurationError if that fails.
     """
     with prefect_server(project, port, console) as env:
@@ -87,16 +87,15 @@ def run_deploy(
 def deploy_for(
     site: str | None, project: Path, env: Mapping[str, str], pool: str | None = None
 ) -> None:
-    """Deploy; where nobody lives at `home`, its deployments are paused. Raises StartError."""
-    lived_in = asyncio.run(load_if_saved(EaseeCharger, HOME)) is not None
+    """Deploy; if `home` is not set up, its deployments are paused. Raises StartError."""
     if site is None or site == HOME:
         deploy(project, env, pool or POOL)
         return
     deploy(project, env, sites=[site], sites_pool=pool)
-    if not lived_in:
+    if asyncio.run(load_if_saved(EaseeCharger, HOME)) is None:
         with get_client(sync_client=True) as client:
             pause_home(client, paused=True)
-            deploy_common(client)  # what is common to all goes on where they are
+            deploy_common(client)  # what serves all sites continues in their pool
 
 
 async def _answers(url: str) -> bool:

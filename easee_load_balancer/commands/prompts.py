@@ -59,7 +59,7 @@ class Prompts:
         missing = [flag for flag, answer in answers.items() if answer is None]
         if missing and not self.interactive:
             raise ConfigurationError(
-                f"There is no terminal to ask for what is missing: set {', '.join(missing)}"
+                f"There is no terminal to ask for what is missing: set {', '.join(missing)}."
             )
 
     def password(self, prompt: str, variable: str, given: str | None, saved: str | None) -> str:

@@ -46,10 +46,10 @@ def run_setup(project: Path, port: int, answers: Answers, console: Console) -> N
             deploy_for(answers.site, project, env)
             if is_new and answers.site == Site.DEFAULT:
                 with get_client(sync_client=True) as client:
-                    pause_home(client, paused=False)  # while others lived here, but not at home
-    console.print("Saved and deployed. `easee-balancer check` shows what the balancer would do,")
+                    pause_home(client, paused=False)  # paused while only other sites were set up
     console.print(
-        "`easee-balancer up` starts it. If it runs already, the next cycle uses this setup."
+        "Saved and deployed. `easee-balancer check` shows what the balancer would do, "
+        "`easee-balancer up` starts it. If it is running, the next cycle uses this setup."
     )
 
 
@@ -77,7 +77,7 @@ def ask_and_save(answers: Answers, console: Console) -> None:
         [
             *(warnings.of_inverter(identity) if identity else ()),
             *warnings.of_role(permitted),
-            *warnings.of_charger(charger, state, controls, _ids(others)),
+            *warnings.of_charger(charger, state, controls, others),
             *warnings.of_phases(state, meter_phases),
             *warnings.of_fallback(state, policy),
         ],
@@ -98,10 +98,6 @@ def _ask_others(
         return None
     saved = asyncio.run(load_if_saved(OtherChargers, site))
     return ask_others(Prompts(console), console, charger, others, saved)
-
-
-def _ids(others: OtherChargers | None) -> list[str]:
-    return [one.charger_id for one in others.chargers] if others else []
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The answers to setup: what a typed one means, and what of a device a block holds."""
+"""The answers to setup: what a typed one means, and which fields of a block it fills."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Answers:
     """Answers from flags and environment variables; None asks the user."""
 
     site: str = HOME
-    """Which house they are for."""
+    """Which site they are for."""
     user_name: str | None = None
     password: str | None = field(default=None, repr=False)
     api: str | None = None
@@ -77,7 +77,7 @@ def saved_address(address: InverterAddress) -> str:
 
 
 def plant_fields(address: InverterAddress, saved: InverterAddress | None) -> dict[str, Any]:
-    """The fields of a plant that was found; another kind of plant settles in another time."""
+    """The fields of a plant that was found; another kind of plant has its own settle time."""
     fields = address.model_dump(
         exclude={"settle_time_s", "timeout_s", "meter_counts_backwards"},
     )

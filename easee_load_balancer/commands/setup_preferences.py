@@ -49,7 +49,7 @@ def ask_time_zone(prompts: Prompts, answers: Answers, saved: str | None) -> str:
 def ask_prices(prompts: Prompts, answers: Answers, saved: Tariff | None) -> Tariff | None:
     """Ask for currency and prices. Without a terminal or a flag, they stay as they are.
 
-    So do prices by the clock and day-ahead prices: they are edited under Blocks.
+    So do prices by time and day-ahead prices, which are edited under Blocks.
     """
     flags = (answers.currency, answers.import_price, answers.export_price)
     changes = any(flag is not None for flag in flags)
@@ -64,14 +64,14 @@ def ask_prices(prompts: Prompts, answers: Answers, saved: Tariff | None) -> Tari
         saved=known.currency,
     )
     import_price = prompts.ask(
-        f"Price of a kWh from the grid, with taxes and fees, in {currency}",
+        f"Price of a kWh from the grid, including taxes and fees, in {currency}",
         "--import-price",
         _price,
         given=answers.import_price,
         saved=f"{known.import_price:g}",
     )
     export_price = prompts.ask(
-        f"What a kWh sold to the grid earns, in {currency}",
+        f"Price of a kWh sold to the grid, in {currency}",
         "--export-price",
         _price,
         given=answers.export_price,

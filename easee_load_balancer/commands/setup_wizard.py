@@ -134,7 +134,7 @@ class SetupWizard:
     def find_charger(self) -> tuple[EaseeCredentials, FoundCharger]:
         """Ask for the login and find the charger. Raises a ChargerError.
 
-        A wrong password is asked again, but not often: the cloud blocks repeated attempts.
+        Asks again after a wrong password, but not often: the cloud blocks repeated attempts.
         """
         credentials = self._log_in(self.saved.credentials)
         for _ in range(_PASSWORD_RETRIES):
@@ -183,7 +183,7 @@ class SetupWizard:
         self._print_numbered(chargers)
         saved = self.saved.charger
         return self._prompts.ask(
-            "Which charger (number or id)",
+            "Which charger (number or ID)",
             "--charger",
             lambda text: one_of(chargers, text),
             given=self._answers.charger,
@@ -195,7 +195,7 @@ class SetupWizard:
         answers, saved = self._answers, self.saved.inverter
         while True:
             host, port = self._prompts.ask(
-                f"Inverter's address ('{SEARCH}' scans the local network)",
+                f"Address of the inverter ('{SEARCH}' scans the local network)",
                 INVERTER,
                 host_and_port,
                 given=answers.inverter,
@@ -269,9 +269,9 @@ class SetupWizard:
     def read_charger(
         self, account: Account, charger: FoundCharger
     ) -> tuple[ChargerState, Controls, bool | None]:
-        """The charger's state, what else controls it, and whether this login may.
+        """The charger's state, what else controls it, and whether this login may control it.
 
-        None where the latter cannot be found out. Raises a ChargerError.
+        The last is None if that cannot be found out. Raises a ChargerError.
         """
 
         async def look(easee: EaseeClient) -> tuple[ChargerState, Controls, bool | None]:
@@ -330,7 +330,7 @@ class SetupWizard:
         """The address of an inverter that may be asleep, if the user wants to save it."""
         if not isinstance(error, NotFound) or error.port is None:
             return None
-        prompt = "It may be asleep. Save this address without testing and continue"
+        prompt = "It may be asleep. Save this address without testing it"
         if not self._prompts.confirm(prompt, self._answers.asleep):
             return None
         unit_id = self._endpoints(host, error.port)[error.port][0]

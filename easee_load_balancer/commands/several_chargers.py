@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from easee_load_balancer.commands.prompts import Prompts
+from easee_load_balancer.commands.setup_wizard import block_with
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.orchestration.other_chargers import OtherCharger, OtherChargers
 
@@ -35,19 +36,29 @@ def ask_others(
         rated_a = one.circuit.rated_current
         circuit = f"circuit {one.circuit.id}" + (f", {rated_a:g} A" if rated_a else "")
         console.print(Text(f"  {one.name} ({one.id}), {circuit}"))
-    console.print(Text("1 comes first; equal numbers share the surplus alike; 0 is left alone."))
+    console.print(Text("1 comes first; equal numbers share the surplus equally; 0 is left alone."))
     known = {one.charger_id: one for one in saved.chargers} if saved else {}
     before = saved.first_priority if saved else 1
     first_priority = _ask(prompts, first, lowest=1, suggested=before)
+    names = {one.name for one in known.values()}
+    first_name = _name(first, names)
+    names.add(first_name)
     listed = []
     for one in others:
         own = known.get(one.id)
         suggested = own.priority if own else 0 if saved else 1
         if priority := _ask(prompts, one, lowest=0, suggested=suggested):
-            listed.append(_with(own, one, priority))
+            listed.append(_with(own, one, priority, names))
+            names.add(listed[-1].name)
     if not listed and saved is None:
         return None
-    return OtherChargers(first_name=_name(first), first_priority=first_priority, chargers=listed)
+    return block_with(
+        OtherChargers,
+        None,
+        first_name=first_name,
+        first_priority=first_priority,
+        chargers=listed,
+    )
 
 
 def _ask(prompts: Prompts, one: FoundCharger, *, lowest: int, suggested: int) -> int:
@@ -61,13 +72,15 @@ def _ask(prompts: Prompts, one: FoundCharger, *, lowest: int, suggested: int) ->
     )
 
 
-def _with(own: OtherCharger | None, found: FoundCharger, priority: int) -> OtherCharger:
-    """The charger as saved, with its present ids and this priority."""
-    kept: dict[str, Any] = own.model_dump() if own else {"name": _name(found)}
+def _with(
+    own: OtherCharger | None, found: FoundCharger, priority: int, taken: Container[str]
+) -> OtherCharger:
+    """The charger as saved, with its current ids and this priority."""
+    kept: dict[str, Any] = own.model_dump() if own else {"name": _name(found, taken)}
     return OtherCharger.model_validate(kept | found.address.model_dump() | {"priority": priority})
 
 
-def _name(found: FoundCharger) -> str:
-    """The charger's name, or its id where the name cannot be used."""
+def _name(found: FoundCharger, taken: Container[str]) -> str:
+    """The charger's name, or its id if it has none or another charger has the same."""
     name = found.name.replace("/", "-").replace("|", "-").strip()[:40]
-    return name or found.id
+    return found.id if not name or name in taken else name

@@ -22,7 +22,7 @@ Port = typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free o
 
 
 class PlantChoice(Enum):
-    """What stands at the inverter's address."""
+    """What is at the inverter's address."""
 
     SINGLE = "single"
     CASCADE = "cascade"

@@ -22,8 +22,8 @@ _ENABLE = (
     "under Settings > Communication configuration, set Modbus TCP to 'Enable (unrestricted)'."
 )
 _ON_EMMA = (
-    "An EMMA answers only with TLS switched off in its Modbus TCP settings, and with this machine "
-    "on their white list."
+    "An EMMA answers only with TLS switched off in its Modbus TCP settings, and only if this "
+    "machine is on its whitelist."
 )
 _FIRMWARE = (
     "The dongle's firmware is too old for Modbus TCP (the setting is missing): update it in the "
@@ -36,7 +36,7 @@ _OTHER_CLIENT = (
 _UNIT_ID = "The unit ID is wrong: usually 1 on a dongle, 0 on an access point, EMMA or SmartLogger."
 _PORT = "The port is wrong: 502 on a dongle, 6607 on the inverter's own access point."
 _ADDRESS = (
-    "The router has assigned a new address to the inverter: look it up there, and make it fixed."
+    "The router has given the inverter a new address: look it up there, and make it permanent."
 )
 _ASLEEP = "It is dark: an inverter without a battery answers only in daylight."
 

@@ -32,11 +32,13 @@ def run_up(project: Path, port: int, console: Console) -> None:
     """Start everything, print a line per cycle, restart what stops, and end everything.
 
     Ends at Ctrl-C, SIGTERM, or when the terminal closes. Cycles continue while the server restarts.
-    This process has to have the stack's environment since before Prefect was imported.
+    This process must have had the stack's environment before Prefect was imported.
     Raises StartError if the first start fails, or if another `up` or worker uses the data folder.
     """
     if not (project / "prefect.yaml").is_file():
-        raise StartError(f"There is no prefect.yaml in {project}: start in the project's folder.")
+        raise StartError(
+            f"There is no prefect.yaml in {project}: run `up` in the project's folder."
+        )
     spares = fork_spares("server", "worker")
     interrupt_on_signals()
     folder = Settings().folder
@@ -72,8 +74,8 @@ def _alone(folder: Path) -> Iterator[None]:
         if worker_runs(folder, POOL):
             raise StartError(
                 f"A worker is already running with {folder}: {users_of(pool_lock(folder, POOL))}. "
-                "Stop it first: `systemctl stop easee-balancer-worker` if it is the service, else "
-                "`kill` and its number."
+                "Stop it first: `systemctl stop easee-balancer-worker` if it is the service, "
+                "otherwise `kill` with its number."
             )
         yield
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE
 from easee_load_balancer.devices.easee.discovery import FoundCharger
 from easee_load_balancer.devices.easee.observations import Controls
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.measurements import ChargerState, GridType
+from easee_load_balancer.orchestration.other_chargers import OtherChargers
 
 _ONE_PHASE_GRIDS = (None, GridType.TN_ONE_PHASE, GridType.IT_ONE_PHASE)
 _TTL_MIN = int(TIME_TO_LIVE.total_seconds() / 60)
@@ -37,11 +36,11 @@ def of_charger(
     charger: FoundCharger,
     state: ChargerState,
     controls: Controls,
-    balanced: Collection[str] = (),
+    others: OtherChargers | None = None,
 ) -> list[str]:
     """About the charger, its circuit, and what else controls it.
 
-    `balanced`: ids of further chargers that are balanced too.
+    `others`: further chargers that are balanced too.
     """
     found = []
     if not state.online:
@@ -53,8 +52,10 @@ def of_charger(
             "The charger must be unlocked for each car (app or tag) before it charges. To charge "
             "unattended, disable this in the Easee app."
         )
-    if others := [one for one in charger.others if one.id not in balanced]:
-        names = ", ".join(f"{one.name} ({one.id})" for one in others)
+    balanced = {one.charger_id for one in others.chargers} if others else set()
+    if names := ", ".join(
+        f"{one.name} ({one.id})" for one in charger.others if one.id not in balanced
+    ):
         found.append(
             f"The circuit also has {names}. The balancer sets the current of the whole circuit but "
             "reads only one charger."

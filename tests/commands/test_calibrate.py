@@ -16,6 +16,7 @@ from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.devices.easee.models import Account, ChargerAddress
 from easee_load_balancer.devices.huawei.address import InverterAddress
 from easee_load_balancer.energy.sign_proof import Sign
+from easee_load_balancer.errors import ChargerError
 from easee_load_balancer.measurements import MIN_CURRENT_A, ChargerMode
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.huawei.units import InverterSpec
@@ -94,12 +95,22 @@ async def test_step_of_the_cars_current_proves_the_sign(kind: str, tmp_path: Pat
     assert found.sign is Sign.RIGHT, found.sentence
     found = await calibrated(kind, tmp_path, 10.0, meter_reversed=True)
     assert found.sign is Sign.WRONG
-    assert "counts the wrong way round: the car took 2." in found.sentence
+    assert "counts the wrong way: the car took 2." in found.sentence
     assert ("--meter-backwards" in found.sentence) == (kind != "single")
 
 
 async def test_low_current_is_raised_where_the_main_fuse_allows_it(tmp_path: Path) -> None:
     assert (await calibrated("single", tmp_path, 7.0)).sign is Sign.RIGHT
+
+
+async def test_a_change_whose_command_gets_no_answer_is_undone(tmp_path: Path) -> None:
+    async with a_house("single", tmp_path, speed=20) as (house, calibrator):
+        await charging(house, 10.0)
+        calibrator.say = lambda _: setattr(house.faults, "api_body", "cut")
+        with pytest.raises(ChargerError):
+            await calibrator.run(may_step=True)
+        assert house.cloud.writes == 2
+        await until(lambda: house.plant.charger.dynamic_circuit_current_a[0] == 10.0)
 
 
 async def test_step_that_the_battery_takes_over_proves_nothing(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_setup_refuses_a_meter_that_counts_backwards(kind: str) -> None:
     with a_house_beside(HouseSpec(battery=None), inverter=inverter, day=evening) as house:
         house.plant.car.unplug()
         house.advance(10)
-        with pytest.raises(ConfigurationError, match=r"counts the wrong way round.*Nothing was"):
+        with pytest.raises(ConfigurationError, match=r"counts the wrong way.*Nothing was"):
             set_up(house)
         assert saved_names() == {"HuaweiInverter"}
         assert saved_inverter().port != house.modbus_port
@@ -281,6 +281,16 @@ def test_check_fails_without_a_meter_or_after_the_charger_was_moved() -> None:
         good, said = check()
         assert not good
         assert "no longer on site 54321, circuit 12345" in said
+
+
+def test_check_reads_the_devices_also_without_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_house_beside() as house:
+        set_up(house)
+        monkeypatch.setenv("EASEE_BALANCER_HISTORY_URL", "sqlite:////nowhere/history.db")
+        good, said = check()
+    assert not good
+    assert "could not be opened" in said
+    assert "Would send" in said
 
 
 def test_check_before_setup_exits_with_2() -> None:

@@ -70,7 +70,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no terminal, no password": ({"password": None}, ConfigurationError, "EASEE_PASSWORD"),
     "no terminal, nothing": (
         {"user_name": None, "password": None},
-        *(ConfigurationError, "set --user-name, the environment variable EASEE_PASSWORD$"),
+        *(ConfigurationError, r"set --user-name, the environment variable EASEE_PASSWORD\.$"),
     ),
     "two chargers": ({}, ConfigurationError, "set --charger"),
     "another charger": ({"charger": "EH9"}, ConfigurationError, "which has: EH123456, EH123457"),
@@ -156,7 +156,7 @@ def test_without_a_terminal_all_missing_answers_are_named_before_anything_is_tri
     two_chargers: SimulatedHouse,
 ) -> None:
     calls = two_chargers.cloud.calls.total()
-    wanted = "set --user-name, the environment variable EASEE_PASSWORD, --inverter or --search$"
+    wanted = r"set --user-name, the environment variable EASEE_PASSWORD, --inverter or --search\.$"
     with pytest.raises(ConfigurationError, match=wanted):
         go_through(Answers(api=two_chargers.api_url), StringIO(), SavedBlocks(*[None] * 4))
     assert two_chargers.cloud.calls.total() == calls

@@ -57,6 +57,17 @@ def test_priorities_are_asked_and_zero_leaves_a_charger_alone(
     assert asked(monkeypatch, ["1", "0", "0"])[0] is None
 
 
+def test_a_charger_with_the_name_of_another_one_is_called_by_its_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(globals(), "GARAGE", found("EH200001", "Carport", 7))
+    answer, _ = asked(monkeypatch, ["", "", ""])
+    assert answer is not None
+    assert [answer.first_name, *(one.name for one in answer.chargers)] == [
+        *("Carport", "EH200001", "Guests-left")
+    ]
+
+
 def test_a_further_setup_keeps_what_was_changed_in_the_ui(monkeypatch: pytest.MonkeyPatch) -> None:
     garage = OtherCharger(
         charger_id="EH200001", site_id=1, circuit_id=6, name="Barn", priority=3, mode="fast"

@@ -19,6 +19,7 @@ from easee_load_balancer.devices.easee.observations import Controls, controls
 from easee_load_balancer.devices.huawei.discovery import Finding
 from easee_load_balancer.devices.huawei.identity import Identity
 from easee_load_balancer.measurements import ChargerState, PhaseValues
+from easee_load_balancer.orchestration.other_chargers import OtherCharger, OtherChargers
 
 NOW = datetime(2026, 6, 21, 10, tzinfo=UTC)
 IDENTITY = Identity("SUN2000-10KTL-M1", "HV1", 10_000, True, True, 10_000, True, 3)
@@ -79,6 +80,13 @@ def test_warns_about_the_charger(name: str) -> None:
     charger, state, others, said = CHARGERS[name]
     (sentence,) = warnings.of_charger(charger, state, others)
     assert said in sentence
+
+
+def test_a_further_charger_that_is_balanced_too_needs_no_warning() -> None:
+    other = OtherCharger.model_construct(charger_id="EH1", name="Box 1")
+    known = OtherChargers(chargers=[other])
+    assert "EH1" in warnings.of_charger(_charger(others=1), STATE, NO_CONTROLS)[0]
+    assert warnings.of_charger(_charger(others=1), STATE, NO_CONTROLS, known) == []
 
 
 @pytest.mark.parametrize(("phases", "grid", "warned"), [(1, 1, True), (1, 3, False), (3, 1, False)])
