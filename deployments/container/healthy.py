@@ -1,6 +1,6 @@
-"""Health check: exit code 0 if the Prefect server answers and a worker is at work.
+"""Health check: exit code 0 if the Prefect server answers and a worker is online.
 
-python healthy.py [server]   with `server`, the server alone counts
+python healthy.py [server]   with `server`, only the server is checked
 """
 
 from __future__ import annotations
