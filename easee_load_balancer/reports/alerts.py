@@ -58,7 +58,8 @@ class Alerts(BaseModel):
         standing = {
             alert: one
             for alert, one in self.standing.items()
-            if alert in holds or timedelta() <= now - one.seen_at < OVER_AFTER
+            if one.seen_at <= now  # unless the clock was set back since
+            and (alert in holds or now - one.seen_at < OVER_AFTER)
         }
         tell = {}
         for alert, sentence in holds.items():

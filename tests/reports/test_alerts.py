@@ -77,6 +77,14 @@ def minutes(first: int, last: int) -> list[float]:
     return [number / 2 for number in range(2 * first, 2 * last)]
 
 
+def test_a_clock_that_was_ahead_delays_no_alert() -> None:
+    holds = {Alert.ATTENTION: "why"}
+    alerts, _ = Alerts().after(NOW + timedelta(days=1), holds)
+    alerts, _ = alerts.after(NOW, holds)
+    _, tell = alerts.after(NOW + timedelta(minutes=5), holds)
+    assert tell == holds
+
+
 @pytest.mark.parametrize(
     ("attention", "expected"),
     [
