@@ -313,7 +313,7 @@ def _from_history(site: str) -> tuple[Cycle | None, Boost | None]:
 
 def _is_good(last: Cycle) -> bool:
     """Whether the last cycle is recent and read everything."""
-    return last.outcome != "failed" and datetime.now(UTC) - last.at < _RECENT
+    return last.outcome != "failed" and abs(datetime.now(UTC) - last.at) < _RECENT
 
 
 def _command(setpoint: Setpoint | None, push: bool) -> str:

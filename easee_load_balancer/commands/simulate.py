@@ -18,7 +18,6 @@ from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, run_house
 
 _TN_THREE_PHASE, _TN_ONE_PHASE = 1, 3
-Port = typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
 
 
 class PlantChoice(Enum):
@@ -77,8 +76,9 @@ def _day(text: str) -> Day:
         raise typer.BadParameter(f"{error}.", param_hint="--day") from None
 
 
-_ModbusPort = Annotated[int, Port]
-_ApiPort = Annotated[int, Port]
+_Port = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+]
 _Day = Annotated[
     str,
     typer.Option(
@@ -152,8 +152,8 @@ _MainFuse = Annotated[float, typer.Option(min=1, help="Main fuse per phase (A)."
 
 
 def simulate(
-    modbus_port: _ModbusPort = 5020,
-    api_port: _ApiPort = 8020,
+    modbus_port: _Port = 5020,
+    api_port: _Port = 8020,
     day: _Day = "clear",
     start: _Start = "10:00",
     speed: _Speed = 1,
@@ -213,16 +213,14 @@ def simulate(
     _run(spec)
 
 
-def _battery(
-    no_battery: _NoBattery, offline: _BatteryOffline, soc_pct: float
-) -> BatterySpec | None:
+def _battery(no_battery: bool, offline: bool, soc_pct: float) -> BatterySpec | None:
     return None if no_battery else BatterySpec(start_soc_pct=soc_pct, offline=offline)
 
 
 def _charger(
     phases: Phases,
-    waits_at_minimum: _WaitsAtMinimum,
-    authorization: _Authorization,
+    waits_at_minimum: bool,
+    authorization: bool,
     schedule: str | None,
     offline_current_a: float,
 ) -> ChargerSpec:
