@@ -44,7 +44,7 @@ async def present_boost(
 ) -> Boost | None:
     """The boost that counts for this cycle."""
     row = await present(past.boost, lambda row: obey_boost(row, now, charger), failures)
-    return row and row.request
+    return None if row is None else row.request
 
 
 def _boosts(history: History) -> Requests[BoostRow]:

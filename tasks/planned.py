@@ -54,7 +54,7 @@ async def planned(
     """What counts for this car; nothing without wishes and without a departure asked for."""
     limit = await _limit(setup, past, now, charger, failures)
     asked = await present(past.departure, lambda row: obey_ready_by(row, now, charger), failures)
-    departure = asked and asked.request
+    departure = None if asked is None else asked.request
     if one.wishes is None and departure is None:
         return Planned(car_limit=limit)
     key = one.state_key

@@ -326,7 +326,7 @@ def _conninfo(url: str) -> str:
     except (ValueError, ArgumentError):
         raise _unreachable("EASEE_BALANCER_HISTORY_URL is not valid") from None
     _, options = parsed.get_dialect()().create_connect_args(parsed)
-    return make_conninfo(**options | _CLIENT_SIDE)
+    return make_conninfo(**{**options, **_CLIENT_SIDE})
 
 
 def _now_s() -> float:
