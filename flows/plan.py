@@ -38,7 +38,7 @@ async def plan(
         if not any(car.is_planned for car in known.cars):
             said = " ".join(warnings) or "prices are up to date"
             return await completed(f"Nothing to plan; {said}", [])
-        made = await make_and_store(setup, zone, now, known, warnings)
+        made = await make_and_store(known, warnings)
     except BalancerError as error:
         return await failed(str(error))
     said = " ".join([*(one.sentence for one in made), *warnings])

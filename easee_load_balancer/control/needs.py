@@ -66,6 +66,20 @@ class CarSeen:
             charging=charging,
         )
 
+    @classmethod
+    def recorded(
+        cls, charger_mode: int | None, session_kwh: float | None, policy: Policy
+    ) -> CarSeen:
+        """The car as the history has it; one that it knows nothing of counts as plugged in."""
+        here = charger_mode != ChargerMode.DISCONNECTED
+        return cls(
+            connected=here,
+            session_kwh=(session_kwh or 0.0) if here else 0.0,
+            max_current_a=policy.max_current_a,
+            phases=(1, 3) if policy.phases == "auto" else (int(policy.phases),),
+            charging=charger_mode == ChargerMode.CHARGING,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CarReport:

@@ -31,10 +31,23 @@ class PlanReport:
     """What was missing, and what was used instead."""
     forecast: str = ""
     """Where the solar forecast is from."""
+    charger: str = ""
+    """The name of the charger where a home has several."""
+
+    @property
+    def sentence(self) -> str:
+        """The plan in a sentence."""
+        sentence = f"{self.plan.sentence}."
+        return f"{self.charger}: {sentence}" if self.charger else sentence
 
 
-def plan_page(report: PlanReport) -> str:
-    """The page as markdown."""
+def plans_page(reports: Sequence[PlanReport]) -> str:
+    """The plan of each car as markdown, one below the other."""
+    titles = [f"# {one.charger}\n\n" if one.charger else "" for one in reports]
+    return "\n".join(title + _plan_page(one) for title, one in zip(titles, reports, strict=True))
+
+
+def _plan_page(report: PlanReport) -> str:
     plan, zone = report.plan, report.zone
     named = [charge for charge in _charges(report) if charge.kwh >= WORTH_SAYING_KWH]
     charges = [_shown(charge, zone) for charge in named]

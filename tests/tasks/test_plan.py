@@ -20,13 +20,12 @@ from easee_load_balancer.control.planner import make_plan
 from easee_load_balancer.forecasts.prices import fetch_spot
 from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import ChargingPlan, Site, Tariff
-from easee_load_balancer.orchestration.other_chargers import Chargers
 from easee_load_balancer.periods import QUARTER
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.simulation.sources.market import CET, midnight
 from easee_load_balancer.system.settings import Settings
-from tasks.plan import fetch_prices, look_at_past, plan_inputs
+from tasks.plan import fetch_prices, look_at_past
 from tests.support.price_house import tariff
 from tests.support.site import SITE, site_of
 
@@ -80,7 +79,7 @@ async def planned(
     said = await fetch_prices.fn(setup, BERLIN, now)
     known = await look_at_past.fn(setup, BERLIN, now)
     need = needs(CAR, WISHES, setup.policy, now, BERLIN, ready_by)
-    inputs = plan_inputs(setup, Chargers.of(setup).all[0], known, need, now)
+    inputs = known.plan_inputs(known.cars[0].charger, need, [])
     assert all(later.start - slot.start == QUARTER for slot, later in pairwise(inputs.slots))
     return Planning(setup, said, make_plan(inputs), [slot.price_known for slot in inputs.slots])
 
