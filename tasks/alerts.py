@@ -1,4 +1,4 @@
-"""Sending an event once for what the owner should know of; automations make notifications of it."""
+"""Sending one event for each thing that the owner should know; automations notify of it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _KNOWN: dict[str, Alerts] = {}
 
 
 def send_alerts(snapshot: Snapshot, run: Run) -> None:
-    """Tell of what has lasted long enough; nothing without Prefect.
+    """Send an event for each condition that has lasted long enough; none without Prefect.
 
-    What was told is stored in the data folder, for a process that starts later.
+    What was sent is stored in the data folder, for a process that starts later.
     """
     if run.alone:
         return

@@ -1,4 +1,4 @@
-"""What a cycle does alike for one charger and for several."""
+"""The parts of a cycle that are the same for one charger and for several."""
 
 from __future__ import annotations
 

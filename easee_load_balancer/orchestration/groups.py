@@ -22,9 +22,10 @@ _SAME = ("time_zone", "latest_start_s")
 
 
 def join_group(client: SyncPrefectClient, sites: Sequence[str], group: str) -> None:
-    """Let the sites' cycles run in that group, in no other, and no longer by themselves.
+    """Run the sites' cycles in that group alone; without a name, each by itself again.
 
-    An empty name: by themselves again. Raises ConfigurationError where they do not fit.
+    Raises ConfigurationError where a site is not deployed, or differs in pool, time zone or latest
+    start.
     """
     found = all_deployments(client)
     cycles = {one.parameters.get("site"): one for one in found if CYCLE_TAG in one.tags}

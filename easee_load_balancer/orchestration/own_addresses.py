@@ -33,8 +33,8 @@ def anchor(title: str) -> str:
 class OwnAddress:
     """An address on this project's server as an attribute of a block's class.
 
-    Prefect takes no picture of its own for a logo, only an address: it is that of the UI, so that
-    no block needs the internet.
+    Prefect takes no picture for a logo, only an address: it is on this server, so that no block
+    needs the internet.
     """
 
     def __init__(self, path: str, *, section: bool = False) -> None:

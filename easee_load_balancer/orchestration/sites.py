@@ -169,7 +169,7 @@ def spread(schedule: SCHEDULE_TYPES, site: str, zone: str | None = None) -> SCHE
 
 
 def unspread(schedule: SCHEDULE_TYPES) -> SCHEDULE_TYPES:
-    """The schedule with its interval from full intervals on, as home's is."""
+    """The schedule with its cycles at full intervals, as home's are."""
     if not isinstance(schedule, IntervalSchedule):
         return schedule
     after_s = schedule.anchor_date.timestamp() % schedule.interval.total_seconds()

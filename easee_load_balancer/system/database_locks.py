@@ -1,7 +1,7 @@
 """One writer per site across machines: advisory locks in the history's PostgreSQL database.
 
-All locks of a process are held by one connection and end with it. A lock alone is not enough: who
-is cut off from the database learns that its lock is gone only when it asks. Therefore:
+All locks of a process are held by one connection and end with it. A lock alone is not enough: a
+process that is cut off from the database learns that its lock is gone only when it asks. Therefore:
 
 1. Before commands are sent, the record of them is committed by the connection that holds the lock.
    That this succeeds proves that the lock was held at that moment.
@@ -10,7 +10,7 @@ is cut off from the database learns that its lock is gone only when it asks. The
 3. A worker that gets the lock and finds another's record, younger than `SETTLED_S` by the
    database's own clock, leaves the site alone.
 
-So nothing of a former holder is on its way when the next one sends, whatever has ended the
+So no command of a former holder is still on its way when the next one sends, whatever ended the
 former's lock: its death, a cut network, an administrator or a restart of the database. Keep-alives
 only decide how soon the next one may begin: the server notices a silent connection after 25 s.
 """
@@ -124,7 +124,7 @@ class HeldLock:
                 )
 
     async def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock."""
         if self._refused:
             return
         with suppress(LockLost):
@@ -182,7 +182,7 @@ class DatabaseLocks:
         return str(row[0]) if row else otherwise
 
     async def note(self, url: str, name: str) -> str | None:
-        """What was kept under that name, by whichever process. Raises LockLost."""
+        """The note of that name, whichever process kept it. Raises LockLost."""
         async with self.held():
             session = await self._session(url)
             row = await session.ask("SELECT note FROM notes WHERE name = %(name)s", name=name)
@@ -242,7 +242,7 @@ class _Session:
     async def ask(self, query: LiteralString, **values: str | int) -> tuple[Any, ...] | None:
         """The first row. A cycle that is cancelled meanwhile does not break the connection.
 
-        Raises LockLost, and then for ever.
+        Raises LockLost, from then on every time.
         """
         if not self.is_open:
             raise _unreachable("the connection has ended")
@@ -287,7 +287,7 @@ class _Session:
 def waiting_lock(url: str, site: str, within_s: float) -> Iterator[bool]:
     """For a command: wait for the site's lock and hold it; False if it is not free in time.
 
-    Where the database cannot be reached, there is nobody else to be seen: True.
+    True also where the database cannot be reached: nobody can be waited for.
     """
     import psycopg
 

@@ -26,7 +26,7 @@ _M_ARENA_MAX, _ARENAS = -8, 2
 
 
 def fork_spares(*names: str) -> dict[str, Spare]:
-    """A waiting process for each name, as short as top shows it.
+    """A waiting process for each name; top shows 15 characters of it.
 
     In those processes, this function does not return: SystemExit ends them.
     """

@@ -95,9 +95,9 @@ class FlowRunner:
         return self._submit(self._run_offline(schedule, due))
 
     def stand_by(self, flow_run: FlowRun, schedule: CycleSchedule) -> Future[None]:
-        """Another worker has that cycle: leave it the devices, and be ready to take over.
+        """Another worker runs that cycle: leave the devices to it, and be ready to take over.
 
-        Ready is who has the flow and the blocks, as the server may be lost with the other worker.
+        Flow and blocks are loaded now: the server may be lost together with the other worker.
         """
         return self._submit(self._stand_by(flow_run, schedule))
 
