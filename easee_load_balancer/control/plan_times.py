@@ -70,7 +70,7 @@ def plan_times(inputs: PlanInputs) -> PlanTimes:
         index = next((i for i, start in enumerate(bounds) if start >= departure.at), None)
         if index is not None:
             needed_kwh[index] = max(needed_kwh[index], departure.energy_kwh)
-            used_kwh[index] += departure.trip_kwh
+            used_kwh[index] += min(departure.trip_kwh, departure.energy_kwh)
     surplus_w = [_mean([max(0.0, slot.surplus_w) for slot in step]) for step in steps]
     deficit_w = [_mean([max(0.0, -slot.surplus_w) for slot in step]) for step in steps]
     hours = np.array([len(step) * QUARTER / timedelta(hours=1) for step in steps])

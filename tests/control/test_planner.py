@@ -149,6 +149,12 @@ def test_a_departure_that_cannot_be_met_is_named_by_its_own_time() -> None:
     assert plan.sentence.startswith("30 kWh by 20:54 cannot be reached: 8.3 kWh are possible")
 
 
+def test_a_car_that_is_to_leave_with_less_than_its_usual_trip_gets_no_more() -> None:
+    plan = make_plan(inputs(0.1, 0.2, departures=(replace(leaves(1, 5.0), trip_kwh=8.0),)))
+    assert plan.grid_kwh == pytest.approx(5.0)
+    assert not plan.unmet
+
+
 def test_a_little_sun_is_not_worth_a_word() -> None:
     given = inputs(0.2, 0.1, pv_w={1: 300.0})
     usual = tuple(replace(slot, usual_sun_w=slot.pv_w) for slot in given.slots)
