@@ -11,7 +11,7 @@ from easee_load_balancer.measurements import ChargerState, GridType, InverterRea
 
 IT_GRIDS = (GridType.IT_THREE_PHASES, GridType.IT_ONE_PHASE)
 """Grids without neutral: current returns on another line, so no line in use may be set to 0 A."""
-_ROUNDING = 1e-6
+ROUNDING_A = 1e-6
 """Keeps a current that is a whole number from being rounded down."""
 _POWER_DISAGREES_W = 700.0
 """The total imports as much while the phases together export: their currents have no sign."""
@@ -94,7 +94,7 @@ def fuse_headroom(
         return half_a, f"meter unknown: half of the main fuse, {half_a} A"
     line = max(car_lines, key=lambda phase: imports_a[phase] - car_a[phase])
     house_a = imports_a[line] - car_a[line]
-    limit_a = math.floor(policy.main_fuse_a - policy.fuse_margin_a - house_a + _ROUNDING)
+    limit_a = math.floor(policy.main_fuse_a - policy.fuse_margin_a - house_a + ROUNDING_A)
     where = f"L{line + 1} imports {imports_a[line]:.0f} A"
     return max(0, limit_a), f"main fuse {policy.main_fuse_a} A: {where}"
 

@@ -6,11 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from easee_load_balancer.control.limits import unmetered_limit_a
+from easee_load_balancer.control.limits import ROUNDING_A, unmetered_limit_a
 from easee_load_balancer.control.power_limits import peak_leaves_w
 from easee_load_balancer.control.several.cars import Car, Part
-
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class _Left:
     def room_a(self, demand: Demand) -> float:
         room_a = min((self.lines_a[line] for line in demand.lines), default=math.inf)
         peak_a = self.peak_w / demand.watts_per_a if demand.watts_per_a else math.inf
-        return min(room_a, self.circuits_a.get(demand.circuit, math.inf), peak_a) + _ROUNDING
+        return min(room_a, self.circuits_a.get(demand.circuit, math.inf), peak_a) + ROUNDING_A
 
     def has_room(self, demands: Sequence[Demand], given: Mapping[int, int]) -> bool:
         """Whether there is enough for the most that all of them could take."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from easee_load_balancer.control.limits import ROUNDING_A
 from easee_load_balancer.control.several.cars import Car, Part
 from easee_load_balancer.measurements import MIN_CURRENT_A, Setpoint
 
@@ -71,7 +72,7 @@ def ceilings_due(
             else:
                 for line in car.lines:
                     left_a[line] -= max(amps, car.held_a)
-        allowed_a = max(0, int(min(most_a, *left_a)))
+        allowed_a = max(0, int(min(most_a, *left_a) + ROUNDING_A))
         allowed_a = allowed_a if allowed_a >= MIN_CURRENT_A else 0
         shown = [car.inputs.charger.charger_current_a for car in members]
         shown_a = max((amps for amps in shown if amps is not None), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,10 @@ class Point:
     planned_a: int | None = None
 
     @property
+    def is_off(self) -> bool:
+        return self.mode == "off"
+
+    @property
     def drawn_a(self) -> float:
         return self.held_a - UNDERDRAW_A if self.draws and self.held_a else 0.0
 
@@ -41,7 +46,7 @@ points = st.builds(
     Point,
     circuit=st.sampled_from([0, 0, 1]),
     priority=st.integers(1, 2),
-    mode=st.sampled_from(["solar", "solar", "solar+minimum", "fast"]),
+    mode=st.sampled_from(["solar", "solar", "solar+minimum", "fast", "off"]),
     held_a=st.one_of(st.just(0), st.integers(6, 16)),
     draws=st.sampled_from([True, True, False]),
     circuit_a=st.just(0),
@@ -93,9 +98,18 @@ def test_currents_never_exceed_fuse_circuits_and_peak(
     chosen, reading, fuse_a, peak = home
     decisions, ceilings = together(*home)
     assert (decisions, ceilings) == together(*home)
-    new_a = [one.setpoint.current_a if one.setpoint else 0 for one in decisions]
+    assert all(
+        (one.setpoint is None) == point.is_off for one, point in zip(decisions, chosen, strict=True)
+    )
+    new_a = [
+        one.setpoint.current_a if one.setpoint else ceil(point.drawn_a)
+        for one, point in zip(decisions, chosen, strict=True)
+    ]
     assert all(amps == 0 or amps >= 6 for amps in new_a)
-    worst_a = [max(one.held_a, amps) for one, amps in zip(chosen, new_a, strict=True)]
+    worst_a = [
+        amps if one.is_off else max(one.held_a, amps)
+        for one, amps in zip(chosen, new_a, strict=True)
+    ]
     raised = [amps > one.held_a for one, amps in zip(chosen, new_a, strict=True)]
     for circuit in {one.circuit for one in chosen}:
         members = [k for k, one in enumerate(chosen) if one.circuit == circuit]
@@ -107,16 +121,17 @@ def test_currents_never_exceed_fuse_circuits_and_peak(
             assert sum(worst_a[k] for k in members) <= rated_a
         assert ceilings.get(circuit, 0) <= rated_a
     if peak is not None:
-        drawn_w = sum(one.drawn_a for one in chosen) * 3 * VOLTS
+        drawn_w = sum(one.drawn_a for one in chosen if not one.is_off) * 3 * VOLTS
         left_w = 0.99 * peak.limit_w + (reading.grid_export_w or 0.0) + drawn_w
         given_w = sum(one.setpoint.power_w(VOLTS) for one in decisions if one.setpoint)
         assert given_w <= max(0.0, left_w) + 1
-    usable_a = fuse_a - 2
+    usable_a, controlled = fuse_a - 2, [k for k, one in enumerate(chosen) if not one.is_off]
     for line in range(3):
         base_a = -(reading.grid_current_phase_a[line] or 0.0)
-        base_a -= sum(one.drawn_a for one in chosen)
+        base_a -= sum(chosen[k].drawn_a for k in controlled)
         if any(raised):
-            assert base_a + sum(worst_a) - UNDERDRAW_A * len(chosen) <= usable_a + 0.01
-        drawing_a = sum(amps for one, amps in zip(chosen, new_a, strict=True) if one.drawn_a)
-        if sum(map(bool, new_a)):
-            assert base_a + drawing_a - UNDERDRAW_A * len(chosen) <= max(usable_a, base_a) + 0.01
+            worst = sum(worst_a[k] - UNDERDRAW_A for k in controlled)
+            assert base_a + worst <= usable_a + 0.01
+        drawing_a = sum(new_a[k] - UNDERDRAW_A for k in controlled if chosen[k].drawn_a)
+        if any(new_a[k] for k in controlled):
+            assert base_a + drawing_a <= max(usable_a, base_a) + 0.01
