@@ -65,9 +65,9 @@ async def backtest(
             period = Period.between(min(recorded.days), max(recorded.days), period.zone)
         else:
             recorded = await load_recorded_days(site, period, policy.mode, car_kwh, battery_kwh)
-        days = await replay_days(site, recorded, policy, changed)
-        description = str(change) if changed != policy else ""
         prices = await Tariff.of_site(site) or Prices()
+        days = await replay_days(site, recorded, policy, changed, prices, period.zone)
+        description = str(change) if changed != policy else ""
         costs = None if csv else await cost_sessions(site, period, prices, tariff)
         headline = await publish_backtest(
             Backtest(

@@ -7,9 +7,10 @@ import multiprocessing
 import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from prefect.artifacts import (
     acreate_markdown_artifact,
@@ -19,11 +20,19 @@ from prefect.artifacts import (
 
 from easee_load_balancer.backtest.house_estimator import HouseEstimator
 from easee_load_balancer.backtest.recorded_days import COLUMNS, RecordedDay, csv_days, recorded_day
-from easee_load_balancer.backtest.replay import UNLIMITED_KWH, HouseModel, ReplayDay, replay
+from easee_load_balancer.backtest.replay import (
+    UNLIMITED_KWH,
+    HouseModel,
+    ReplayDay,
+    priced,
+    replay,
+)
 from easee_load_balancer.backtest.result import Backtest, Replayed
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.power_flows import MARGIN
+from easee_load_balancer.energy.price_table import PriceTable
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.history.store import History, open_history
 from easee_load_balancer.periods import Period, bounds
 from easee_load_balancer.reports.backtest_charts import backtest_picture
@@ -77,10 +86,16 @@ async def load_csv_days(
 
 @step(name="replay days", task_run_name="replay {site}")
 async def replay_days(
-    site: str, recorded: RecordedDays, policy: Policy, changed: Policy
+    site: str,
+    recorded: RecordedDays,
+    policy: Policy,
+    changed: Policy,
+    prices: Prices,
+    zone: ZoneInfo,
 ) -> Mapping[date, Replayed]:
-    """Each day under both policies, one per processor at a time."""
-    days, house = recorded.days, recorded.house
+    """Each day under both policies at the owner's prices, one per processor at a time."""
+    house = recorded.house
+    days = await asyncio.to_thread(_priced, site, recorded.days, prices, zone)
     policies = (policy,) if policy == changed else (policy, changed)
     bar = await _Bar.begin(site, len(days) * len(policies))
     outcomes: dict[tuple[date, int], Outcome] = {}
@@ -89,7 +104,7 @@ async def replay_days(
     pool = ProcessPoolExecutor(os.cpu_count(), context, initializer=os.nice, initargs=(_NICE,))
     try:
         jobs = [
-            asyncio.ensure_future(_replay(pool, (day, number), one.day, house, either))
+            asyncio.ensure_future(_replay(pool, (day, number), one, house, either))
             for day, one in days.items()
             for number, either in enumerate(policies)
         ]
@@ -100,7 +115,10 @@ async def replay_days(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     last = len(policies) - 1
-    return {day: Replayed(one, outcomes[day, 0], outcomes[day, last]) for day, one in days.items()}
+    return {
+        day: Replayed(one, outcomes[day, 0], outcomes[day, last])
+        for day, one in recorded.days.items()
+    }
 
 
 @step(name="publish backtest", task_run_name="publish {test.period.title}", timeout_seconds=120)
@@ -122,6 +140,18 @@ async def _replay(
 ) -> tuple[tuple[date, int], Outcome]:
     loop = asyncio.get_running_loop()
     return key, await loop.run_in_executor(pool, replay, day, house, policy)
+
+
+def _priced(
+    site: str, days: Mapping[date, RecordedDay], prices: Prices, zone: ZoneInfo
+) -> dict[date, ReplayDay]:
+    """The days with the owner's prices, day-ahead ones as far as the history knows them."""
+    table = PriceTable(prices, zone)
+    if prices.is_dynamic and days:
+        start, end = bounds(min(days), zone)[0], bounds(max(days), zone)[1]
+        spot = open_history(Settings().database_url).spot_prices
+        table = spot.table(site, prices, zone, start, end, datetime.now(UTC))
+    return {day: priced(one.day, table) for day, one in days.items()}
 
 
 def _recorded_day(

@@ -15,6 +15,8 @@ from easee_load_balancer.control.plan import CarLimit
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import TIME_TO_LIVE, ControllerState
 from easee_load_balancer.energy.outlook import BatteryOutlook
+from easee_load_balancer.energy.price_table import PriceTable
+from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.measurements import (
     BatteryHold,
     ChargerState,
@@ -45,6 +47,8 @@ class PolicyLaw:
     """Why it decided so last."""
     battery_wanted_wh: Callable[[datetime], float] | None = None
     """What the house battery should hold at that time to last through the night."""
+    prices: Callable[[datetime], Prices] | None = None
+    """The prices for the law at that time; None: the defaults."""
 
     def cycle(
         self, now: datetime, inverter: InverterReading, charger: ChargerState
@@ -53,6 +57,7 @@ class PolicyLaw:
         wanted_wh = self.battery_wanted_wh(now) if self.battery_wanted_wh else None
         inputs = CycleInputs(
             *(now, inverter, charger, self.policy),
+            prices=self.prices(now) if self.prices else Prices(),
             car_limit=CarLimit.of(self.policy),
             battery_wanted_wh=wanted_wh,
         )
@@ -117,6 +122,15 @@ class ReplayDay:
     """State of charge at the start."""
     state: ControllerState = field(default_factory=ControllerState)
     """What the cycle before the day left."""
+    prices: Sequence[Prices] = ()
+    """The prices for the law in each quarter-hour; empty: the defaults."""
+
+
+def priced(day: ReplayDay, table: PriceTable) -> ReplayDay:
+    """The day with the owner's prices."""
+    quarters = -(-day.length_s // int(QUARTER.total_seconds()))
+    prices = tuple(table.for_law(day.start + index * QUARTER) for index in range(quarters))
+    return replace(day, prices=prices)
 
 
 def replay(day: ReplayDay, house: HouseModel, policy: Policy) -> Outcome:
@@ -137,6 +151,8 @@ def replay(day: ReplayDay, house: HouseModel, policy: Policy) -> Outcome:
     if battery is not None and policy.battery_night_kwh:
         outlook = day.samples.outlook()
         law.battery_wanted_wh = lambda now: outlook.wanted_wh((now - day.start) // QUARTER)
+    if day.prices:
+        law.prices = lambda now: day.prices[(now - day.start) // QUARTER]
 
     def each_second(plant: Plant) -> None:
         plug_in_and_out(plant)

@@ -21,12 +21,14 @@ from easee_load_balancer.backtest.replay import (
     PolicyLaw,
     ReplayDay,
     Samples,
+    priced,
     replay,
 )
 from easee_load_balancer.backtest.result import Backtest, Replayed, total
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.energy.power_flows import MARGIN
+from easee_load_balancer.energy.price_table import PriceTable
 from easee_load_balancer.energy.tariff import Prices
 from easee_load_balancer.energy.totals import Energy
 from easee_load_balancer.errors import ConfigurationError
@@ -137,6 +139,15 @@ def test_a_replay_in_mode_fast_charges_more_within_the_fuse(clouds: Day) -> None
 def test_a_replay_obeys_the_policys_highest_power() -> None:
     law = PolicyLaw(Policy(mode="fast", max_power_w=5000))
     assert law.cycle(NOW, inverter(-500.0), charger()) == Setpoint(7)
+
+
+def test_a_replay_uses_the_owners_prices() -> None:
+    """Surplus for 10.6 A: by default 0.4 A from the grid pay, but not where export earns more."""
+    samples = Samples("steady", (300 + 10.6 * 690.0,) * 360, (300.0,) * 360)
+    day = ReplayDay(NOW, HOUR, samples, (PlugInInterval(0, HOUR),))
+    export = PriceTable(Prices(export_price=0.25), STOCKHOLM)
+    usual, strict = (replay(one, HouseModel(), POLICY) for one in (day, priced(day, export)))
+    assert usual.grid_kwh > 0.05 > strict.grid_kwh
 
 
 def drawing(car_a: float | list[float], **columns: object) -> pd.DataFrame:
