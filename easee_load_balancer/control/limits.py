@@ -7,7 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.control.state import ControllerState, Phases
-from easee_load_balancer.measurements import ChargerState, GridType, InverterReading
+from easee_load_balancer.measurements import (
+    ChargerState,
+    GridType,
+    InverterReading,
+    plausible_voltage_v,
+)
 
 IT_GRIDS = (GridType.IT_THREE_PHASES, GridType.IT_ONE_PHASE)
 """Grids without neutral: current returns on another line, so no line in use may be set to 0 A."""
@@ -71,7 +76,8 @@ def phase_imports_a(
         power_w = inverter.grid_export_phase_w[phase]
         known = [] if amps is None else [abs(amps) if unsigned else -amps]
         if power_w is not None and grid_type not in IT_GRIDS:
-            known.append(-power_w / (inverter.grid_voltage_v[phase] or volts))
+            phase_v = plausible_voltage_v(inverter.grid_voltage_v[phase])
+            known.append(-power_w / (phase_v or volts))
         if not known:
             return None
         imports.append(max(known))

@@ -6,6 +6,7 @@ import pytest
 
 from easee_load_balancer.control.controller import decide
 from easee_load_balancer.control.cycle_inputs import CycleInputs
+from easee_load_balancer.control.limits import phase_imports_a
 from easee_load_balancer.control.policy import Policy
 from easee_load_balancer.measurements import ChargerMode
 from tests.support.control_readings import NOW, VOLTS, charger, inverter, told
@@ -32,3 +33,14 @@ def test_near_the_fuse_a_car_may_take_more_than_is_left(
     state = charger(car_a) if car_a else charger(mode=ChargerMode.DISCONNECTED, car_w=0.0)
     inputs = CycleInputs(NOW, inverter(export_w), state, FUSE)
     assert decide(inputs, told(int(car_a))).state.near_fuse is near, name
+
+
+@pytest.mark.parametrize("phase_v", [1e-300, 40.0, 400.0, None])
+def test_a_phase_voltage_that_cannot_be_does_not_count(phase_v: float | None) -> None:
+    """L2 imports 2.3 kW: 10 A at the charger's 230 V."""
+    reading = inverter(
+        grid_current_phase_a=(0.0, None, 0.0),
+        grid_export_phase_w=(0.0, -2300.0, 0.0),
+        grid_voltage_v=(VOLTS, phase_v, VOLTS),
+    )
+    assert phase_imports_a(reading, VOLTS, grid_type=1) == [0.0, 10.0, 0.0]
