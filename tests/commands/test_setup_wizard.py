@@ -239,7 +239,8 @@ def test_asks_again_after_an_invalid_answer(
 ) -> None:
     monkeypatch.setattr(setup_wizard, "own_network", lambda: None)
     address = f"127.0.0.1:{two_chargers.modbus_port}"
-    typed = ["3", "2", "x", "", "127.0.0.1:0", f"127.0.0.1:{free_port()}", "", address]
+    closed = f"127.0.0.1:{free_port()}"
+    typed = ["3", "2", "x", "", "127.0.0.1:0", closed, "search", address]
     output = StringIO()
     with typing(monkeypatch, typed):
         charger, inverter, _, policy = go_through(

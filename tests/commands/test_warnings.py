@@ -83,7 +83,7 @@ def test_warns_about_the_charger(name: str) -> None:
 
 
 def test_a_further_charger_that_is_balanced_too_needs_no_warning() -> None:
-    other = OtherCharger.model_construct(charger_id="EH1", name="Box 1")
+    other = OtherCharger.model_construct(charger_id="EH1", site_id=1, circuit_id=2, name="Box 1")
     known = OtherChargers(chargers=[other])
     assert "EH1" in warnings.of_charger(_charger(others=1), STATE, NO_CONTROLS)[0]
     assert warnings.of_charger(_charger(others=1), STATE, NO_CONTROLS, known) == []
