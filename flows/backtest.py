@@ -48,7 +48,7 @@ async def backtest(
         first_day: The first local day. Without first and last day: the last seven days.
         last_day: The last local day; yesterday if empty.
         csv: Used instead of the history: lines of time,pv_w,load_w, or the path of such a file.
-        car_kwh: Energy that fills a car that was not seen full; unlimited if empty.
+        car_kwh: Energy after which a car that was not seen full is full; unlimited if empty.
         battery_kwh: Capacity of the house battery; estimated from the history if empty.
         tariff: Name of a block 'Tariff' for what planned charging would have cost; the site's own
             if empty.

@@ -32,7 +32,7 @@ async def boost(
     It also ends when the car is unplugged. The policy's limits and the main fuse still apply.
 
     Args:
-        current_a: Current per phase, up to the policy's highest current.
+        current_a: Current per phase, up to the policy's maximum current.
         until: For example: unplugged; 17:30; 2026-08-01 17:30; 10 kWh; 17:30 or 10 kWh.
         site: Name of the blocks that describe the home.
         time_zone: IANA name of the home's time zone.

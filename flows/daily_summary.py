@@ -47,7 +47,7 @@ async def daily_summary(
         period: day, or the whole month or year around the day.
         time_zone: IANA name of the home's time zone; it decides when a day begins.
         csv: Also write a CSV file to the data folder: one day cycle by cycle, several day by day.
-        keep_days: How long to keep the cycles in the history. The totals of days stay.
+        keep_days: How long to keep the cycles in the history. Daily totals are kept.
     """
     try:
         span = Period.requested(day, last_day, period, time_zone)

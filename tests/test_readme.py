@@ -34,7 +34,9 @@ README = (PROJECT / "README.md").read_text()
 
 def test_the_page_of_settings_is_that_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
-    assert settings_page() == PAGE.read_text()
+    page = settings_page()
+    assert page == PAGE.read_text()
+    assert "| Peak power (kW) |  | above 0 to 1000 | Of all panels together. |" in page
 
 
 @pytest.mark.parametrize("page", PAGES)

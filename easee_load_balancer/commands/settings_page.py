@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from prefect.flows import load_flow_from_entrypoint
 from pydantic.fields import FieldInfo
 
@@ -31,7 +31,7 @@ def settings_page() -> str:
 def _lines() -> Iterator[str]:
     yield "# Settings"
     yield ""
-    yield "Made from the code by `python -m easee_load_balancer.commands.settings_page`."
+    yield "Generated from the code by `python -m easee_load_balancer.commands.settings_page`."
     yield ""
     yield "## Blocks"
     yield ""
@@ -48,7 +48,7 @@ def _lines() -> Iterator[str]:
         flow: Any = load_flow_from_entrypoint(deployment["entrypoint"])
         given: Mapping[str, Any] = deployment["parameters"]
         parameters = [
-            (f"{one['title']} (`{name}`)", _given(given, name, one), _described(one))
+            (f"{one['title']} (`{name}`)", _given(given, name, one), one.get("description"))
             for name, one in flow.parameters.properties.items()
         ]
         yield from _table(deployment["name"], "parameter | default | what it does", parameters)
@@ -66,7 +66,7 @@ def _table(title: str, head: str, rows: Iterable[Iterable[object]]) -> Iterator[
         yield from ("", f"### {title}")
     yield from ("", f"| {head} |", "|---" * (head.count("|") + 1) + "|")
     for row in rows:
-        cells = ("" if cell is None else " ".join(str(cell).split()) for cell in row)
+        cells = ("" if cell in (None, (), {}) else " ".join(str(cell).split()) for cell in row)
         yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
@@ -81,15 +81,17 @@ def _default(field: FieldInfo) -> object:
 
 
 def _range(field: FieldInfo) -> str:
-    lowest = next((one.ge for one in field.metadata if isinstance(one, Ge)), None)
-    highest = next((one.le for one in field.metadata if isinstance(one, Le)), None)
-    if lowest is None and highest is None:
-        return ""
-    return f"{lowest} or more" if highest is None else f"{lowest} to {highest}"
-
-
-def _described(parameter: Mapping[str, Any]) -> str:
-    return str(parameter.get("description", ""))
+    lowest = highest = ""
+    for one in field.metadata:
+        if isinstance(one, Ge):
+            lowest = f"{one.ge:g}"
+        elif isinstance(one, Gt):
+            lowest = f"above {one.gt:g}"
+        elif isinstance(one, Le):
+            highest = f"{one.le:g}"
+    if highest:
+        return f"{lowest} to {highest}"
+    return f"{lowest} or more" if lowest else ""
 
 
 def main() -> None:

@@ -106,8 +106,8 @@ class ChargingWishes(BaseModel):
     departures: list[str] = Field(
         default_factory=list,
         title="Departures",
-        description="One per line, with the time of return and what has to be in the car when it "
-        "leaves: 'Mon-Fri 07:30-17:00 12 kWh', 'Sun 10:00 80 %'. kWh count from the last return.",
+        description="One per line, with the time of return and what the car needs when it leaves: "
+        "'Mon-Fri 07:30-17:00 12 kWh', 'Sun 10:00 80 %'. Energy counts from the last return.",
     )
     floor_kwh: float = Field(
         default=0,
@@ -119,12 +119,12 @@ class ChargingWishes(BaseModel):
     charge_below_price: Annotated[float | None, Field(ge=-100, le=1000)] = Field(
         default=None,
         title="Always charge below this price",
-        description="At this import price per kWh or less, the car charges whatever the plan says.",
+        description="At this import price per kWh or less the car charges whatever the plan says.",
     )
     car_battery_kwh: Annotated[float | None, Field(gt=1, le=MOST_KWH)] = Field(
         default=None,
         title="Car battery (kWh)",
-        description="Its usable capacity. Needed for departures in %, together with the state of "
+        description="Usable capacity. Needed for departures in %, together with the state of "
         "charge by MQTT.",
     )
     usual_trip_kwh: float = Field(
@@ -132,8 +132,8 @@ class ChargingWishes(BaseModel):
         gt=0,
         le=MOST_KWH,
         title="Usual trip (kWh)",
-        description="For departures in %: what a trip takes. This much is charged while the state "
-        "of charge is not known.",
+        description="Energy of a trip, for departures in %; this much is charged while the state "
+        "of charge is unknown.",
     )
 
     home_battery_kwh: float = Field(
@@ -141,7 +141,7 @@ class ChargingWishes(BaseModel):
         ge=0,
         le=200,
         title="House battery (kWh)",
-        description="Usable capacity of the house's battery, for the plan; 0: none.",
+        description="Usable capacity of the house battery, for the plan; 0: none.",
     )
 
     @field_validator("departures")

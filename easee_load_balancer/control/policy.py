@@ -48,7 +48,7 @@ class Policy(BaseModel):
     max_power_w: Annotated[int | None, Field(ge=0, le=100_000)] = Field(
         default=None,
         title="Highest power (W)",
-        description="The car never gets more than this, whatever its phases. Empty: no such limit.",
+        description="The car never gets more than this on all phases together. Empty: no limit.",
     )
     start_threshold_s: int = Field(
         default=60,
@@ -99,8 +99,8 @@ class Policy(BaseModel):
         default=True,
         title="Meter nets the phases",
         description=(
-            "On: export on one phase makes up for import on another, as most meters count. Off: "
-            "each phase counts for itself, so a one-phase car gets its phase's surplus only."
+            "On: export on one phase offsets import on another, as most meters count. Off: each "
+            "phase counts for itself, so a one-phase car gets only the surplus of its phase."
         ),
     )
     export_limit_w: int | None = Field(
@@ -110,8 +110,8 @@ class Policy(BaseModel):
         title="Export limit (W)",
         description=(
             "The inverter throttles its PV to export no more than this; 0: zero export. The car "
-            "is then offered more step by step, as long as nothing is imported. Empty: as set in "
-            "the inverter."
+            "is then offered more, step by step, as long as nothing is imported. Empty: as set "
+            "in the inverter."
         ),
     )
     battery_first_until_pct: float = Field(
@@ -137,9 +137,9 @@ class Policy(BaseModel):
         le=1000,
         title="Battery first for the night (kWh)",
         description=(
-            "Enter the usable capacity of the house battery. The battery then comes first until it "
-            "will hold what the house is likely to use until the next morning, where by your "
-            "prices that saves more than charging the car at night. 0: off."
+            "Enter the usable capacity of the house battery. It then comes first until it holds "
+            "what the house is likely to use until the next morning, if that saves more than "
+            "charging the car at night, at your prices and judging by the last weeks. 0: off."
         ),
     )
     battery_lends_kwh: float = Field(
@@ -148,7 +148,7 @@ class Policy(BaseModel):
         le=20,
         title="Battery lends (kWh a day)",
         description=(
-            "The car may take this much a day from the battery to get over clouds and to fill a "
+            "The car may take this much a day from the battery to bridge clouds and to fill a "
             "step of current; 0: only what it takes before the next cycle notices."
         ),
     )
@@ -184,14 +184,14 @@ class Policy(BaseModel):
         description=(
             "In the modes fast and solar+minimum and during a boost, keep the battery from "
             "discharging while the car draws more than the surplus; the house then draws from the "
-            "grid too. This writes to the inverter: see 'Keep the battery out of the car' in the "
-            "README first."
+            "grid too. This writes to the inverter: first read 'Keep the battery out of the car' "
+            "in the README."
         ),
     )
     charge_off_grid: bool = Field(
         default=False,
         title="Charge without grid",
-        description="Let the car charge from the battery while the grid is gone.",
+        description="Let the car charge from the battery during a grid outage.",
     )
     main_fuse_a: int = Field(
         default=25,

@@ -72,14 +72,14 @@ class Prices(BaseModel):
     import_price_by_time: list[str] = Field(
         default_factory=list,
         title="Import price by weekday, month and time",
-        description="One per line; the first line that applies counts: 'Sat,Sun 0.22', 'Nov-Mar "
+        description="One rule per line; the first that matches counts: 'Sat,Sun 0.22', 'Nov-Mar "
         "Mon-Fri 06:00-22:00 0.35'. At other times the import price, or that of the hour, applies.",
     )
     source: PriceSource = Field(
         default="fixed",
         title="Day-ahead prices",
-        description="Where the prices of each quarter-hour come from. fixed: no such prices; the "
-        "fields from here to 'VAT on export (%)' are ignored.",
+        description="Source of the prices of each quarter-hour. fixed: none; then the settings "
+        "from here to the VAT on export have no effect.",
     )
     zone: str = Field(
         default="",
@@ -96,18 +96,18 @@ class Prices(BaseModel):
         default="",
         pattern=r"^(https?://[^\s]{1,500})?$",
         title="Address of prices",
-        description="For 'address': the URL of a CSV or JSON file with times and prices per kWh. "
-        "Leave empty for the other sources, except in a simulated house.",
+        description="For 'address': URL of a CSV or JSON file with times and prices per kWh. "
+        "Leave empty for the other sources; only a simulated house sets it.",
     )
     exchange_rate: Annotated[float | None, Field(gt=0, le=100_000)] = Field(
         default=None,
         title="Price of one EUR",
-        description="In the currency above. Needed where the source has prices in EUR only.",
+        description="In the currency above. Needed if the source has prices in EUR only.",
     )
     spot_surcharge: Price = Field(
         default=0.0,
         title="Supplier's surcharge",
-        description="Added to each kWh of day-ahead price, taxes per kWh included, before VAT.",
+        description="Added to the day-ahead price of each kWh, with taxes per kWh, before VAT.",
     )
     grid_fee: Price = Field(
         default=0.0, title="Grid fee", description="Added to each kWh from the grid, before VAT."
@@ -115,7 +115,7 @@ class Prices(BaseModel):
     grid_fee_by_time: list[str] = Field(
         default_factory=list,
         title="Grid fee by weekday, month and time",
-        description="Instead of the grid fee, one per line as above: 'Mon-Fri 17:00-21:00 0.12'.",
+        description="Replaces the grid fee; rules as above: 'Mon-Fri 17:00-21:00 0.12'.",
     )
     vat_pct: float = Field(
         default=0.0,
@@ -127,19 +127,19 @@ class Prices(BaseModel):
     export_follows_spot: bool = Field(
         default=False,
         title="Export earns the day-ahead price",
-        description="Off: exports earn the export price above.",
+        description="Off: the export price above applies.",
     )
     export_surcharge: Price = Field(
         default=0.0,
         title="Added to the export price",
-        description="What grid or buyer add to the day-ahead price; negative: what they deduct.",
+        description="What the buyer adds to the day-ahead price; negative: what the buyer deducts.",
     )
     export_vat_pct: float = Field(
         default=0.0,
         ge=0,
         le=100,
         title="VAT on export (%)",
-        description="If you are paid VAT on what you export.",
+        description="If you are paid VAT for what you export.",
     )
 
     peak_price_per_kw: float = Field(
@@ -154,7 +154,7 @@ class Prices(BaseModel):
         ge=1,
         le=20,
         title="Highest intervals",
-        description="How many of the month's highest intervals are averaged.",
+        description="The peak is the mean of this many of the month's highest intervals.",
     )
     peak_minutes: Literal["15", "60"] = Field(
         default="60", title="Length of an interval (min)", description="A quarter-hour or an hour."
@@ -168,8 +168,8 @@ class Prices(BaseModel):
         default=0.0,
         ge=0,
         le=100_000,
-        title="Peak paid for at least (W)",
-        description="You pay for at least this peak; 2500 in Belgium.",
+        title="Lowest billed peak (W)",
+        description="At least this much is billed; 2500 in Belgium.",
     )
 
     @field_validator("import_price_by_time", "grid_fee_by_time")

@@ -1,4 +1,4 @@
-"""One request to a source of prices or forecasts; the answer is bounded, and so is its meaning."""
+"""One request to a source of prices or forecasts, with a bounded answer and clear errors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TIMEOUT = httpx.Timeout(15.0, connect=6.0)
 _MEANINGS = {
     400: "does not understand the request",
     401: "refuses the token",
-    403: "refuses the token",
-    404: "knows nothing of that kind",
+    403: "refuses access",
+    404: "has no such data",
     422: "does not understand the request",
-    429: "wants fewer requests",
+    429: "got too many requests",
 }
 
 
@@ -47,8 +47,9 @@ class Source:
 
     @property
     def title(self) -> str:
-        """The name and the host, without what may be secret in the address."""
-        return f"{self.name} ({plain(urlsplit(self.base_url).hostname or '?')})"
+        """The name, and the host if known, without what may be secret in the address."""
+        host = urlsplit(self.base_url).hostname
+        return f"{self.name} ({plain(host)})" if host else self.name
 
     async def get(self, path: str = "", params: Mapping[str, str] | None = None) -> bytes:
         """The body of the answer; nothing for "no content". Raises ForecastError."""

@@ -18,9 +18,11 @@ from easee_load_balancer.forecasts.quarters import (
     MOST_ENTRIES,
     Entry,
     NoSeries,
+    list_in,
     local_moments,
     moment,
     number,
+    value_in,
 )
 from easee_load_balancer.periods import QUARTER
 
@@ -73,7 +75,7 @@ async def read_energy_charts(request: Request) -> list[Entry]:
     answer = await request.source("https://api.energy-charts.info").get_json("/price", params)
     if answer is None:
         return []
-    times, values = _list(answer, "unix_seconds"), _list(answer, "price")
+    times, values = list_in(answer, "unix_seconds"), list_in(answer, "price")
     if len(times) != len(values):
         raise NoSeries("times and prices differ in number")
     pairs = zip(times, values, strict=True)
@@ -97,9 +99,9 @@ async def read_nord_pool(request: Request) -> list[Entry]:
             "currency": request.prices.currency,
         }
         answer = await source.get_json("/api/DayAheadPrices", params)
-        for one in _list(answer, "multiAreaEntries") if answer is not None else []:
-            price = _field(_field(one, "entryPerArea"), area)
-            entries.append((moment(_field(one, "deliveryStart")), number(price) / _PER_MWH))
+        for one in list_in(answer, "multiAreaEntries") if answer is not None else []:
+            price = value_in(value_in(one, "entryPerArea"), area)
+            entries.append((moment(value_in(one, "deliveryStart")), number(price) / _PER_MWH))
         day += _DAY
     return entries
 
@@ -115,11 +117,11 @@ async def read_awattar(request: Request) -> list[Entry]:
         "/v1/marketdata", params
     )
     entries = []
-    for one in _list(answer, "data") if answer is not None else []:
-        if str(_field(one, "unit")).lower() != "eur/mwh":
+    for one in list_in(answer, "data") if answer is not None else []:
+        if str(value_in(one, "unit")).lower() != "eur/mwh":
             raise NoSeries("prices are not in EUR/MWh")
-        at = moment(number(_field(one, "start_timestamp")) / 1000)
-        entries.append((at, request.euro * number(_field(one, "marketprice")) / _PER_MWH))
+        at = moment(number(value_in(one, "start_timestamp")) / 1000)
+        entries.append((at, request.euro * number(value_in(one, "marketprice")) / _PER_MWH))
     return entries
 
 
@@ -151,7 +153,7 @@ async def read_address(request: Request) -> list[Entry]:
             answer = answer.get("prices", answer.get("data"))
         if not isinstance(answer, list):
             raise NoSeries("there is no list of prices in the JSON")
-        rows = [(_field(one, "start"), _field(one, "price")) for one in answer]
+        rows = [(value_in(one, "start"), value_in(one, "price")) for one in answer]
     else:
         rows = _csv_rows(content)
     times = local_moments([at for at, _ in rows], request.zone)
@@ -167,7 +169,7 @@ READERS: Mapping[str, Reader] = {
 }
 
 _NORD_POOL = {"DE-LU": "GER", "DE": "GER"}
-"""Areas whose name at Nord Pool is another."""
+"""Areas with another name at Nord Pool."""
 _EIC = {
     "AT": "10YAT-APG------L",
     "BE": "10YBE----------2",
@@ -215,7 +217,7 @@ def _points(content: bytes) -> Iterable[Entry]:
     try:
         root = Xml.fromstring(text) if text else None  # noqa: S314
     except Xml.ParseError:
-        raise NoSeries("no XML") from None
+        raise NoSeries("not XML") from None
     found: dict[datetime, float] = {}
     periods = root.findall(".//{*}TimeSeries/{*}Period") if root is not None else []
     for _, period in sorted(((_step(one), one) for one in periods), key=itemgetter(0)):
@@ -266,21 +268,8 @@ def _text(content: bytes) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise NoSeries("no text in UTF-8") from None
+        raise NoSeries("not UTF-8 text") from None
 
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=MARKET_ZONE).astimezone(UTC)
-
-
-def _field(value: Any, name: str) -> Any:
-    if not isinstance(value, dict) or name not in value:
-        raise NoSeries(f"'{name}' is missing")
-    return value[name]
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    found = _field(value, name)
-    if not isinstance(found, list):
-        raise NoSeries(f"'{name}' is no list")
-    return found

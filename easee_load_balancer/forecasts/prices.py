@@ -44,7 +44,7 @@ async def fetch_spot(
     anything else.
     """
     request = Request(prices, first, last, zone)
-    source = Source(prices.source, prices.address or f"https://{prices.source}")
+    source = Source(prices.source, prices.address)
     highest = _HIGHEST_EUR * request.euro if prices.is_in_euro else _HIGHEST
     try:
         entries = await READERS[prices.source](request)

@@ -1,4 +1,4 @@
-"""Values of quarter-hours out of what a source sends: nothing impossible gets through."""
+"""Values by quarter-hour from what a source sends; nothing impossible gets through."""
 
 from __future__ import annotations
 
@@ -17,17 +17,32 @@ _LONGEST_STEP = timedelta(hours=1)
 
 
 class NoSeries(ValueError):
-    """What was sent is no series of values, as the message says."""
+    """What was sent is not a series of values; the message says why."""
+
+
+def value_in(table: Any, name: str) -> Any:
+    """The value of that name in a JSON object. Raises NoSeries if there is none."""
+    if not isinstance(table, dict) or name not in table:
+        raise NoSeries(f"'{name}' is missing")
+    return table[name]
+
+
+def list_in(table: Any, name: str) -> list[Any]:
+    """The list of that name in a JSON object. Raises NoSeries if there is none."""
+    found = value_in(table, name)
+    if not isinstance(found, list):
+        raise NoSeries(f"'{name}' is not a list")
+    return found
 
 
 def number(value: Any) -> float:
     """A finite number, also as text. Raises NoSeries."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise NoSeries("a value is no number")
+        raise NoSeries("a value is not a number")
     try:
         result = float(value)
     except (ValueError, OverflowError):
-        raise NoSeries("a value is no number") from None
+        raise NoSeries("a value is not a number") from None
     if not math.isfinite(result):
         raise NoSeries("a value is not finite")
     return result
@@ -44,7 +59,7 @@ def moment(value: Any, zone: tzinfo = UTC) -> datetime:
         at = datetime.fromisoformat(value)
         return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError, OSError):
-        raise NoSeries("a time is no time") from None
+        raise NoSeries("a time cannot be read") from None
 
 
 def local_moments(values: Sequence[Any], zone: tzinfo) -> list[datetime]:
@@ -55,8 +70,8 @@ def local_moments(values: Sequence[Any], zone: tzinfo) -> list[datetime]:
     moments: list[datetime] = []
     for value in values:
         at = moment(value, zone)
-        if moments and at <= moments[-1]:
-            later = datetime.fromisoformat(str(value))
+        if moments and at <= moments[-1] and isinstance(value, str):
+            later = datetime.fromisoformat(value)
             if later.tzinfo is None:
                 at = later.replace(tzinfo=zone, fold=1).astimezone(UTC)
         moments.append(at)
@@ -69,14 +84,14 @@ def by_quarter(
     """The value of each quarter-hour with start <= time < end.
 
     An entry holds until the next one, an hour at most; the last one as long as the one before.
-    Raises NoSeries for a value out of bounds, times out of order or beside the quarter-hours.
+    Raises NoSeries for a value out of bounds, times out of order or not on a quarter-hour.
     """
     known = list(entries)
     if len(known) > MOST_ENTRIES:
         raise NoSeries(f"more than {MOST_ENTRIES} values")
     steps = [later - earlier for (earlier, _), (later, _) in pairwise(known)]
     if any(step < QUARTER for step in steps):
-        raise NoSeries("times are out of order")
+        raise NoSeries("times are out of order or less than a quarter-hour apart")
     if known:
         steps.append(steps[-1] if steps else QUARTER)
     found: dict[datetime, float] = {}
@@ -84,9 +99,9 @@ def by_quarter(
         if not start - _LONGEST_STEP < at < end:
             continue
         if at.timestamp() % QUARTER.total_seconds():
-            raise NoSeries("a time is not at a quarter of an hour")
+            raise NoSeries("a time is not on a quarter-hour")
         if not lowest <= value <= highest:
-            raise NoSeries(f"{value:g} is out of all bounds")
+            raise NoSeries(f"{value:g} is out of bounds")
         for index in range(min(step, _LONGEST_STEP) // QUARTER):
             if start <= at + index * QUARTER < end:
                 found[at + index * QUARTER] = value

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from easee_load_balancer.devices.sanitize import plain
 from easee_load_balancer.forecasts.fetch import Source
-from easee_load_balancer.forecasts.quarters import Entry, NoSeries, by_quarter, moment, number
+from easee_load_balancer.forecasts.quarters import (
+    Entry,
+    NoSeries,
+    by_quarter,
+    list_in,
+    moment,
+    number,
+    value_in,
+)
 from easee_load_balancer.periods import QUARTER
 
 RENEW_AFTER = timedelta(minutes=55)
@@ -24,7 +32,7 @@ _MOST_OF_PEAK = 1.6
 
 
 class PvPlant(BaseModel):
-    """Where the panels are and how they look at the sun."""
+    """Where the panels are and which way they face."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,13 +58,13 @@ class PvPlant(BaseModel):
     source: Literal["Open-Meteo", "Forecast.Solar"] = Field(
         default="Open-Meteo",
         title="Forecast",
-        description="Both need no account. Open-Meteo is for private, non-commercial use.",
+        description="Neither needs an account. Open-Meteo is for private, non-commercial use.",
     )
     address: str = Field(
         default="",
         pattern=r"^(https?://[^\s]{1,500})?$",
         title="Forecast address",
-        description="Leave empty; only a simulated house uses another one.",
+        description="Leave empty; only a simulated house sets it.",
     )
 
     def at(self, url: str) -> Source:
@@ -75,11 +83,9 @@ async def fetch_pv(plant: PvPlant, now: datetime) -> dict[datetime, float]:
         entries = await _READERS[plant.source](plant)
         found = by_quarter(entries, start, end, 0.0, most_w)
     except NoSeries as error:
-        raise plant.at("https://?").error(
-            f"sent an unusable forecast: {plain(str(error))}"
-        ) from None
+        raise plant.at("").error(f"sent an unusable forecast: {plain(str(error))}") from None
     if not found:
-        raise plant.at("https://?").error("has no forecast for the coming days")
+        raise plant.at("").error("has no forecast for the coming days")
     return found
 
 
@@ -96,9 +102,9 @@ async def read_open_meteo(plant: PvPlant) -> list[Entry]:
         "timezone": "UTC",
     }
     answer = await plant.at("https://api.open-meteo.com").get_json("/v1/forecast", params)
-    values = _part(_part(answer, "minutely_15"), "global_tilted_irradiance")
-    times = _part(_part(answer, "minutely_15"), "time")
-    if not isinstance(values, list) or not isinstance(times, list) or len(values) != len(times):
+    series = value_in(answer, "minutely_15")
+    times, values = list_in(series, "time"), list_in(series, "global_tilted_irradiance")
+    if len(values) != len(times):
         raise NoSeries("times and values differ in number")
     watts_per_irradiance = plant.peak_kw * _PERFORMANCE
     return [
@@ -114,9 +120,9 @@ async def read_forecast_solar(plant: PvPlant) -> list[Entry]:
     path = f"/estimate/{place}/{plant.tilt_deg:g}/{plant.azimuth_deg:g}/{plant.peak_kw:g}"
     source = plant.at("https://api.forecast.solar")
     answer = await source.get_json(path, {"time": "utc"})
-    watts = _part(_part(answer, "result"), "watts")
+    watts = value_in(value_in(answer, "result"), "watts")
     if not isinstance(watts, dict):
-        raise NoSeries("'watts' is no table")
+        raise NoSeries("'watts' is not a table")
     known = sorted((moment(at), number(value)) for at, value in watts.items())
     return _interpolated([entry for entry in known if entry[0].timestamp() % 900 == 0])
 
@@ -139,9 +145,3 @@ def _interpolated(hours: list[Entry]) -> list[Entry]:
             for index in range(steps)
         ]
     return entries
-
-
-def _part(value: object, name: str) -> object:
-    if not isinstance(value, dict) or name not in value:
-        raise NoSeries(f"'{name}' is missing")
-    return value[name]

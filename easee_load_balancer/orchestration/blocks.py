@@ -53,13 +53,13 @@ class _Documented:
     _documentation_url: ClassVar[Any] = OwnAddress(SETTINGS, section=True)
 
     def _field_has_secrets(self, field_name: str) -> bool:
-        """What Prefect's own finds, which makes the whole schema for every field that is saved."""
+        """As Prefect's own, which builds the whole schema for every field that is saved."""
         return field_name in _secret_fields(cast(type[Block], type(self)))
 
 
 @cache
 def _secret_fields(block: type[Block]) -> frozenset[str]:
-    """Fields that are or hold secrets: Prefect names them with a dot and what is below."""
+    """Fields that are or contain secrets: Prefect names nested ones with a dot."""
     found: list[str] = block.model_json_schema().get("secret_fields", [])
     return frozenset(name.partition(".")[0] for name in found)
 
@@ -139,7 +139,7 @@ class EaseeCredentials(Account, _Documented, Block):
 
 
 class EaseeCharger(ChargerAddress, _Documented, Block, SavedByAnyVersion):
-    """The charger to control. The Easee credentials of the same name may control it."""
+    """The charger to control, with the login in the block Easee credentials of the same name."""
 
     _block_type_name = "Easee charger"
     _block_type_slug = "easee-charger"
@@ -172,7 +172,7 @@ class HuaweiInverter(InverterAddress, _Documented, Block):
 
 
 class Tariff(Prices, _Documented, Block, SavedByAnyVersion):
-    """What electricity costs and earns. Decides what counts as cheap, and shows savings."""
+    """What electricity costs and earns. Decides when charging pays, and shows savings."""
 
     _block_type_name = "Tariff"
     _block_type_slug = "tariff"
@@ -212,7 +212,7 @@ class ChargingPolicy(Policy, _Documented, Block, SavedByAnyVersion):
 
 
 class ChargingPlan(ChargingWishes, _Documented, Block, SavedByAnyVersion):
-    """When the car has to be ready. Where it is saved, grid energy is planned and bought."""
+    """When the car has to be ready. With this block, grid energy is planned and bought."""
 
     _block_type_name = "Charging plan"
     _block_type_slug = "charging-plan"
@@ -226,7 +226,7 @@ class SolarPlant(PvPlant, _Documented, Block, SavedByAnyVersion):
 
 
 class MqttBroker(BrokerAddress, _Documented, Block, SavedByAnyVersion):
-    """Connects the site to Home Assistant by MQTT. Looked up every five minutes."""
+    """Connects the site to Home Assistant by MQTT. Changes take effect within five minutes."""
 
     _block_type_name = "MQTT broker"
     _block_type_slug = "mqtt-broker"

@@ -27,14 +27,14 @@ class OtherCharger(ChargerAddress):
     model_config = ConfigDict(extra="ignore")
 
     name: str = Field(
-        pattern=_NAME, title="Name", description="How messages and pages call this charger."
+        pattern=_NAME, title="Name", description="Name of this charger in messages and on pages."
     )
     priority: int = Field(
         default=1,
         ge=1,
         le=9,
         title="Priority",
-        description="1 comes first. Chargers of the same priority share the surplus alike.",
+        description="1 comes first. Chargers of the same priority share the surplus equally.",
     )
     mode: Literal["off", "solar", "solar+minimum", "fast"] = Field(
         default="solar", title="Mode", description="As in the charging policy, for this charger."
@@ -56,8 +56,8 @@ class OtherCharger(ChargerAddress):
     departures: list[str] = Field(
         default_factory=list,
         title="Departures",
-        description="One a line, in kWh, as in the block Charging plan: 'Mon-Fri 07:30-17:00 12 "
-        "kWh'. Empty: nothing is planned for this car.",
+        description="One per line, in kWh, as in the block Charging plan: 'Mon-Fri 07:30-17:00 "
+        "12 kWh'. Empty: nothing is planned for this car.",
     )
     floor_kwh: float = Field(
         default=0,
@@ -103,20 +103,20 @@ class OtherChargers(Block):
         default="First charger",
         pattern=_NAME,
         title="Name of the first charger",
-        description="How messages and pages call the one in the block Easee charger.",
+        description="Name of the one in the block Easee charger, in messages and on pages.",
     )
     first_priority: int = Field(
         default=1,
         ge=1,
         le=9,
         title="Priority of the first charger",
-        description="1 comes first. Chargers of the same priority share the surplus alike.",
+        description="1 comes first. Chargers of the same priority share the surplus equally.",
     )
     chargers: list[OtherCharger] = Field(
         default_factory=list,
         max_length=MOST,
         title="Other chargers",
-        description="Each with its ids from the Easee cloud; `easee-balancer setup` finds them.",
+        description="Each with its IDs from the Easee cloud; `easee-balancer setup` finds them.",
     )
 
     @model_validator(mode="after")

@@ -25,13 +25,13 @@ class Settings(BaseSettings):
     )
     shared_pool: bool = Field(
         default=False,
-        description="true: workers on several machines serve the same pools, with one history in "
+        description="true: workers on several machines share pools, with one history in "
         "PostgreSQL. A worker that cannot reach it sends nothing.",
     )
     server_names: str = Field(
         default="",
-        description="Host names or addresses under which others open the Prefect server, "
-        "with commas, for example homeserver.lan,192.168.1.10.",
+        description="Host names or addresses under which other computers open the Prefect server, "
+        "separated by commas, for example homeserver.lan,192.168.1.10.",
     )
 
     @property

@@ -98,9 +98,9 @@ async def test_prices_below_zero_and_in_another_currency_are_read(house: Simulat
     ("fault", "said"),
     [
         ("outage", "has an outage"),
-        ("limited", "wants fewer requests"),
-        ("garbage", "sent no JSON|no XML"),
-        ("impossible", "out of all bounds"),
+        ("limited", "got too many requests"),
+        ("garbage", "sent no JSON|not XML"),
+        ("impossible", "out of bounds"),
     ],
 )
 @on_one_loop
@@ -116,7 +116,7 @@ async def test_a_failing_source_is_named_with_what_it_did(
 @pytest.mark.parametrize("source", ["Energy-Charts", "Nord Pool", "ENTSO-E"])
 @on_one_loop
 async def test_a_wrong_zone_is_an_error_and_says_so(house: SimulatedHouse, source: str) -> None:
-    with pytest.raises(ForecastError, match=r"Is the zone right|knows nothing of that kind"):
+    with pytest.raises(ForecastError, match=r"Is the zone right|has no such data"):
         await fetch_spot(tariff(house, source, zone="XX9"), DAY, DAY + timedelta(days=1), BERLIN)
 
 
@@ -169,19 +169,20 @@ def series(times: list[Any], prices: list[Any]) -> bytes:
 
 
 START = int(midnight(DAY).timestamp())
+TWICE = json.dumps([{"start": START, "price": 0.1}] * 2).encode()
 XML = "<Document><TimeSeries><Period>{}</Period></TimeSeries></Document>"
 GZIP = "Content-Encoding: gzip\r\n"
 HOSTILE: list[tuple[str, str, bytes, str, str]] = [
     ("a number", "Nord Pool", b"7", "", "is missing"),
-    ("text for a list", "aWATTar", b'{"data": "now"}', "", "is no list"),
+    ("text for a list", "aWATTar", b'{"data": "now"}', "", "is not a list"),
     ("deep", "Energy-Charts", b"[" * 400_000, "", "sent no JSON"),
-    ("not a number", "Energy-Charts", series([START], [True]), "", "is no number"),
+    ("not a number", "Energy-Charts", series([START], [True]), "", "is not a number"),
     ("infinite", "Energy-Charts", series([START], ["inf"]), "", "not finite"),
-    ("a huge integer", "Energy-Charts", series([START], [10**400]), "", "is no number"),
+    ("a huge integer", "Energy-Charts", series([START], [10**400]), "", "is not a number"),
     ("unequal", "Energy-Charts", series([START], []), "", "differ in number"),
-    ("an impossible time", "Energy-Charts", series([1e300], [1.0]), "", "is no time"),
+    ("an impossible time", "Energy-Charts", series([1e300], [1.0]), "", "cannot be read"),
     ("out of order", "Energy-Charts", series([START, START - 900], [1, 2]), "", "out of order"),
-    ("beside the quarters", "Energy-Charts", series([START + 7], [1]), "", "quarter of an hour"),
+    ("beside the quarters", "Energy-Charts", series([START + 7], [1]), "", "on a quarter-hour"),
     ("too many", "Energy-Charts", series([*range(6000)], [0] * 6000), "", "more than 5000"),
     ("too large", "Energy-Charts", b" " * 1_100_000, "", "more than 1 MB"),
     ("a bomb", "Energy-Charts", gzip.compress(b" " * 50_000_000), GZIP, "more than 1 MB"),
@@ -189,9 +190,10 @@ HOSTILE: list[tuple[str, str, bytes, str, str]] = [
     ("garbled gzip", "Energy-Charts", b"not gzip", GZIP, "garbled"),
     ("XML entities", "ENTSO-E", b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "", "declarations"),
     ("no resolution", "ENTSO-E", XML.format("").encode(), "", "unknown resolution"),
-    ("not UTF-8", "ENTSO-E", b"\xff\xfe<\x00", "", "no text in UTF-8"),
-    ("binary", "address", bytes(range(256)), "", "no text in UTF-8"),
+    ("not UTF-8", "ENTSO-E", b"\xff\xfe<\x00", "", "not UTF-8 text"),
+    ("binary", "address", bytes(range(256)), "", "not UTF-8 text"),
     ("a web page", "address", b"<html>", "", "neither JSON nor CSV"),
+    ("the same second twice", "address", TWICE, "", "out of order"),
 ]
 
 

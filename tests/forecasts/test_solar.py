@@ -62,7 +62,7 @@ async def test_reads_the_power_of_each_quarter_hour(
     [
         ("outage", "has an outage"),
         ("garbage", "sent no JSON"),
-        ("impossible", "out of all bounds"),
+        ("impossible", "out of bounds"),
     ],
 )
 async def test_a_failing_source_is_named_with_what_it_did(

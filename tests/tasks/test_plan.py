@@ -128,7 +128,7 @@ async def test_after_three_days_without_a_source_the_last_week_is_planned_with(
     [
         pytest.param(None, {"zone": "XX9"}, "Is the zone right in the block 'Tariff'?", id="zone"),
         pytest.param("garbage", {}, "sent no JSON", id="garbage"),
-        pytest.param("impossible", {}, "out of all bounds", id="impossible prices"),
+        pytest.param("impossible", {}, "out of bounds", id="impossible prices"),
     ],
 )
 @on_one_loop

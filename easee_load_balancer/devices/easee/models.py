@@ -85,14 +85,14 @@ class ChargerAddress(BaseModel):
 
     charger_id: str = Field(
         pattern=CHARGER_ID,
-        title="Charger id",
+        title="Charger ID",
         description="On the label of the charger and in the Easee app, for example EH123456.",
     )
     site_id: int = Field(
-        ge=1, title="Site id", description="Number of the site in the Easee cloud."
+        ge=1, title="Site ID", description="Number of the site in the Easee cloud."
     )
     circuit_id: int = Field(
-        ge=1, title="Circuit id", description="Number of the charger's circuit in the Easee cloud."
+        ge=1, title="Circuit ID", description="Number of the charger's circuit in the Easee cloud."
     )
 
 

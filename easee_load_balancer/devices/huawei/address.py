@@ -1,4 +1,4 @@
-"""Where the plant listens, and what stands there."""
+"""Where the plant listens, and which devices are there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UnitId = Annotated[int, Field(ge=0, le=247)]
 
 
 class InverterAddress(BaseModel):
-    """Where the inverter, or what stands before it, listens; and timeouts."""
+    """Where the inverter, or the device in front of it, listens; and timeouts."""
 
     host: str = Field(
         min_length=1,
@@ -41,7 +41,7 @@ class InverterAddress(BaseModel):
         default=1,
         ge=0,
         le=247,
-        title="Unit id",
+        title="Unit ID",
         description="1 on most dongles; 0 on the inverter's own access point, an EMMA or a "
         "SmartLogger.",
     )
@@ -55,7 +55,7 @@ class InverterAddress(BaseModel):
         default=(),
         max_length=16,
         title="Other inverters",
-        description="Unit ids of a cascade's other inverters, or of those behind a SmartLogger.",
+        description="Unit IDs of a cascade's other inverters, or of those behind a SmartLogger.",
     )
     dongle_totals: bool = Field(
         default=False,
@@ -64,14 +64,14 @@ class InverterAddress(BaseModel):
     )
     meter_unit: UnitId = Field(
         default=11,
-        title="Meter's unit id",
-        description="Unit id of the grid meter behind a SmartLogger.",
+        title="Meter's unit ID",
+        description="Unit ID of the grid meter behind a SmartLogger.",
     )
     meter_counts_backwards: bool = Field(
         default=False,
         title="Meter counts backwards",
-        description="The meter's sign is the other way round than documented, as "
-        "`easee-balancer check --calibrate` has found.",
+        description="The meter's sign is the opposite of the documented one; "
+        "`easee-balancer check --calibrate` finds out.",
     )
     settle_time_s: float | None = Field(
         default=None,

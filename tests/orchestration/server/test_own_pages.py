@@ -110,7 +110,7 @@ async def test_blocks_show_a_logo_and_lead_to_their_settings(stack: PrefectStack
     assert answer(stack, "/help/logo.svg").headers["content-type"] == "image/svg+xml"
     page = answer(stack, "/help/settings").text
     assert '<h3 id="easee-charger">' in page
-    assert "<td>Circuit id</td>" in page
+    assert "<td>Circuit ID</td>" in page
 
 
 def test_addresses_are_those_of_the_ui(stack: PrefectStack) -> None:
