@@ -14,20 +14,10 @@ from easee_load_balancer.commands.settings_page import PAGE, settings_page
 from easee_load_balancer.orchestration.blocks import BLOCKS
 from tests.support.paths import PROJECT
 
-PAGES = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "deployments/README.md",
-    "deployments/container/README.md",
-    "deployments/systemd/README.md",
-    "docs/raspberry-pi.md",
-    "deployments/home-assistant/README.md",
-    "deployments/automations/README.md",
-    "docs/charging-plan.md",
-    "docs/footprint.md",
-    "docs/law.md",
-    "docs/prices.md",
-    "docs/several-chargers.md",
+PAGES = sorted(
+    str(page.relative_to(PROJECT))
+    for pages in ("*.md", "docs/*.md", "deployments/**/*.md")
+    for page in PROJECT.glob(pages)
 )
 README = (PROJECT / "README.md").read_text()
 
