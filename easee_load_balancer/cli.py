@@ -251,13 +251,16 @@ def _console(*, stderr: bool = False) -> Console:
 @contextmanager
 def _exit_on_error(code: int) -> Iterator[None]:
     """Exit with that code and a message instead of a traceback."""
-    from easee_load_balancer.commands.output import print_error
+    from easee_load_balancer.commands.output import print_error, print_failure
 
     try:
         yield
-    except (BalancerError, SiteBusy) as error:
+        return
+    except BalancerError as error:
         print_error(_console(stderr=True), error)
-        raise typer.Exit(code) from None
+    except SiteBusy as busy:
+        print_failure(_console(stderr=True), f"Try again in a minute: {busy}.", ())
+    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def ask_and_save(answers: Answers, console: Console) -> None:
     wizard = SetupWizard(answers, console, saved)
     wizard.require_answers()
     credentials, charger = wizard.find_charger()
-    others = _ask_others(site, charger, wizard.account_chargers, console)
+    is_same = saved.charger is not None and saved.charger.charger_id == charger.id
+    others = _ask_others(site, charger, wizard.account_chargers, console, is_same=is_same)
     policy = wizard.ask_fuse(charger)
     prompts = Prompts(console)
     zone = ask_time_zone(prompts, answers, saved_time_zone(site))
@@ -90,14 +91,23 @@ def ask_and_save(answers: Answers, console: Console) -> None:
 
 
 def _ask_others(
-    site: str, charger: FoundCharger, found: Sequence[FoundCharger], console: Console
+    site: str,
+    charger: FoundCharger,
+    found: Sequence[FoundCharger],
+    console: Console,
+    *,
+    is_same: bool,
 ) -> OtherChargers | None:
-    """The further chargers of the home; a home with one charger is asked nothing."""
+    """The further chargers of the home; a home with one charger is asked nothing.
+
+    `is_same`: the first charger is the one that was set up before.
+    """
     others = beside(charger, found)
     if not others:
         return None
     saved = asyncio.run(load_if_saved(OtherChargers, site))
-    return ask_others(Prompts(console), console, charger, others, saved)
+    first_name = saved.first_name if saved and is_same else None
+    return ask_others(Prompts(console), console, charger, others, saved, first_name)
 
 
 @contextmanager

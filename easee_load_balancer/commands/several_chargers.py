@@ -27,8 +27,12 @@ def ask_others(
     first: FoundCharger,
     others: Sequence[FoundCharger],
     saved: OtherChargers | None,
+    first_name: str | None = None,
 ) -> OtherChargers | None:
-    """Ask which of them to balance too, and who comes first; as saved without a terminal."""
+    """Ask which of them to balance too, and which comes first; as saved without a terminal.
+
+    `first_name`: what the owner calls the first one; None takes its name from the Easee cloud.
+    """
     if not prompts.interactive:
         return saved
     console.print(Text("This home has several chargers:"))
@@ -41,7 +45,7 @@ def ask_others(
     before = saved.first_priority if saved else 1
     first_priority = _ask(prompts, first, lowest=1, suggested=before)
     names = {one.name for one in known.values()}
-    first_name = _name(first, names)
+    first_name = first_name or _name(first, names)
     names.add(first_name)
     listed = []
     for one in others:

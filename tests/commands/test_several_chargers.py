@@ -29,12 +29,15 @@ GUESTS, CABIN = found("EH200002", "Guests/left", 8), found("EH200003", "Cabin", 
 
 
 def asked(
-    monkeypatch: pytest.MonkeyPatch, lines: list[str], saved: OtherChargers | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    lines: list[str],
+    saved: OtherChargers | None = None,
+    first_name: str | None = None,
 ) -> tuple[OtherChargers | None, str]:
     said = StringIO()
     console = Console(file=said, width=1000)
     with typing(monkeypatch, lines):
-        answer = ask_others(Prompts(console), console, FIRST, [GARAGE, GUESTS], saved)
+        answer = ask_others(Prompts(console), console, FIRST, [GARAGE, GUESTS], saved, first_name)
     return answer, said.getvalue()
 
 
@@ -72,10 +75,10 @@ def test_a_further_setup_keeps_what_was_changed_in_the_ui(monkeypatch: pytest.Mo
     garage = OtherCharger(
         charger_id="EH200001", site_id=1, circuit_id=6, name="Barn", priority=3, mode="fast"
     )
-    saved = OtherChargers(first_priority=2, chargers=[garage])
-    answer, _ = asked(monkeypatch, ["", "", ""], saved)
+    saved = OtherChargers(first_name="Drive", first_priority=2, chargers=[garage])
+    answer, _ = asked(monkeypatch, ["", "", ""], saved, "Drive")
     assert answer is not None
-    assert answer.first_priority == 2
+    assert (answer.first_name, answer.first_priority) == ("Drive", 2)
     assert answer.chargers == [garage.model_copy(update={"circuit_id": 7})]
 
 
