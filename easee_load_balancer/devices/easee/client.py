@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter
 
+from easee_load_balancer.devices.easee.answers import BadRequest, parsed
+from easee_load_balancer.devices.easee.login import Login
 from easee_load_balancer.devices.easee.models import (
     Account,
     AccountCharger,
@@ -24,8 +25,6 @@ from easee_load_balancer.devices.easee.models import (
     EaseeSite,
     Observation,
     Observations,
-    ProblemDetails,
-    TokenAnswer,
     valid_charger_id,
 )
 from easee_load_balancer.devices.easee.observations import (
@@ -39,31 +38,15 @@ from easee_load_balancer.devices.easee.rate_limits import (
     Endpoint,
     clock_ahead,
     cloud_of,
-    is_throttled,
     raise_if_throttled,
-    record_refusal,
     too_soon,
 )
-from easee_load_balancer.devices.easee.token_store import (
-    CLOUD,
-    SavedSession,
-    Tokens,
-    TokenStore,
-)
 from easee_load_balancer.devices.easee.transport import Answer, Method, Transport
-from easee_load_balancer.errors import (
-    ChargerDisconnected,
-    ChargerError,
-    ChargerUnknown,
-    ChargerUnreachable,
-    InvalidAnswer,
-    NotPermitted,
-    problems,
-)
+from easee_load_balancer.errors import ChargerUnreachable, NotPermitted
 from easee_load_balancer.measurements import ChargerState, Setpoint
 
-_CHARGER_DISCONNECTED = 410
-"""`errorCode` of a 400 (ChargerDisconnected)."""
+_SUCCESSES = (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT)
+_ASK_AGAIN_AFTER = timedelta(days=1)
 logger = logging.getLogger(__name__)
 _Model = TypeVar("_Model")
 
@@ -81,13 +64,14 @@ class EaseeClient:
         self.calls: Counter[str] = Counter()
         """Requests by endpoint, successful or not; subtract what has been stored."""
         self._last: dict[str, ChargerState] = {}
-        self._folder = folder
         self._budget_s = budget_s
-        self._file = TokenStore(folder, account)
-        self._session = SavedSession()
-        self._unsaved = False
-        self._worked_at: dict[str, datetime] = {}
-        """Last success by endpoint."""
+        self._login = Login(
+            account,
+            folder,
+            lambda endpoint, path, body: self._send(endpoint, "POST", path, body=body),
+        )
+        self._unknown_since: dict[int, datetime] = {}
+        """Observations that the cloud does not know."""
         self._ahead = timedelta()
         """How far our clock is ahead of the cloud's."""
         self._transport = Transport(account.base_url, self._cloud, budget_s)
@@ -122,7 +106,8 @@ class EaseeClient:
     ) -> ChargerState:
         """The charger's state; the last one again while it is too soon for another call.
 
-        `closely`: call as often without a car as with one. `near_fuse`: pushed values do not do.
+        `closely`: call as often without a car as with one.
+        `near_fuse`: do not rely on pushed values.
         """
         last = self._last.get(charger.charger_id)
         if last is None or not too_soon(last, datetime.now(UTC), closely=closely):
@@ -208,11 +193,33 @@ class EaseeClient:
             self._parse(TypeAdapter(Any), answer, endpoint)
 
     async def _observe(self, address: ChargerAddress, ids: Iterable[int]) -> list[Observation]:
-        asked = {"ids": ",".join(str(number) for number in sorted(ids))}
-        path = f"/state/{address.charger_id}/observations"
-        answer = await self._call("GET", path, "observations", params=asked)
-        observed = self._parse(TypeAdapter(Observations), answer, "observations")
-        return list(observed.by_our_clock(self._ahead))
+        """The observations of these ids, without those that the cloud does not know.
+
+        One such id makes it refuse them all; it is asked for again after a day.
+        """
+        path, wanted = f"/state/{address.charger_id}/observations", set(ids)
+        while True:
+            asked = wanted - self._unknown_ids()
+            params = {"ids": ",".join(str(number) for number in sorted(asked))}
+            try:
+                answer = await self._call("GET", path, "observations", params=params)
+            except BadRequest as error:
+                unknown = asked & error.named
+                if not unknown or unknown == asked:
+                    raise
+                self._unknown_since |= dict.fromkeys(unknown, datetime.now(UTC))
+                logger.warning(
+                    "%s does not know the observations %s: these values are unknown.",
+                    self._cloud,
+                    ", ".join(map(str, sorted(unknown))),
+                )
+            else:
+                observed = self._parse(TypeAdapter(Observations), answer, "observations")
+                return list(observed.by_our_clock(self._ahead))
+
+    def _unknown_ids(self) -> set[int]:
+        now = datetime.now(UTC)
+        return {id_ for id_, at in self._unknown_since.items() if now - at < _ASK_AGAIN_AFTER}
 
     async def _call(
         self,
@@ -229,29 +236,17 @@ class EaseeClient:
             async with asyncio.timeout(self._budget_s):
                 token: SecretStr | None = None
                 for _ in range(2):
-                    token = await self._token(refused=token)
-                    raise_if_throttled(self._session, endpoint, self.account, urgent=urgent)
+                    token = await self._login.token(refused=token)
+                    raise_if_throttled(self._login.session, endpoint, self.account, urgent=urgent)
                     answer = await self._send(endpoint, method, path, token, params, body)
                     if answer.status != httpx.codes.UNAUTHORIZED:
                         break
-                await self._check(endpoint, answer)
+                if answer.status not in _SUCCESSES:
+                    raise await self._login.record_failure(endpoint, answer)
+                await self._login.record_success(endpoint)
                 return answer.content
         except TimeoutError as error:
             raise ChargerUnreachable(f"{self._cloud} did not answer in time.") from error
-
-    async def _check(self, endpoint: Endpoint, answer: Answer) -> None:
-        """Record a refusal and raise its error; a success ends growing waits."""
-        if answer.status not in (httpx.codes.OK, httpx.codes.ACCEPTED, httpx.codes.NO_CONTENT):
-            async with self._change() as session:
-                self._record_refusal(session, endpoint, answer)
-            raise self._error(endpoint, answer)
-        self._worked_at[endpoint] = datetime.now(UTC)
-        if {endpoint, CLOUD} & self._session.refusals.keys():
-            async with self._change() as session:
-                session.accept(endpoint, CLOUD)
-
-    def _record_refusal(self, session: SavedSession, endpoint: Endpoint, answer: Answer) -> None:
-        record_refusal(session, endpoint, answer.status, answer.headers, self._worked_at)
 
     async def _send(
         self,
@@ -267,129 +262,8 @@ class EaseeClient:
         self._ahead = clock_ahead(answer.headers)
         return answer
 
-    async def _token(self, refused: SecretStr | None = None) -> SecretStr:
-        """A valid access token other than the refused one; one login or refresh at a time."""
-        token = self._session.usable(refused)
-        if token is not None:
-            return token
-        async with self._change() as session:
-            token = session.usable(refused)  # another process may have been faster
-            if token is None:
-                await self._retry_credentials(session)
-                session.tokens = await self._refresh(session) or await self._log_in(session)
-                session.accept("login", "refresh")
-                token = session.tokens.access
-        return token
-
-    async def _retry_credentials(self, session: SavedSession) -> None:
-        """Try rejected credentials once more after a person has saved them again."""
-        if session.rejected_at is not None:
-            saved_at = await self.account.saved_at()
-            if saved_at is not None and saved_at > session.rejected_at:
-                session.rejected_at = None
-
-    async def _refresh(self, session: SavedSession) -> Tokens | None:
-        """New tokens, or None when the single-use refresh token is not accepted."""
-        if session.tokens is None:
-            return None
-        raise_if_throttled(session, "refresh", self.account)
-        body = {
-            "accessToken": session.tokens.access.get_secret_value(),
-            "refreshToken": session.tokens.refresh.get_secret_value(),
-        }
-        answer = await self._send("refresh", "POST", "/api/accounts/refresh_token", body=body)
-        if answer.status == httpx.codes.OK:
-            return self._tokens(answer.content, "refresh")
-        if is_throttled(answer.status):
-            self._record_refusal(session, "refresh", answer)
-            raise self._error("refresh", answer)
-        return None
-
-    async def _log_in(self, session: SavedSession) -> Tokens:
-        raise_if_throttled(session, "login", self.account)
-        body = {
-            "userName": self.account.user_name,
-            "password": self.account.password.get_secret_value(),
-        }
-        answer = await self._send("login", "POST", "/api/accounts/login", body=body)
-        if answer.status == httpx.codes.OK:
-            return self._tokens(answer.content, "login")
-        if answer.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNAUTHORIZED):
-            session.rejected_at = datetime.now(UTC)
-            raise_if_throttled(session, "login", self.account)
-        self._record_refusal(session, "login", answer)
-        raise self._error("login", answer)
-
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[SavedSession]:
-        """The session, saved after changes, also when the block ends in an error.
-
-        Where it cannot be saved, this process continues with its copy in memory.
-        """
-        try:
-            async with self._file.locked():
-                if not self._unsaved:
-                    self._session = self._file.load()
-                session = self._session
-                before = session.to_json()
-                try:
-                    yield session
-                finally:
-                    if self._unsaved or session.to_json() != before:
-                        self._save(session)
-        except OSError as error:
-            raise ChargerError(
-                f"The Easee session in {self._folder} cannot be used ({error.strerror}). "
-                "Check disk space and folder ownership."
-            ) from error
-
-    def _save(self, session: SavedSession) -> None:
-        try:
-            self._file.save(session)
-        except OSError as error:
-            self._unsaved = True
-            logger.warning(
-                "The Easee session in %s cannot be saved (%s); it is lost when this process ends.",
-                self._folder,
-                error.strerror,
-            )
-        else:
-            self._unsaved = False
-
-    def _error(self, endpoint: Endpoint, answer: Answer) -> ChargerError:
-        """The error for an unsuccessful answer."""
-        if is_throttled(answer.status):
-            try:
-                raise_if_throttled(self._session, endpoint, self.account)
-            except ChargerError as error:
-                return error
-        problem = ProblemDetails.of(answer.content)
-        if problem.error_code == _CHARGER_DISCONNECTED:
-            return ChargerDisconnected(
-                f"{self._cloud} did not carry out '{endpoint}': it has no connection to the "
-                "charger, or no car is plugged in. The next cycle tries again."
-            )
-        answers = f"{self._cloud} answers {answer.status} to '{endpoint}' ({problem.said})."
-        if answer.status == httpx.codes.NOT_FOUND:
-            return ChargerUnknown(
-                f"{answers} Unknown charger, site or circuit: check the block 'Easee charger'."
-            )
-        if answer.status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return ChargerUnreachable(f"{answers} This usually passes within minutes.")
-        return ChargerError(f"{answers} If this persists, check the account in the Easee app.")
-
-    def _tokens(self, content: bytes, endpoint: Endpoint) -> Tokens:
-        answer, now = self._parse(TypeAdapter(TokenAnswer), content, endpoint), datetime.now(UTC)
-        return Tokens.of(answer, now)
-
     def _parse(self, model: TypeAdapter[_Model], content: bytes, endpoint: Endpoint) -> _Model:
-        try:
-            return model.validate_json(content)
-        except ValidationError as error:
-            raise InvalidAnswer(
-                f"{self._cloud} sent an unexpected answer to '{endpoint}' ({problems(error)}). "
-                "The next cycle tries again."
-            ) from None
+        return parsed(model, content, endpoint, self._cloud)
 
     @property
     def _cloud(self) -> str:

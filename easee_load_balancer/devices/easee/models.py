@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -213,6 +213,8 @@ class ProblemDetails(_ApiModel):
     """The vendor's own code."""
     title: str | None = None
     detail: str | None = None
+    errors: Any = None
+    """What is wrong with which part of the request."""
 
     @classmethod
     def of(cls, content: bytes) -> ProblemDetails:

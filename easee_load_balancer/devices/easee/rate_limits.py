@@ -135,6 +135,10 @@ def _refused(cloud: str, key: str, refusal: Refusal, again: str) -> ChargerError
             f"does not allow it. The site's owner can change the role in the Easee app; {again}",
             until,
         )
+    if key != CLOUD and status == httpx.codes.UNAUTHORIZED:
+        return RateLimited(f"{cloud} did not accept the login at '{key}' (401); {again}", until)
+    if key != CLOUD and status != httpx.codes.TOO_MANY_REQUESTS:
+        return RateLimited(f"{cloud} has asked to wait with '{key}' ({status}); {again}", until)
     if key != CLOUD:
         return RateLimited(f"{cloud}: '{key}' is rate-limited; {again}", until)
     if status == httpx.codes.FORBIDDEN:

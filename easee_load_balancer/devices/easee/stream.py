@@ -127,7 +127,7 @@ class StreamingClient(EaseeClient):
         await super().set_charger_current(charger, current_a, time_to_live, urgent=urgent)
 
     def leave(self, charger_id: str) -> None:
-        """Another process looks after that charger: its commands are no stranger's."""
+        """Another process looks after that charger: its commands are no other controller's."""
         super().leave(charger_id)
         self.stream.leave(charger_id)
 
@@ -143,7 +143,7 @@ class StreamingClient(EaseeClient):
         answer = await self._call("POST", f"{hub}/negotiate?negotiateVersion=1", "stream")
         negotiated = self._parse(TypeAdapter(Negotiation), answer, "stream")
         connection = negotiated.connection_token or negotiated.connection_id
-        access = self._session.usable()
+        access = self._login.session.usable()
         if connection is None or access is None:
             raise InvalidAnswer(f"{self._cloud} did not permit a connection to its push stream.")
         address = f"ws{hub.removeprefix('http')}?id={quote(connection.get_secret_value())}"

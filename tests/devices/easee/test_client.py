@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from easee_load_balancer.devices.easee import client as client_module
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import ChargerAddress
 from easee_load_balancer.errors import (
@@ -27,10 +28,13 @@ from easee_load_balancer.errors import (
     InvalidAnswer,
 )
 from easee_load_balancer.measurements import ChargerMode, Setpoint
+from easee_load_balancer.simulation.easee import api
+from easee_load_balancer.simulation.easee.observations import KNOWN_IDS
 from easee_load_balancer.simulation.server import SimulatedHouse
 from easee_load_balancer.system.processes import free_port
 from tests.support.easee_cloud import (
     CHARGER,
+    OBSERVATIONS,
     ScriptedCloud,
     a_client,
     a_house,
@@ -287,6 +291,24 @@ async def test_placeholder_of_the_cloud_is_left_out(
     cloud.answer = http_json(400, said)
     with pytest.raises(ChargerError, match=r"\(Odd\)"):
         await client.state(CHARGER)
+
+
+async def test_observations_that_the_cloud_does_not_know_cost_only_themselves(
+    house: SimulatedHouse,
+    easee: EaseeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(api, "KNOWN_IDS", KNOWN_IDS - {132, 150})
+    state = await easee.state(CHARGER)
+    assert (state.online, state.grid_type) == (True, 1)
+    assert "wifi_signal_dbm" not in state.observed_at
+    await easee.state(CHARGER)
+    assert house.cloud.calls[OBSERVATIONS] == 3
+    assert caplog.text.count("does not know the observations 132, 150") == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(client_module, "_ASK_AGAIN_AFTER", timedelta())
+    assert "wifi_signal_dbm" in (await easee.state(CHARGER)).observed_at
 
 
 @pytest.mark.parametrize("ahead_s", [1200, 86_400 * 365])

@@ -193,7 +193,7 @@ async def test_retry_after_of_a_busy_cloud_is_respected(
     cloud.answer = http(503, b"", "Retry-After: 60")
     with pytest.raises(ChargerUnreachable, match="answers 503"):
         await client.state(CHARGER)
-    with pytest.raises(RateLimited):
+    with pytest.raises(RateLimited, match=r"asked to wait with 'observations' \(503\)"):
         await client.state(CHARGER)
     assert len(cloud.requests) == 2
 

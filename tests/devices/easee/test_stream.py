@@ -204,10 +204,10 @@ async def test_polling_goes_on_whatever_the_hub_does_until_the_stream_is_back(
         return (await streaming.recent_state(CHARGER)).mode is ChargerMode.DISCONNECTED
 
     await until(seen, every_s=0.02)  # the client may hear of the lost connection a moment later
-    assert not {"cloud", "observations"} & streaming._session.refusals.keys()
+    assert not {"cloud", "observations"} & streaming._login.session.refusals.keys()
     house.faults.replace_with(Faults())
-    for refusal in list(streaming._session.refusals):  # hours would pass
-        async with streaming._change() as session:
+    for refusal in list(streaming._login.session.refusals):  # hours would pass
+        async with streaming._login.change() as session:
             session.accept(refusal)
     await trusted(streaming)
 
@@ -258,7 +258,7 @@ async def test_expired_token_is_renewed_for_the_next_connection(
 ) -> None:
     logins = house.cloud.tokens.logins
     expire_tokens(house.api_url, tmp_path)
-    streaming._session.tokens = None
+    streaming._login.session.tokens = None
     await house.cloud.hub.disconnect()
     await until(lambda: house.cloud.hub.connections > 1, every_s=0.02)
     assert house.cloud.tokens.refreshes == 1
@@ -273,8 +273,8 @@ async def test_token_reaches_no_log(
     await trusted(one)
     await house.cloud.hub.disconnect()
     await until(lambda: house.cloud.hub.connections > 1, every_s=0.02)
-    assert one._session.tokens is not None
-    secret = one._session.tokens.access.get_secret_value()
+    assert one._login.session.tokens is not None
+    secret = one._login.session.tokens.access.get_secret_value()
     assert secret not in caplog.text
     assert "pysignalr" not in caplog.text
     assert secret not in repr(vars(one)) + repr(vars(one.stream)) + repr(vars(one.stream)["_task"])
@@ -290,8 +290,8 @@ async def test_a_redirect_of_the_hub_is_not_followed_and_blocks_nothing(
     cloud.answer = http_json(200, {"observations": []})
     one = StreamingClient(account(cloud.url), tmp_path)
     await one.recent_state(CHARGER)
-    await until(lambda: "stream" in one._session.refusals, every_s=0.02)
-    assert set(one._session.refusals) == {"stream"}
+    await until(lambda: "stream" in one._login.session.refusals, every_s=0.02)
+    assert set(one._login.session.refusals) == {"stream"}
     await one.recent_state(CHARGER)
     await one.close()
 
