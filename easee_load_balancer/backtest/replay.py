@@ -24,10 +24,11 @@ from easee_load_balancer.measurements import (
     Setpoint,
 )
 from easee_load_balancer.periods import QUARTER
+from easee_load_balancer.simulation.plant.battery import Battery
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, Outcome, run_day
-from easee_load_balancer.simulation.plant.plant import Battery, BatterySpec, HouseSpec, Plant
+from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec, Plant
 
 STEP_S = 10
 """Length of a sample of PV power and house load."""

@@ -19,8 +19,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from easee_load_balancer.simulation.easee.api import SimulatedCloud
 from easee_load_balancer.simulation.easee.documents import CloudSpec
+from easee_load_balancer.simulation.easee.writes import Writes
 from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, running_house
@@ -68,21 +68,21 @@ async def run(count: int, ports: Path) -> None:
 
 def write_down_commands(file: Path) -> None:
     """Let all clouds be slow to take a command, and write down who sends it."""
-    command: Any = SimulatedCloud._set_circuit_current
+    command: Any = Writes.set_circuit_current
     numbers = itertools.count()
 
-    async def slow(cloud: SimulatedCloud, request: Request) -> Any:
+    async def slow(writes: Writes, request: Request) -> Any:
         said: dict[str, Any] = {"number": next(numbers), "began_at": time.time(), "ended_at": None}
         if request.client is not None:
             said |= {"host": request.client.host, "port": request.client.port}
-        said["site"] = house_name(cloud.spec.site_id - 50_000)
+        said["site"] = house_name(writes.spec.site_id - 50_000)
         _write(file, said)
         await asyncio.sleep(_COMMAND_S)
-        answer = await command(cloud, request)
+        answer = await command(writes, request)
         _write(file, said | {"ended_at": time.time()})
         return answer
 
-    SimulatedCloud._set_circuit_current = slow  # type: ignore[method-assign, assignment]
+    Writes.set_circuit_current = slow  # type: ignore[method-assign, assignment]
 
 
 def _write(file: Path, said: dict[str, Any]) -> None:

@@ -7,13 +7,13 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -29,14 +29,7 @@ from easee_load_balancer.simulation.easee.auth import (
     TokenIssuer,
     TokenPair,
 )
-from easee_load_balancer.simulation.easee.commands import (
-    CIRCUIT_SETTINGS,
-    ChargerCurrent,
-    CircuitCurrent,
-    commanded_current_a,
-    now_ticks,
-    ticket_of,
-)
+from easee_load_balancer.simulation.easee.commands import read_body
 from easee_load_balancer.simulation.easee.corrupt_responses import corrupted, interposed_page
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.easee.observations import (
@@ -49,6 +42,15 @@ from easee_load_balancer.simulation.easee.observations import (
 )
 from easee_load_balancer.simulation.easee.problems import Problem, invalid
 from easee_load_balancer.simulation.easee.push_hub import PushHub
+from easee_load_balancer.simulation.easee.sessions import Sessions
+from easee_load_balancer.simulation.easee.writes import (
+    CHARGER,
+    CIRCUIT,
+    COMMANDS,
+    SET_CIRCUIT_CURRENT,
+    Handler,
+    Writes,
+)
 from easee_load_balancer.simulation.fault_triggers import FaultTriggers
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.plant.cloud_lag import Reported
@@ -57,34 +59,24 @@ from easee_load_balancer.simulation.plant.plant import Plant
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Awaitable[Response]]
-Body = TypeVar("Body", bound=BaseModel)
-
 _LOGIN = "POST /api/accounts/login"
 _REFRESH = "POST /api/accounts/refresh_token"
-_CHARGER = "/api/chargers/{charger}"
-_CIRCUIT = "/api/sites/{site}/circuits/{circuit}"
 _OBSERVATIONS = "/state/{charger}/observations"
-_PUSH = f"POST {_CIRCUIT}/dynamicCurrent"
 _READ = f"GET {_OBSERVATIONS}"
 
-_COMMANDS = (
-    _PUSH,
-    f"POST {_CHARGER}/commands/set_dynamic_charger_current",
-    f"POST {_CHARGER}/commands/{{command}}",
-)
-
+_HOUR_S = 3600.0
 _LIMITS = {
     "GET /api/chargers": Limit(2),
     _READ: Limit(60),
+    f"POST {CHARGER}/settings": Limit(20),
+    f"POST {CIRCUIT}/settings": Limit(20),
+    f"GET {CHARGER}/sessions/ongoing": Limit(10, _HOUR_S),
+    f"GET {CHARGER}/sessions/latest": Limit(10, _HOUR_S),
 }
 
 
 class SimulatedCloud:
-    """The API's state. Call `observe()` after the plant has moved on.
-
-    Minutes in commands are real minutes; each is `speed` minutes in the plant.
-    """
+    """The API's state. Call `observe()` after the plant has moved on."""
 
     def __init__(
         self, plant: Plant, spec: CloudSpec, faults: Faults, triggers: FaultTriggers, speed: int = 1
@@ -95,12 +87,9 @@ class SimulatedCloud:
         self.tokens = TokenIssuer(
             (spec.user_name, spec.password), spec.token_lifetime_s, blocks=spec.rate_limits
         )
-        self.writes = 0
-        """Accepted commands, with or without effect."""
         self._plant = plant
         self._faults = faults
         self._triggers = triggers
-        self._speed = speed or 1
         self._points: dict[str, ChargingPoint] = {spec.charger_id: plant}
         for number, other in enumerate(plant.others):
             self._points[documents.other_id(number)] = other
@@ -108,9 +97,16 @@ class SimulatedCloud:
             id_: cloud_copy(point, spec.cloud_delay_s, self._now(), spec.equalizer_id)
             for id_, point in self._points.items()
         }
+        self._writes = Writes(plant, spec, self._points, faults, speed or 1)
+        self._sessions = {id_: Sessions() for id_ in self._points}
         self._limiter = RateLimiter()
         self.hub = PushHub(self.tokens.check, self._pushed, faults)
         self.observe()
+
+    @property
+    def writes(self) -> int:
+        """Accepted commands, with or without effect."""
+        return self._writes.count
 
     def observe(self) -> None:
         """Let the charger report changes."""
@@ -120,6 +116,7 @@ class SimulatedCloud:
         for id_, point in self._points.items():
             seen = observe(point, self.spec.equalizer_id)
             self._copies[id_].update(seen, point.clock_s, now)
+            self._sessions[id_].note(point, now)
         self.hub.notify()
 
     def counts(self) -> dict[str, Any]:
@@ -138,18 +135,19 @@ class SimulatedCloud:
             ("POST", "/api/accounts/login", self._login),
             ("POST", "/api/accounts/refresh_token", self._refresh),
             ("GET", "/api/chargers", self._chargers),
-            ("GET", _CHARGER, self._charger),
-            ("GET", f"{_CHARGER}/site", self._charger_site),
-            ("GET", f"{_CHARGER}/config", self._charger_config),
-            ("GET", f"{_CHARGER}/state", gone),
-            ("POST", f"{_CHARGER}/commands/set_dynamic_charger_current", self._charger_current),
-            ("POST", f"{_CHARGER}/commands/{{command}}", self._command),
+            ("GET", CHARGER, self._charger),
+            ("GET", f"{CHARGER}/site", self._charger_site),
+            ("GET", f"{CHARGER}/config", self._charger_config),
+            ("GET", f"{CHARGER}/state", gone),
+            ("GET", f"{CHARGER}/sessions/ongoing", self._ongoing_session),
+            ("GET", f"{CHARGER}/sessions/latest", self._latest_session),
+            ("GET", "/api/accounts/products", self._products),
             ("GET", "/api/sites", self._sites),
             ("GET", "/api/sites/{site}", self._site),
             ("GET", "/api/sites/{site}/state", gone),
-            ("GET", f"{_CIRCUIT}/settings", self._circuit_settings),
-            ("POST", f"{_CIRCUIT}/dynamicCurrent", self._set_circuit_current),
+            ("GET", f"{CIRCUIT}/settings", self._circuit_settings),
             ("GET", _OBSERVATIONS, self._observations),
+            *self._writes.routes(),
         ]
         api = [
             Route(path, self._guarded(f"{method} {path}", handler), methods=[method])
@@ -170,7 +168,7 @@ class SimulatedCloud:
                 if response is None and endpoint not in (_LOGIN, _REFRESH):
                     self._admit(endpoint, request)
                 response = response or await handler(request)
-                if endpoint == _PUSH and self._triggers.fire("taken"):
+                if endpoint == SET_CIRCUIT_CURRENT and self._triggers.fire("taken"):
                     response = await self._apply_faults(endpoint) or response
             except ValidationError as error:
                 response = invalid(error).response()
@@ -178,17 +176,25 @@ class SimulatedCloud:
                 response = problem.response()
             response = corrupted(response, self._faults.api_body)
             response.headers["date"] = format_datetime(self._now(), usegmt=True)
-            response.background = BackgroundTask(self._note_sent, endpoint)
+            taken = getattr(request.state, "taken", ())
+            response.background = BackgroundTask(self._note_sent, endpoint, taken)
             return response
 
         return answer
 
-    async def _note_sent(self, endpoint: str) -> None:
-        """An answer has been sent. A plain function would run in a thread, and later."""
-        if endpoint == _PUSH:
+    async def _note_sent(self, endpoint: str, taken: Iterable[tuple[str, int, int]]) -> None:
+        """An answer has been sent. A plain function would run in a thread, and later.
+
+        The chargers confirm the commands that they have `taken` a moment later.
+        """
+        if endpoint == SET_CIRCUIT_CURRENT:
             self._triggers.fire("pushed")
         elif endpoint == _READ:
             self._triggers.note_read("observations")
+        if taken:
+            await asyncio.sleep(self.spec.cloud_delay_s / 2)
+        for charger_id, command, ticks in taken:
+            await self.hub.answer_command(charger_id, command, ticks)
 
     def _now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._faults.api_clock_ahead_s)
@@ -198,7 +204,7 @@ class SimulatedCloud:
         await asyncio.sleep(self._faults.api_delay_s)
         if self._faults.api_body == "html":
             return interposed_page()
-        if self._faults.api_command_status and endpoint in _COMMANDS:
+        if self._faults.api_command_status and endpoint in COMMANDS:
             raise _refused_command(self._faults.api_command_status)
         status = self._faults.api_status
         if status is None or (endpoint == _LOGIN and status not in (403, 429)):
@@ -228,20 +234,12 @@ class SimulatedCloud:
         copy = self._copies.get(charger_id) or self._copies[self.spec.charger_id]
         return {id_: seen.value for id_, seen in copy.shown(self._now()).items()}
 
-    def _of_circuit(self, circuit_id: str) -> list[str]:
-        """The chargers on a circuit that have a car now and then."""
-        ids = documents.circuits(self.spec, self._plant)[int(circuit_id)]
-        return [id_ for id_ in ids if id_ in self._points]
-
-    def _plant_seconds(self, minutes: int) -> int | None:
-        return minutes * 60 * self._speed if minutes else None
-
     async def _login(self, request: Request) -> Response:
-        credentials = await _body(request, Credentials)
+        credentials = await read_body(request, Credentials)
         return JSONResponse(self.tokens.login(credentials, time.monotonic()))
 
     async def _refresh(self, request: Request) -> Response:
-        pair = await _body(request, TokenPair)
+        pair = await read_body(request, TokenPair)
         return JSONResponse(self.tokens.refresh(pair, time.monotonic()))
 
     async def _chargers(self, request: Request) -> Response:
@@ -263,41 +261,23 @@ class SimulatedCloud:
         detailed = request.query_params.get("detailed", "").lower() == "true"
         return JSONResponse(documents.site(self.spec, self._plant, detailed=detailed))
 
+    async def _products(self, request: Request) -> Response:
+        return JSONResponse([documents.site(self.spec, self._plant, detailed=True)])
+
     async def _circuit_settings(self, request: Request) -> Response:
-        first = self._of_circuit(request.path_params["circuit"])[0]
+        circuit_id = int(request.path_params["circuit"])
+        first = documents.chargers_with_cars(self.spec, self._plant, circuit_id)[0]
         return JSONResponse(documents.circuit_settings(self._seen(first)))
 
-    async def _set_circuit_current(self, request: Request) -> Response:
-        """Answers 200 with an empty body: this write has no ticket."""
-        wanted = await _body(request, CircuitCurrent)
-        self.writes += 1
-        if not self._faults.commands_ignored:
-            amps = (wanted.phase1, wanted.phase2, wanted.phase3)
-            ttl_s = self._plant_seconds(wanted.time_to_live)
-            for id_ in self._of_circuit(request.path_params["circuit"]):
-                self._points[id_].charger.command_circuit(self._plant.clock_s, amps, ttl_s)
-                await self.hub.answer_command(id_, CIRCUIT_SETTINGS, now_ticks())
-        return Response()
+    async def _ongoing_session(self, request: Request) -> Response:
+        return _found(self._sessions_of(request).ongoing)
 
-    async def _charger_current(self, request: Request) -> Response:
-        wanted = await _body(request, ChargerCurrent)
-        ttl_s = self._plant_seconds(wanted.minutes)
-        return await self._command_charger(request.path_params["charger"], wanted.amps, ttl_s)
+    async def _latest_session(self, request: Request) -> Response:
+        return _found(self._sessions_of(request).latest)
 
-    async def _command(self, request: Request) -> Response:
-        charger_id = request.path_params["charger"]
-        point = self._points.get(charger_id) or self._plant
-        amps = commanded_current_a(point, request.path_params["command"])
-        return await self._command_charger(charger_id, amps, None)
-
-    async def _command_charger(self, charger_id: str, amps: float, ttl_s: int | None) -> Response:
-        self.writes += 1
-        ticket = ticket_of(charger_id)
-        point = self._points.get(charger_id)
-        if point is not None and not self._faults.commands_ignored:
-            point.charger.command_charger(self._plant.clock_s, amps, ttl_s)
-            await self.hub.answer_command(charger_id, ticket["commandId"], ticket["ticks"])
-        return JSONResponse(ticket, 202)
+    def _sessions_of(self, request: Request) -> Sessions:
+        """Those of the charger; one that never has a car has none."""
+        return self._sessions.get(request.path_params["charger"], Sessions())
 
     async def _observations(self, request: Request) -> Response:
         known = self._reported(request.path_params["charger"])
@@ -342,14 +322,16 @@ def build_app(routes: Iterable[BaseRoute]) -> Starlette:
     return app
 
 
+def _found(document: dict[str, Any] | None) -> Response:
+    if document is None:
+        raise Problem(404, "There is no such session.")
+    return JSONResponse(document)
+
+
 def _refused_command(status: int) -> Problem:
     if status == 403:
         return Problem(403)
     return Problem(400, "[Empty in production]", code=(410, "ChargerDisconnected"))
-
-
-async def _body(request: Request, shape: type[Body]) -> Body:
-    return shape.model_validate_json(await request.body())
 
 
 def _observation_ids(text: str) -> frozenset[int]:

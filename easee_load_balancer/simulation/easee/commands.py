@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 
 from easee_load_balancer.simulation.easee.problems import Problem
 from easee_load_balancer.simulation.plant.other_chargers import ChargingPoint
 
+Body = TypeVar("Body", bound=BaseModel)
 Amperes = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 CIRCUIT_SETTINGS = 22
 """The id with which a charger answers to a current of its circuit."""
-_SET_DYNAMIC_CHARGER_CURRENT = 48
+SET_DYNAMIC_CHARGER_CURRENT = 48
+"""The command of a charger's own current."""
 _TICKS_AT_1970 = 621_355_968_000_000_000
 _TICKS_PER_S = 10_000_000
 
@@ -39,14 +42,19 @@ class ChargerCurrent(BaseModel):
     minutes: int = Field(default=0, ge=0)
 
 
+async def read_body(request: Request, shape: type[Body]) -> Body:
+    """The body of a request. Raises ValidationError."""
+    return shape.model_validate_json(await request.body())
+
+
 def now_ticks() -> int:
     """The present time as .NET counts it."""
     return _TICKS_AT_1970 + int(datetime.now(UTC).timestamp() * _TICKS_PER_S)
 
 
-def ticket_of(charger_id: str) -> dict[str, Any]:
-    """The answer to an accepted command; every command here sets the dynamic charger current."""
-    return {"device": charger_id, "commandId": _SET_DYNAMIC_CHARGER_CURRENT, "ticks": now_ticks()}
+def ticket_of(charger_id: str, command: int = SET_DYNAMIC_CHARGER_CURRENT) -> dict[str, Any]:
+    """The answer to an accepted command."""
+    return {"device": charger_id, "commandId": command, "ticks": now_ticks()}
 
 
 def commanded_current_a(point: ChargingPoint, name: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from easee_load_balancer.simulation.easee.observations import Value
+from easee_load_balancer.simulation.easee.observations import Value, plain_number
 from easee_load_balancer.simulation.plant.plant import Plant
 
 Document = dict[str, Any]
@@ -43,6 +43,12 @@ def circuits(spec: CloudSpec, plant: Plant) -> dict[int, list[str]]:
     for number, other in enumerate(plant.others):
         found.setdefault(spec.circuit_id + other.circuit, []).append(other_id(number))
     return found
+
+
+def chargers_with_cars(spec: CloudSpec, plant: Plant, circuit_id: int) -> list[str]:
+    """The ids of the chargers on a circuit that have a car now and then."""
+    ids = circuits(spec, plant)[circuit_id]
+    return [id_ for id_ in ids if id_ != spec.second_charger_id]
 
 
 def other_id(number: int) -> str:
@@ -87,7 +93,7 @@ def circuit(spec: CloudSpec, plant: Plant, circuit_id: int, ids: list[str]) -> D
         "siteId": spec.site_id,
         "circuitPanelId": 1,
         "panelName": "1",
-        "ratedCurrent": max(rated_a),
+        "ratedCurrent": plain_number(max(rated_a)),
         "chargers": [charger(spec, id_) for id_ in ids],
         "masterBackplate": None,
         "useDynamicMaster": False,
@@ -111,7 +117,7 @@ def site(spec: CloudSpec, plant: Plant, *, detailed: bool) -> Document:
         "currencyId": "EUR",
         "partnerId": 1,
         "siteType": 1,
-        "ratedCurrent": plant.spec.main_fuse_a,
+        "ratedCurrent": plain_number(plant.spec.main_fuse_a),
         "useDynamicMaster": False,
         "circuits": _circuits(spec, plant) if detailed else None,
         "equalizers": _equalizers(spec) if detailed else None,
@@ -155,9 +161,9 @@ def charger_config(seen: Mapping[int, Value]) -> Document:
         "wiFiSSID": "house",
         "detectedPowerGridType": seen[21],
         "offlineChargingMode": seen[45],
-        "circuitMaxCurrentP1": seen[22],
-        "circuitMaxCurrentP2": seen[23],
-        "circuitMaxCurrentP3": seen[24],
+        "circuitMaxCurrentP1": plain_number(seen[22]),
+        "circuitMaxCurrentP2": plain_number(seen[23]),
+        "circuitMaxCurrentP3": plain_number(seen[24]),
         "enableIdleCurrent": seen[37],
         "limitToSinglePhaseCharging": None,
         "phaseMode": seen[38],
@@ -169,7 +175,7 @@ def charger_config(seen: Mapping[int, Value]) -> Document:
         "localPreAuthorizeEnabled": True,
         "localAuthorizeOfflineEnabled": True,
         "allowOfflineTxForUnknownId": True,
-        "maxChargerCurrent": seen[47],
+        "maxChargerCurrent": plain_number(seen[47]),
         "ledStripBrightness": seen[40],
     }
 
@@ -182,7 +188,7 @@ def circuit_settings(seen: Mapping[int, Value]) -> Document:
         "offlineMaxCircuitCurrent": 50,
     }
     currents = {
-        f"{name}P{phase + 1}": seen[first_id + phase]
+        f"{name}P{phase + 1}": plain_number(seen[first_id + phase])
         for name, first_id in first_ids.items()
         for phase in range(3)
     }

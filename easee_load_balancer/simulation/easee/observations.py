@@ -60,16 +60,18 @@ _BANDS = {
 _TOGETHER = {120: (182, 183, 184, 185), 194: (190, 191, 192, 193, 195, 196, 197, 198, 199)}
 
 
+def plain_number(value: Any) -> Any:
+    """The value as the API writes it: whole numbers have no decimals, even where it is a double."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def as_json(id_: int, seen: Reported) -> dict[str, Any]:
-    """The API's form: whole numbers have no decimals, even where the type is double."""
-    value = seen.value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
+    """An observation as the API shows it."""
     return {
         "id": id_,
         "timestamp": f"{seen.observed_at:%Y-%m-%dT%H:%M:%SZ}",
         "dataType": _DATA_TYPES[type(seen.value)],
-        "value": value,
+        "value": plain_number(seen.value),
     }
 
 

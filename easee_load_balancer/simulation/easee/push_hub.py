@@ -29,6 +29,8 @@ from easee_load_balancer.simulation.plant.cloud_lag import Reported
 HUB = "/hubs/chargers"
 NEGOTIATE = f"POST {HUB}/negotiate"
 PING_S = 15.0
+SILENT_S = 30.0
+"""A client that sends nothing for this long, not even a ping, is disconnected."""
 _END = "\x1e"
 _PING, _CLOSE, _INVOCATION = 6, 7, 1
 _LATE_FRAMES = 4
@@ -128,6 +130,7 @@ class PushHub:
                 await connection.socket.close(1001)
 
     async def _negotiate(self, request: Request) -> Response:
+        """Permit a connection. Before version 1 its id is the token that proves it."""
         self.negotiations += 1
         status = self._faults.stream_status
         try:
@@ -139,17 +142,18 @@ class PushHub:
             return problem.response()
         token = secrets.token_urlsafe(16)
         self._permitted.add(token)
-        return JSONResponse(
-            {
-                "negotiateVersion": 1,
-                "connectionId": secrets.token_urlsafe(16),
-                "connectionToken": token,
-                "availableTransports": [
-                    {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
-                    {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
-                ],
-            }
-        )
+        answer: dict[str, Any] = {
+            "availableTransports": [
+                {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
+                {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
+            ],
+        }
+        if request.query_params.get("negotiateVersion", "0") == "0":
+            answer |= {"negotiateVersion": 0, "connectionId": token}
+        else:
+            named = {"connectionId": secrets.token_urlsafe(16), "connectionToken": token}
+            answer |= {"negotiateVersion": 1, **named}
+        return JSONResponse(answer)
 
     async def _connect(self, socket: WebSocket) -> None:
         """One connection; its token works once."""
@@ -174,6 +178,10 @@ class PushHub:
             await self._listen(connection)
         except (WebSocketDisconnect, RuntimeError):
             pass
+        except TimeoutError:
+            with suppress(WebSocketDisconnect, RuntimeError):
+                await connection.send({"type": _CLOSE, "error": "The client was silent."})
+                await socket.close()
         finally:
             self._open.remove(connection)
             for task in tasks:
@@ -181,9 +189,12 @@ class PushHub:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _listen(self, connection: _Connection) -> None:
+        """Answer what the client sends. Raises TimeoutError when it falls silent."""
         greeted = False
         while True:
-            for text in _frames(await connection.socket.receive_text()):
+            async with asyncio.timeout(SILENT_S):
+                received = await connection.socket.receive_text()
+            for text in _frames(received):
                 frame = json.loads(text)
                 if not greeted:
                     greeted = frame == {"protocol": "json", "version": 1}
@@ -232,8 +243,8 @@ def _invocation(target: str, argument: Any) -> dict[str, Any]:
 
 
 def _text(value: Value) -> str:
-    """Values are pushed as text, booleans in the words of .NET."""
-    return str(value)
+    """Values are pushed as text, booleans as 1 and 0."""
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def _frames(text: str) -> Iterator[str]:

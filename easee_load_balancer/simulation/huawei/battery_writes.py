@@ -15,17 +15,18 @@ from easee_load_balancer.simulation.huawei.encoding import Words
 from easee_load_balancer.simulation.huawei.frames import exception
 from easee_load_balancer.simulation.plant.battery_controls import BatteryControls, Forced
 
-_WORDS = {47075: 2, 47077: 2, 47083: 1, 47100: 1, 47246: 1, 47247: 2, 47249: 2}
+_WORDS = {47075: 2, 47077: 2, 47083: 1, 47087: 1, 47100: 1, 47246: 1, 47247: 2, 47249: 2}
 _ATTRIBUTES = {
     47075: "charge_limit_w",
     47077: "discharge_limit_w",
     47083: "forced_min",
+    47087: "grid_charge_allowed",
     47100: "forced",
     47247: "forced_charge_w",
     47249: "forced_discharge_w",
 }
-_DISCHARGE_LIMIT, _COMMAND, _ENDS_BY = 47077, 47100, 47246
-_HIGHEST = {47083: 1440, 47100: 2, 47246: 1}
+_DISCHARGE_LIMIT, _GRID_CHARGE, _COMMAND, _ENDS_BY = 47077, 47087, 47100, 47246
+_HIGHEST = {47083: 1440, 47087: 1, 47100: 2, 47246: 1}
 """Of those that are no power."""
 _WRITE_SINGLE = 6
 _ILLEGAL_VALUE, _FAILURE, _NO_PERMISSION = 3, 4, 0x80
@@ -85,6 +86,8 @@ def _set(controls: BatteryControls, register: int, value: int) -> None:
         controls.force(cast(Forced, value))
     elif register == _ENDS_BY:
         controls.ends_by_time = value == 0
+    elif register == _GRID_CHARGE:
+        controls.grid_charge_allowed = value == 1
     else:
         setattr(controls, _ATTRIBUTES[register], value)
 

@@ -23,9 +23,10 @@ from easee_load_balancer.simulation.huawei.registers import (
     WHOLE,
     YIELD_BEFORE_KWH,
     Today,
+    export_control,
 )
 from easee_load_balancer.simulation.plant.meter import MeterSample
-from easee_load_balancer.simulation.plant.plant import Plant
+from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 
 BLOCKS = (
     range(30000, 30118),
@@ -41,7 +42,6 @@ MODEL = "EMMA-A02"
 SERIAL = "NS2340000001"
 SOFTWARE = "V100R024C00SPC101"
 
-
 _METER = MeterAddresses(
     voltages=31639,
     line_voltages=31645,
@@ -54,8 +54,8 @@ _METER = MeterAddresses(
 )
 
 
-def fixed(inverters: int) -> Words:
-    """Identity and what was found behind it."""
+def fixed(spec: HouseSpec, inverters: int) -> Words:
+    """Identity, settings and what was found behind it."""
     words = encode_text(
         (30000, 15, "SmartHEMS"),
         (30015, 10, SERIAL),
@@ -67,6 +67,8 @@ def fixed(inverters: int) -> Words:
         (30801, U16, 1, "", "inverters found", inverters),
         (30804, U16, 1, "", "chargers found", 0),
         (40000, U16, 1, "", "battery mode (2 = self-consumption)", 2),
+        (40100, U16, 1, "", "export control (0 none, 5 zero, 6 W)", export_control(spec)),
+        (40107, I32, 1, "W", "export limit", spec.export_limit_w or 0.0),
     )
 
 

@@ -202,7 +202,7 @@ class InverterServer:
             if clock() < settled_at or not self._listens_to(request):
                 continue
             fault = self._faults.modbus
-            if fault == "reset":
+            if fault == "reset" or self._units.drops(request.pdu):
                 reset(writer)
                 return
             await asyncio.sleep(self._spec.latency_s)

@@ -166,7 +166,7 @@ def fixed(spec: HouseSpec, share: Share = WHOLE) -> Words:
         (30083, U32, 1, "W", "maximum active power, real", rated * 1.1),
         (30085, U32, 1, "VA", "maximum apparent power, real", rated * 1.1),
         (43006, I16, 1, "min", "time zone", _TIME_ZONE_MIN),
-        (47415, U16, 1, "", "export control (0 none, 5 zero, 6 W)", _export_control(spec)),
+        (47415, U16, 1, "", "export control (0 none, 5 zero, 6 W)", export_control(spec)),
         (47416, I32, 1, "W", "export limit", spec.export_limit_w or 0.0),
         (47418, U16, 10, "%", "export limit", 0.0),
     )
@@ -175,7 +175,8 @@ def fixed(spec: HouseSpec, share: Share = WHOLE) -> Words:
     return words | _battery_settings(spec.battery, share.battery)
 
 
-def _export_control(spec: HouseSpec) -> int:
+def export_control(spec: HouseSpec) -> int:
+    """How the export is limited: 0 not, 5 to nothing, 6 to so many W."""
     if spec.export_limit_w is None:
         return 0
     return 6 if spec.export_limit_w else 5

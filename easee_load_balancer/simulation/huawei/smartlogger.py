@@ -79,15 +79,23 @@ def sums(plant: Plant, today: Today) -> Words:
         return words
     charged_today = counted.charged_kwh - midnight.charged_kwh
     discharged_today = counted.discharged_kwh - midnight.discharged_kwh
+    stored_wh = battery.stored_wh
     return words | encode(
+        (40217, U16, 10, "%", "discharge until", spec.lowest_soc_pct),
+        (40218, U16, 10, "%", "charge until", 100.0),
         (40392, I32, 1, "W", "battery power", plant.battery_charge_w),
         (40398, U32, 1, "W", "rated battery power", spec.max_power_w),
-        (40515, U16, 10, "%", "state of charge", battery.soc_pct),
         (40468, U32, 100, "kWh", "charged today", charged_today),
         (40470, U32, 100, "kWh", "discharged today", discharged_today),
         (40472, I64, 100, "kWh", "charged", CHARGED_BEFORE_KWH + counted.charged_kwh),
         (40476, I64, 100, "kWh", "discharged", DISCHARGED_BEFORE_KWH + counted.discharged_kwh),
+        (40480, U32, 1, "Wh", "chargeable", spec.capacity_wh - stored_wh),
+        (40482, U32, 1, "Wh", "dischargeable", stored_wh),
         (40484, U32, 1, "Wh", "rated capacity", spec.capacity_wh),
+        (40490, U32, 1, "W", "maximum charge power", spec.max_power_w),
+        (40492, U32, 1, "W", "maximum discharge power", spec.max_power_w),
+        (40515, U16, 10, "%", "state of charge", battery.soc_pct),
+        (40516, U16, 10, "%", "state of health", 100.0),
     )
 
 

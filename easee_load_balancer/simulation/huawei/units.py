@@ -53,6 +53,8 @@ class InverterSpec:
     """A cascade's dongle has the sums at unit 100."""
     device_list: bool = True
     """Other plants than a single inverter list their devices."""
+    drops_off_grid: bool = False
+    """Off the grid, a request for the meter ends the connection."""
     meter_reversed: bool = False
     """The grid meter counts backwards, as with its sensors the wrong way round."""
 
@@ -106,6 +108,12 @@ class Units:
         """Whether a request to this unit is answered at all."""
         gateway = self._spec.plant in ("emma", "smartlogger")
         return gateway or unit_id == _GATEWAY_UNIT or unit_id in self._units
+
+    def drops(self, pdu: bytes) -> bool:
+        """Whether a request ends the connection."""
+        first = int.from_bytes(pdu[1:3], "big")
+        off_grid = self._spec.drops_off_grid and self._plant.off_grid
+        return off_grid and first in _METER_OF_INVERTER
 
     def answer(self, unit_id: int, address: int, count: int) -> list[int] | int:
         """The registers, or the code of an exception."""
@@ -202,7 +210,7 @@ class Units:
         device = _listed(emma.MODEL, emma.SOFTWARE, emma.SERIAL, _GATEWAY_UNIT, "emma")
         return _Unit(
             device,
-            emma.fixed(inverters),
+            emma.fixed(self._plant.spec, inverters),
             lambda today: emma.sums(self._plant, today),
             lambda: emma.meter(self._sample(), self._meter_phases),
             _within(emma.BLOCKS),

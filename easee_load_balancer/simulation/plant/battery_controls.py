@@ -23,6 +23,8 @@ class BatteryControls:
     """Length of a forced command that ends by time."""
     ends_by_time: bool = False
     """A forced command that does not end by time lasts until it is stopped."""
+    grid_charge_allowed: bool = True
+    """Whether forced charging may take more than the PV yields."""
     _left_s: int = 0
 
     def __post_init__(self) -> None:
@@ -31,6 +33,11 @@ class BatteryControls:
     def force(self, command: Forced) -> None:
         """Begin a forced command, or begin it again, or stop it."""
         self.forced, self._left_s = command, 60 * self.forced_min
+
+    @property
+    def charges_from_grid(self) -> bool:
+        """Whether it may charge with power from the grid now."""
+        return self.forced == 1 and self.grid_charge_allowed
 
     def power_w(self, wanted_w: float) -> float:
         """Charging power of the next second where the battery by itself would take `wanted_w`."""

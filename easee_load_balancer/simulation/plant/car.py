@@ -28,7 +28,7 @@ class CarSpec:
     step_a: float = 0.0
     """Cars with a coarse on-board charger draw multiples of this; 0 = any current."""
     taper_kwh: float = 0.0
-    """Over the last so many kWh the current falls from the maximum to 2 A; 0 = no tapering."""
+    """While less than this is missing, the current falls from the maximum to 2 A; 0 = never."""
     fewest_phases: int = 1
     """A car that never starts on fewer phases."""
     refused_offers: int = 0

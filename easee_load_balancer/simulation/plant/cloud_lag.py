@@ -32,6 +32,8 @@ CAR_POWER_W = DeadBand(100.0, relative=0.05)
 CAR_POWER_KW = DeadBand(CAR_POWER_W.absolute / 1000, CAR_POWER_W.relative)
 VOLTAGE_V = DeadBand(2.0)
 """All voltages are sent together with that of L1."""
+SESSION_KWH = DeadBand(0.01, every_s=300)
+LIFETIME_KWH = DeadBand(0.01, every_s=3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,6 @@ class Reported:
 
     value: Any
     observed_at: datetime
-
-
-SESSION_KWH = DeadBand(0.01, every_s=300)
-LIFETIME_KWH = DeadBand(0.01, every_s=3600)
 
 
 class CloudLag(Generic[Key]):

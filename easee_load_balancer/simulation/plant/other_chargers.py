@@ -95,8 +95,8 @@ class OtherCharger:
 def share_circuits(points: Sequence[tuple[int, Charger]]) -> None:
     """What each charger is allotted by the master of its circuit, the first one on it.
 
-    Everyone whose car wants to charge gets the minimum in turn, those that charge already first;
-    who finds too little left waits. The rest is shared out equally.
+    Each charger whose car wants to charge gets the minimum in turn, those that charge already
+    first; one that finds too little left waits. The rest is shared out equally.
     """
     for circuit in {number for number, _ in points}:
         members = [charger for number, charger in points if number == circuit]

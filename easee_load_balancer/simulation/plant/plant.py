@@ -10,7 +10,7 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-from easee_load_balancer.simulation.plant.battery_controls import BatteryControls
+from easee_load_balancer.simulation.plant.battery import Battery
 from easee_load_balancer.simulation.plant.car import Car, CarSpec
 from easee_load_balancer.simulation.plant.charger import Charger, ChargerSpec
 from easee_load_balancer.simulation.plant.day import Weather
@@ -80,7 +80,7 @@ class HouseSpec:
     phases: int = 3
     """1 = one-phase house and inverter: everything is on L1."""
     meter_phases: int | None = None
-    """PerPhase that the meter measures, L1 first; None = all of the house, 0 = no meter.
+    """Phases that the meter measures, L1 first; None = all of the house, 0 = no meter.
 
     Its energy counters always cover the whole house.
     """
@@ -119,41 +119,6 @@ class Counters:
     charged_kwh: float = 0.0
     discharged_kwh: float = 0.0
     over_fuse_s: int = 0
-
-
-@dataclass(slots=True)
-class Battery:
-    """A battery that discharges to cover a deficit and charges from the surplus."""
-
-    spec: BatterySpec
-    charge_w: float = 0.0
-    stored_wh: float = field(init=False)
-    controls: BatteryControls = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.controls = BatteryControls(self.spec.max_power_w)
-        self.stored_wh = self.spec.capacity_wh * self.spec.start_soc_pct / 100
-
-    @property
-    def soc_pct(self) -> float:
-        return 100 * self.stored_wh / self.spec.capacity_wh
-
-    @property
-    def full(self) -> bool:
-        return self.stored_wh >= self.spec.capacity_wh
-
-    def step(self, surplus_w: float, pv_w: float, rated_w: float) -> None:
-        """Follow the surplus (PV less load and car) with the inverter's own regulation lag."""
-        spec = self.spec
-        wanted = self.controls.power_w(max(-spec.max_power_w, min(surplus_w, spec.max_power_w)))
-        charge = self.charge_w + (wanted - self.charge_w) * 0.4
-        charge = max(pv_w - rated_w, min(charge, pv_w))
-        empty = self.stored_wh <= spec.capacity_wh * spec.lowest_soc_pct / 100
-        if (charge > 0 and self.full) or (charge < 0 and empty):
-            charge = 0.0
-        self.charge_w = charge
-        stored = charge * spec.efficiency if charge > 0 else charge / spec.efficiency
-        self.stored_wh += stored / 3600
 
 
 class Plant:

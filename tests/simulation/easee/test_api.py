@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,41 @@ async def test_pause_and_resume_set_the_charger_current_and_need_a_car(running: 
     house.plant.car.unplug()
     assert_problem(await api.post(f"{CHARGER}/commands/pause_charging"), 400, 410)
     assert house.cloud.writes == 2
+
+
+async def test_settings_change_what_differs_and_keep_the_rest(running: Running) -> None:
+    house, api = running
+    charger = house.plant.charger
+    answer = await api.post(f"{CHARGER}/settings", json={"phaseMode": 1, "enabled": False})
+    assert [one["commandId"] for one in answer.json()] == [31, 38]
+    again = await api.post(f"{CHARGER}/settings", json={"phaseMode": 1, "enabled": False})
+    assert (again.status_code, again.json()) == (202, [])
+    assert (charger.enabled, charger.spec.phase_mode) == (False, 1)
+    assert charger.dynamic_charger_current_a == 32
+    limits = {"dynamicCircuitCurrentP1": 9.5, "maxCircuitCurrentP3": 20}
+    answer = await api.post(f"{CIRCUIT}/settings", json=limits)
+    assert (answer.status_code, answer.content) == (200, b"")
+    house.advance(4)
+    assert await observed(api, 24, 111, 112) == {24: 20, 111: 9, 112: 40}
+    assert_problem(await api.post(f"{CHARGER}/settings", json={"phaseMode": 7}), 400)
+
+
+async def test_documents_have_whole_amperes_without_decimals(running: Running) -> None:
+    _, api = running
+    for path in (f"{CHARGER}/config", f"{CIRCUIT}/settings", f"{CHARGER}/site"):
+        assert not re.search(r'Current(P\d)?": ?\d+\.', (await api.get(path)).text)
+
+
+async def test_sessions_last_from_plug_to_plug(running: Running) -> None:
+    house, api = running
+    house.advance(600)
+    ongoing = (await api.get(f"{CHARGER}/sessions/ongoing")).json()
+    assert ongoing["sessionEnergy"] == pytest.approx(house.plant.car.energy_kwh, abs=1e-6)
+    assert 500 <= ongoing["chargeDurationInSeconds"] <= 600
+    assert_problem(await api.get(f"{CHARGER}/sessions/latest"), 404)
+    house.plant.car.unplug()
+    house.advance(1)
+    assert_problem(await api.get(f"{CHARGER}/sessions/ongoing"), 404)
+    latest = (await api.get(f"{CHARGER}/sessions/latest")).json()
+    assert latest["sessionId"] == ongoing["sessionId"]
+    assert latest["sessionEnd"] is not None

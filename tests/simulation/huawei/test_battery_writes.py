@@ -9,6 +9,8 @@ import pytest
 from easee_load_balancer.simulation.faults import BatteryWriteFault, Faults
 from easee_load_balancer.simulation.huawei.battery_writes import BatteryWrites
 from easee_load_balancer.simulation.plant.battery_controls import BatteryControls
+from easee_load_balancer.simulation.plant.day import Day
+from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
 
 MAX_W = 5000
 
@@ -36,6 +38,7 @@ def writes(fault: BatteryWriteFault | None = None) -> tuple[BatteryControls, Bat
         pytest.param(double(47100, 2), None, 3, id="two words for one"),
         pytest.param(single(47100, 3), None, 3, id="no such command"),
         pytest.param(single(43006, 60), None, 0x80, id="a register that needs a login"),
+        pytest.param(single(47087, 0), None, None, id="no charging from the grid"),
         pytest.param(single(47083, 2), "refused", 4, id="refused"),
         pytest.param(double(47077, 0), "refused_lifting", None, id="limiting is taken"),
         pytest.param(double(47077, 4000), "refused_lifting", 4, id="lifting is not"),
@@ -84,3 +87,19 @@ def test_limits_leave_the_other_direction_free() -> None:
     assert [controls.power_w(watts) for watts in (-2000.0, 0.0, 2000.0)] == [0.0, 0.0, 2000.0]
     battery.write(double(47075, 500))
     assert controls.power_w(2000.0) == 500.0
+
+
+@pytest.mark.parametrize(("allowed", "charge_w"), [(1, 3000), (0, 0)])
+def test_forced_charging_at_night_takes_from_the_grid_where_it_may(
+    allowed: int, charge_w: float
+) -> None:
+    plant = Plant(Day("night", (0.0,) * 1440, (400.0,) * 1440), HouseSpec())
+    assert plant.battery is not None
+    plant.car.unplug()
+    battery = BatteryWrites(plant.battery.controls, Faults(), (0.5, 3.0))
+    for pdu in (single(47087, allowed), double(47247, 3000), single(47100, 1)):
+        assert battery.write(pdu) == pdu[:5]
+    for _ in range(60):
+        plant.step()
+    assert plant.battery_charge_w == pytest.approx(charge_w, abs=1)
+    assert plant.grid_export_w == pytest.approx(-400 - charge_w, abs=1)
