@@ -88,7 +88,7 @@ class Inverter:
                 await self._connection.connect()
                 yield
                 good = True
-            except InverterUnsupported:
+            except (InverterUnsupported, WriteRefused):
                 good = True
                 raise
             finally:
@@ -100,18 +100,8 @@ class Inverter:
 
         Raises as `ModbusConnection.write` does.
         """
-        async with self._lock:
-            good = False
-            try:
-                await self._connection.connect()
-                await self._connection.write(register, *words)
-                good = True
-            except WriteRefused:
-                good = True
-                raise
-            finally:
-                if not good:
-                    self._connection.disconnect()
+        async with self._attempt():
+            await self._connection.write(register, *words)
 
     async def close(self) -> None:
         """Disconnect, so that another client can connect."""

@@ -87,7 +87,8 @@ class ModbusConnection:
             if not connected and not lost.done():
                 lost.set_result(None)
 
-        client = AsyncModbusTcpClient(
+        # kept at once: whoever gives up during connecting closes it with `disconnect`
+        client = self._client = AsyncModbusTcpClient(
             self.address.host,
             port=self.address.port,
             timeout=self.address.timeout_s,
@@ -96,12 +97,11 @@ class ModbusConnection:
             trace_connect=note_loss,
         )
         if not await client.connect():
-            client.close()
+            self.disconnect()
             raise InverterUnreachable(
                 f"Cannot connect to the inverter at {self.address}. Is it on, in this network, "
                 "and is Modbus TCP enabled in its settings?"
             )
-        self._client = client
         await asyncio.sleep(self.address.settle_s)
 
     def disconnect(self) -> None:

@@ -121,9 +121,14 @@ class Inverters:
         self._grid = _Grid(connection, SUN2000_METER)
 
     async def read(self) -> InverterReading:
-        """As `HuaweiPlant` says. The meter comes before the others, which may not answer."""
+        """As `HuaweiPlant` says. The meter comes before the others, which may not answer.
+
+        Off the grid it is offline, and asking for it may end the connection.
+        """
         first = await self._first.values(with_capacity=bool(self._others))
-        words = await self._connection.read(SUN2000_METER.block)
+        words: Sequence[int] = ()
+        if not first.power.off_grid:
+            words = await self._connection.read(SUN2000_METER.block)
         totals = await self._totals()
         dark = _is_dark(first.power.pv_w, first.rated_w)
         inverters = [first]

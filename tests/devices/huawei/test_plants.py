@@ -20,7 +20,7 @@ WITHOUT = HouseSpec(battery=None)
 TWO_BATTERIES = {"battery_shares": (0.7, 0.3)}
 EXACT = {"grid_export_w": 0.5, "battery_soc_pct": 0.06, "grid_current_phase_a": 0.051}
 """Largest difference from the single inverter's value that the registers' steps allow."""
-NIGHT_S = 2 * 3600
+NIGHT_S, NOON_S = 2 * 3600, 12 * 3600
 
 
 def test_battery_reaches_the_house_through_its_own_inverter_only() -> None:
@@ -114,6 +114,17 @@ def dark_house(running: RunningPlant) -> None:
     """Ten minutes after the last light: what has no battery sleeps."""
     while not running.plant.dark:
         running.plant.step()
+
+
+@pytest.mark.parametrize("drops", [False, True], ids=["meter offline", "connection ends"])
+async def test_off_the_grid_the_inverter_is_read_without_its_meter(drops: bool) -> None:
+    house = HouseSpec(islands=((NOON_S, NOON_S + 3600),))
+    async with a_plant("single", house, spec={"drops_off_grid": drops}) as running:
+        reading = await running.inverter.read()
+        assert running.server.connections == 1
+    assert (reading.off_grid, reading.grid_export_w) == (True, None)
+    assert reading.problem == "meter: offline"
+    assert reading.battery_soc_pct == pytest.approx(50, abs=1)
 
 
 async def test_sleeping_slave_makes_nothing_and_counters_go_on() -> None:
