@@ -67,7 +67,7 @@ class Connections:
     async def leave(self, address: InverterAddress) -> None:
         """Disconnect from that inverter once it is not in use; the next use connects again.
 
-        Who has it meanwhile may hold its battery: what is known of that is forgotten.
+        Another worker may hold its battery meanwhile, so what is known of a hold is forgotten.
         """
         known = self._inverters.get((address.host, address.port))
         if known is not None:

@@ -109,7 +109,7 @@ def _is_on(observation: Observation | None) -> bool:
 def charger_state(observations: Iterable[Observation], now: datetime) -> ChargerState:
     """The charger's state at `now` from its observations; values that were not sent are unknown.
 
-    So are values from the future, which would never age; seconds of it are a clock's error.
+    So are values from the future, which would never age; some minutes ahead are a clock's error.
     """
     possible = [one for one in observations if one.observed_at - now <= _CLOCKS_DIFFER]
     in_order = sorted(possible, key=attrgetter("observed_at"))

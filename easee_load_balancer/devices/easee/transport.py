@@ -29,7 +29,8 @@ class Answer:
 _OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * UNACKNOWLEDGED_S))]
 """What was given up is not delivered minutes later, when another worker is in charge."""
 _NO_LIMIT = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-"""httpx loses a connection whose request is given up as it gets it: one day all would be lost."""
+"""httpx loses a connection whose request is cancelled just as it gets it: a limit would be used up
+over the years."""
 
 
 class Transport:

@@ -11,7 +11,8 @@ from easee_load_balancer.devices.huawei.registers import MeterValues
 
 _READINGS = 6
 _CHANGES = 4
-"""So many changes between values and zeros in the last readings: two outages have three."""
+"""From this many changes between values and zeros on, the meter is unreliable; two outages in the
+last readings have three."""
 
 
 class MeterMonitor:

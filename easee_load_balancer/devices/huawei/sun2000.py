@@ -177,7 +177,7 @@ def total_battery(values: Iterable[InverterValues]) -> BatteryValues | None:
 
 
 def battery_ac_headroom_w(values: Iterable[InverterValues]) -> float | None:
-    """What the inverters with a battery could add on their AC side: the others have no use of it.
+    """AC power that the inverters with a battery could add; the others' is of no use to a battery.
 
     None where one of them is unknown.
     """
