@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.easee.models import Account
@@ -17,6 +18,8 @@ from easee_load_balancer.devices.huawei.hold_record import HoldFile, HoldRecord,
 from easee_load_balancer.errors import InverterError
 
 _LOG = logging.getLogger(__name__)
+_UNUSED_S = 3600.0
+"""A client of the cloud that is not asked for in this time is closed: its login was changed."""
 
 
 class Connections:
@@ -28,6 +31,8 @@ class Connections:
         self._inverters: dict[tuple[str, int], Inverter] = {}
         self._batteries: dict[HoldStore, BatteryControl] = {}
         self._easee: dict[tuple[str, str], EaseeClient] = {}
+        self._asked_s: dict[tuple[str, str], float] = {}
+        """When each of those was last asked for."""
 
     @asynccontextmanager
     async def streaming(self) -> AsyncIterator[None]:
@@ -101,6 +106,8 @@ class Connections:
     async def easee(self, account: Account, folder: Path) -> EaseeClient:
         """The one client of that account; a changed password replaces it."""
         key = (account.base_url, account.user_name)
+        now_s = self._asked_s[key] = monotonic()
+        await self._close_unused(now_s)
         known = self._easee.get(key)
         if known is not None and known.account.is_same_login(account):
             return known
@@ -108,6 +115,14 @@ class Connections:
         if known is not None:
             await known.close()
         return new
+
+    async def _close_unused(self, now_s: float) -> None:
+        """Close clients of logins that are gone: their streams would be renewed for ever."""
+        for key in [key for key, at_s in self._asked_s.items() if now_s - at_s > _UNUSED_S]:
+            del self._asked_s[key]
+            unused = self._easee.pop(key, None)
+            if unused is not None:
+                await unused.close()
 
     async def _close(self) -> None:
         # Cleared first: a new holder that arrives during closing gets new connections.

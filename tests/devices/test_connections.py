@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from easee_load_balancer.devices import connections as connections_module
 from easee_load_balancer.devices.connections import Connections
 from easee_load_balancer.devices.easee.client import EaseeClient
 from easee_load_balancer.devices.huawei.address import InverterAddress
@@ -23,7 +24,7 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.support.battery import MAX_W, held_house
 from tests.support.easee_cloud import CHARGER, LOGIN, PASSWORD, account
-from tests.support.waiting import LONGEST_S
+from tests.support.waiting import LONGEST_S, until
 
 
 @pytest.fixture
@@ -187,6 +188,27 @@ async def test_changed_password_replaces_the_client(
             await right.state(CHARGER)
         corrected = await connections.easee(account(house.api_url), tmp_path)
         assert (await corrected.state(CHARGER)).online
+
+
+async def test_client_of_a_login_that_is_gone_is_closed(
+    house: SimulatedHouse,
+    connections: Connections,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with connections.streaming():
+        gone = await connections.easee(account(house.api_url), tmp_path)
+        await gone.recent_state(CHARGER)
+        await until(lambda: house.cloud.hub.open, every_s=0.02)
+        present = account(house.api_url).model_copy(update={"user_name": "new@example.com"})
+        await connections.easee(present, tmp_path)
+        assert house.cloud.hub.open == 1
+        monkeypatch.setattr(connections_module, "_UNUSED_S", 0.0)
+        kept = await connections.easee(present, tmp_path)
+        await until(lambda: not house.cloud.hub.open, every_s=0.02)
+        with pytest.raises(RuntimeError, match="closed"):
+            await gone.state(CHARGER)
+        assert await connections.easee(present, tmp_path) is kept
 
 
 async def test_concurrent_callers_get_the_same_new_connection(
