@@ -23,7 +23,7 @@ from easee_load_balancer.history.tables import BoostRow
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.system.settings import Settings
-from tests.support.home import Home, a_home
+from tests.support.home import Home, a_home, in_hours
 from tests.support.site import SITE
 from tests.support.waiting import LONGEST_S, until
 
@@ -102,12 +102,13 @@ async def test_another_boost_or_cancelling_the_run_ends_it() -> None:
     async with dark_home() as home, get_client() as client:
         first, _ = await begun(current_a=10)
         await home.cycle()
-        second, row = await begun(current_a=8, until="23:59")
+        second, row = await begun(current_a=8, until=in_hours(12), time_zone="UTC")
         ended = await asyncio.wait_for(first, LONGEST_S)
         assert (ended.type, ended.name) == (StateType.CANCELLED, "Superseded")
         assert ended.message == "boost 10 A until unplugged: 0.0 kWh, another boost began"
         state = await home.cycle()
-        assert "23:59: 8 A x 3: fast" in (state.message or "")
+        end = row.request.until
+        assert f"{end:%H:%M}: 8 A x 3: fast" in (state.message or "")
         await client.set_flow_run_state(UUID(row.run_id), Cancelling(), force=True)
         await home.cycle()
         assert home.last_cycle().mode == "solar"
@@ -137,7 +138,7 @@ async def test_it_continues_when_its_run_is_killed_or_the_server_is_down() -> No
 
 async def test_it_ends_in_time_without_cycles_and_when_the_car_is_unplugged() -> None:
     async with dark_home() as home:
-        run, row = await begun(current_a=8, until="23:59")
+        run, row = await begun(current_a=8, until=in_hours(12), time_zone="UTC")
         over = row.request.model_copy(update={"until": datetime.now(UTC)})
         open_history(Settings().database_url).boosts.record(row.run_id, over)
         ended = await asyncio.wait_for(run, LONGEST_S)

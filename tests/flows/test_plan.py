@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -29,24 +29,18 @@ from easee_load_balancer.history.store import open_history
 from easee_load_balancer.orchestration.blocks import ChargingPlan, SolarPlant, Tariff
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.system.settings import Settings
-from tests.support.home import Home, a_home, last_run
+from tests.support.home import Home, a_home, in_hours, last_run
 from tests.support.price_house import tariff
 from tests.support.site import SITE
 from tests.support.waiting import until
 
 DARK = Day("dark", pv_w=(50.0,) * 1440, load_w=(500.0,) * 1440)
-ZONE = "Europe/Berlin"
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests read the history more often than usual."""
     monkeypatch.setattr("tasks.requests._LOOK_EVERY_S", 0.05)
-
-
-def clock(hours: float) -> str:
-    """A time of day that many hours from now, in UTC."""
-    return f"{datetime.now(UTC) + timedelta(hours=hours):%H:%M}"
 
 
 @asynccontextmanager
@@ -58,7 +52,6 @@ async def planning_home(wishes: ChargingPlan | None, **prices: Any) -> AsyncIter
         fields = dict(tariff(home.house, **prices))
         await Tariff(**fields).asave(SITE, overwrite=True)
         plant = SolarPlant(
-            *(),
             latitude=55.6,
             longitude=13.0,
             peak_kw=10,
@@ -81,7 +74,7 @@ async def page() -> str | None:
 
 
 async def test_a_plan_is_made_shown_and_obeyed() -> None:
-    wishes = ChargingPlan(departures=[f"{clock(12)} 30 kWh"], floor_kwh=1)
+    wishes = ChargingPlan(departures=[f"{in_hours(12)} 30 kWh"], floor_kwh=1)
     async with planning_home(wishes) as home:
         await home.cycle(time_zone="UTC")
         state: State[Any] = await plan(SITE, time_zone="UTC", return_state=True)
@@ -144,7 +137,7 @@ async def test_a_departure_that_cannot_be_met_is_said_obeyed_and_ended_by_cancel
         await home.cycle()
         assert home.circuit_current_a == (0, 0, 0)
         departures = open_history(Settings().database_url).departures
-        run = await run_of(ready_by, ready=f"{clock(1)}, 60 kWh", time_zone="UTC")
+        run = await run_of(ready_by, ready=f"{in_hours(1)}, 60 kWh", time_zone="UTC")
         row = await until(lambda: departures.under_way(SITE))
         name = await until(partial(named, row.run_id, "only"))
         assert "with 60 kWh: only" in name

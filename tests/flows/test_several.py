@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.other_chargers import OtherSpec
 from easee_load_balancer.system.settings import Settings
-from tests.support.home import Home, a_home
+from tests.support.home import Home, a_home, in_hours
 from tests.support.site import SITE
 from tests.support.waiting import until
 
@@ -157,7 +156,7 @@ async def test_a_boost_is_for_the_charger_that_it_names(monkeypatch: pytest.Monk
 
 
 async def test_each_car_has_its_plan_and_the_cycles_obey_both() -> None:
-    leaves = f"{datetime.now(UTC) + timedelta(hours=12):%H:%M}"
+    leaves = in_hours(12)
     wishes = ChargingPlan(departures=[f"{leaves} 20 kWh"])
     async with two_in_the_dark(departures=[f"{leaves} 5 kWh"], floor_kwh=1) as home:
         await wishes.asave(SITE, overwrite=True)

@@ -11,7 +11,7 @@ from balance import balance
 from easee_load_balancer.orchestration.worker.flow_runner import FlowRunner
 from tests.support.home import a_home
 from tests.support.site import site_of
-from tests.support.waiting import until
+from tests.support.waiting import LONGEST_S, until
 
 SLOW = ["slow-1", "slow-2"]
 
@@ -36,11 +36,11 @@ def test_a_name_that_nobody_resolves_holds_one_of_many_threads() -> None:
     together = threading.Barrier(40)
 
     async def resolve_all() -> None:
-        await asyncio.gather(*(asyncio.to_thread(together.wait, 20) for _ in range(40)))
+        await asyncio.gather(*(asyncio.to_thread(together.wait, LONGEST_S) for _ in range(40)))
 
     runner = FlowRunner()
     runner.start()
     try:
-        runner._submit(resolve_all()).result(30)
+        runner._submit(resolve_all()).result(LONGEST_S)
     finally:
         runner.stop()

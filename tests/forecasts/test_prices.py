@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
+import time_machine
 from pydantic import SecretStr
 
 from easee_load_balancer.errors import ForecastError
@@ -25,7 +26,9 @@ from easee_load_balancer.simulation.sources.market import CET, midnight, price_m
 from tests.support.price_house import tariff
 
 BERLIN = ZoneInfo("Europe/Berlin")
-DAY = date(2026, 6, 20)
+DAY, A_DAY = date(2026, 6, 20), timedelta(days=1)
+AFTERNOON = datetime(2026, 6, 20, 14, 0, tzinfo=CET)
+"""When the prices of the next day are usually out."""
 SOURCES = ("Energy-Charts", "Nord Pool", "aWATTar", "ENTSO-E")
 
 
@@ -58,8 +61,8 @@ on_one_loop = pytest.mark.asyncio(loop_scope="module")
 async def test_reads_every_quarter_hour_of_the_days(
     house: SimulatedHouse, source: str, day: date, quarters: int
 ) -> None:
-    found = await fetch_spot(tariff(house, source), day, day + timedelta(days=1), BERLIN)
-    end = midnight(day + timedelta(days=1))
+    found = await fetch_spot(tariff(house, source), day, day + A_DAY, BERLIN)
+    end = midnight(day + A_DAY)
     first = {at: price for at, price in found.items() if at < end}
     assert list(first) == [midnight(day) + index * QUARTER for index in range(quarters)]
     whole_hours = source == "aWATTar"
@@ -73,10 +76,10 @@ async def test_reads_every_quarter_hour_of_the_days(
 @on_one_loop
 async def test_reads_a_file_of_the_owners(house: SimulatedHouse, path: str) -> None:
     own = tariff(house, "address", address=f"{house.api_url}/sources/{path}")
-    today = datetime.now(CET).date()
-    found = await fetch_spot(own, today - timedelta(days=1), today, BERLIN)
-    assert found[midnight(today)] == pytest.approx(price_mwh(midnight(today)) / 1000, abs=1e-5)
-    assert min(found) == midnight(today - timedelta(days=1))
+    with time_machine.travel(AFTERNOON):
+        found = await fetch_spot(own, DAY - A_DAY, DAY, BERLIN)
+    assert found[midnight(DAY)] == pytest.approx(price_mwh(midnight(DAY)) / 1000, abs=1e-5)
+    assert min(found) == midnight(DAY - A_DAY)
 
 
 @on_one_loop
@@ -117,14 +120,16 @@ async def test_a_failing_source_is_named_with_what_it_did(
 @on_one_loop
 async def test_a_wrong_zone_is_an_error_and_says_so(house: SimulatedHouse, source: str) -> None:
     with pytest.raises(ForecastError, match=r"Is the zone right|has no such data"):
-        await fetch_spot(tariff(house, source, zone="XX9"), DAY, DAY + timedelta(days=1), BERLIN)
+        await fetch_spot(tariff(house, source, zone="XX9"), DAY, DAY + A_DAY, BERLIN)
 
 
 @on_one_loop
 async def test_a_single_day_that_is_late_is_no_error(house: SimulatedHouse) -> None:
-    house.faults.prices = "late"
-    tomorrow = datetime.now(CET).date() + timedelta(days=1)
-    assert await fetch_spot(tariff(house), tomorrow, tomorrow, BERLIN) == {}
+    tomorrow = DAY + A_DAY
+    with time_machine.travel(AFTERNOON):
+        assert await fetch_spot(tariff(house), tomorrow, tomorrow, BERLIN)
+        house.faults.prices = "late"
+        assert await fetch_spot(tariff(house), tomorrow, tomorrow, BERLIN) == {}
 
 
 @on_one_loop

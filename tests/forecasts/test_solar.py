@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,9 @@ import time_machine
 
 from easee_load_balancer.errors import ForecastError
 from easee_load_balancer.forecasts.solar import PvPlant, fetch_pv
-from easee_load_balancer.periods import quarter_of
 from easee_load_balancer.simulation.faults import Faults
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
+from tests.support.history import NOON
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATHS = {"Open-Meteo": "open-meteo", "Forecast.Solar": "forecast-solar"}
@@ -28,9 +28,11 @@ async def house() -> AsyncIterator[SimulatedHouse]:
 
 
 @pytest.fixture(autouse=True)
-def healthy(house: SimulatedHouse) -> None:
-    """Without faults at first."""
+def noon(house: SimulatedHouse) -> Iterator[None]:
+    """As the house's clock says; without faults at first."""
     house.faults.replace_with(Faults())
+    with time_machine.travel(NOON, tick=False):
+        yield
 
 
 def panels(house: SimulatedHouse, source: Any) -> PvPlant:
@@ -43,17 +45,12 @@ def panels(house: SimulatedHouse, source: Any) -> PvPlant:
 async def test_reads_the_power_of_each_quarter_hour(
     house: SimulatedHouse, source: str, share: float
 ) -> None:
-    now = datetime.now(UTC).replace(hour=12)  # a forecast begins at midnight
-    with time_machine.travel(now, tick=False):
-        found = await fetch_pv(panels(house, source), now)
-    quarter = quarter_of(now)
-    for hour in (-3, 0, 4, 13):  # from noon, where the house's clock stands
-        at = quarter + timedelta(hours=hour)
-        second = house.plant.clock_s + int((at - now).total_seconds()) + 450
-        true_w = house.plant.day.pv_at(second)
+    found = await fetch_pv(panels(house, source), NOON)
+    for hour in (-3, 0, 4, 13):
+        true_w = house.plant.day.pv_at(house.plant.clock_s + hour * 3600 + 450)
+        at = NOON + timedelta(hours=hour)
         assert found.get(at, 0.0) == pytest.approx(share * true_w, rel=0.05, abs=60), hour
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    assert max(found) >= today + timedelta(days=1, hours=18)
+    assert max(found) >= NOON + timedelta(hours=30)
 
 
 @pytest.mark.parametrize("source", PATHS)
@@ -70,5 +67,5 @@ async def test_a_failing_source_is_named_with_what_it_did(
 ) -> None:
     house.faults.solar_forecast = fault
     with pytest.raises(ForecastError, match=said) as caught:
-        await fetch_pv(panels(house, source), datetime.now(UTC))
+        await fetch_pv(panels(house, source), NOON)
     assert str(caught.value).startswith(f"{source} (127.0.0.1)")

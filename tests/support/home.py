@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,11 @@ async def a_home(
         home = Home(running, cloud, timeout_s)
         await home.save(**changes)
         yield home
+
+
+def in_hours(hours: float) -> str:
+    """The time of day that many hours from now, in UTC, as a form takes it."""
+    return f"{datetime.now(UTC) + timedelta(hours=hours):%H:%M}"
 
 
 async def last_run() -> FlowRun:

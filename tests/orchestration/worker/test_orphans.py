@@ -30,7 +30,8 @@ async def test_the_runs_that_its_own_folder_has_claimed_and_cycles_that_are_long
     )
     await client.set_flow_run_state(cycle.id, Pending(message=claim_of("there")))
     await client.set_flow_run_state(cycle.id, Running())
-    later = await orphans(client, pool, now + timedelta(minutes=11), [], claim_of("here"))
+    late = datetime.now(UTC) + timedelta(minutes=11)
+    later = await orphans(client, pool, late, [], claim_of("here"))
     assert {one.id for one in later} == {runs["here"].id, cycle.id}
     alone = await orphans(client, pool, now, [runs["there"].id], claim_of(""))
     assert {one.id for one in alone} == {runs["here"].id, runs[""].id}
