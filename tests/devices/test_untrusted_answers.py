@@ -249,5 +249,5 @@ async def test_flooding_device_ends_with_the_time_budget(caplog: pytest.LogCaptu
         started_s = time.monotonic()
         with pytest.raises(InverterError):
             await inverter.read()
-        assert time.monotonic() - started_s < inverter.address.budget_s + 3
+        assert time.monotonic() - started_s < inverter.address.budget_s + 20
     assert len(caplog.text) < 1000

@@ -1,7 +1,7 @@
 """A process that holds a battery and releases it: to be killed while it does.
 
 Started with the port and the data folder; for each line on stdin (a way to hold) it forks a process
-that does it, and prints that process's id, then "ended".
+that prints its id and holds, and prints "ended" after it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if not child:
+            print(os.getpid(), flush=True)  # before its first request
             asyncio.run(hold_and_release(port, folder, BatteryHold(line.strip())))
             os._exit(0)
-        print(child, flush=True)
         os.waitpid(child, 0)
         print("ended", flush=True)
 

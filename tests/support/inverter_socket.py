@@ -14,11 +14,12 @@ from easee_load_balancer.simulation.huawei.modbus_server import InverterServer
 from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
+from tests.support.waiting import LONGEST_S
 
 HOST = "127.0.0.1"
 QUICK = InverterSpec(settle_s=0.0, latency_s=0.001)
-SOON_S = 0.15
-"""Long enough for an answer, short enough to wait in vain."""
+_IN_VAIN_S = 0.15
+"""An answer would be there by then."""
 
 
 class ServedPlant:
@@ -39,7 +40,7 @@ class ServedPlant:
     async def read(self, address: int, count: int, unit: int = 1) -> list[int]:
         """Registers by a new connection; an exception's code as one negative number."""
         client = AsyncModbusTcpClient(
-            HOST, port=self.port, timeout=SOON_S, retries=0, reconnect_delay=0
+            HOST, port=self.port, timeout=LONGEST_S, retries=0, reconnect_delay=0
         )
         assert await client.connect()
         try:
@@ -85,16 +86,16 @@ def request(transaction: int, address: int, count: int, unit: int = 1, function:
 
 async def reply(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
     """Transaction id, unit id and PDU of the next frame."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONGEST_S):
         transaction, protocol, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
         assert protocol == 0
         return transaction, unit, await reader.readexactly(length - 1)
 
 
 async def says_nothing(reader: asyncio.StreamReader) -> bool:
-    """Whether no byte comes within `SOON_S`."""
+    """Whether no byte comes."""
     try:
-        async with asyncio.timeout(SOON_S):
+        async with asyncio.timeout(_IN_VAIN_S):
             await reader.read(1)
     except TimeoutError:
         return True
@@ -103,6 +104,6 @@ async def says_nothing(reader: asyncio.StreamReader) -> bool:
 
 async def is_reset(reader: asyncio.StreamReader) -> bool:
     """Wait for the end of the connection: whether it was a reset."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LONGEST_S):
         (ended,) = await asyncio.gather(reader.read(1), return_exceptions=True)
     return isinstance(ended, ConnectionResetError)

@@ -14,6 +14,7 @@ from easee_load_balancer.simulation.huawei.units import InverterSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from tests.support.simulated_house import SUNNY
+from tests.support.waiting import LONGEST_S
 
 TWO = CloudSpec(second_charger_id="EH123457", rate_limits=False)
 """Two chargers on one circuit."""
@@ -46,7 +47,7 @@ def a_house_beside(
 
     thread = threading.Thread(target=asyncio.run, args=(live(),))
     thread.start()
-    started.wait(10)
+    started.wait(LONGEST_S)
     try:
         yield running[0]
     finally:

@@ -44,8 +44,8 @@ async def hangs() -> None:
 
 @flow
 async def slow() -> None:
-    """Runs for a minute."""
-    await asyncio.sleep(60)
+    """Runs for ten minutes."""
+    await asyncio.sleep(600)
 
 
 @flow

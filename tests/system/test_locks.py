@@ -23,6 +23,7 @@ from easee_load_balancer.system.locks import (
     worker_runs,
 )
 from tests.support.paths import PROJECT
+from tests.support.waiting import LONGEST_S
 
 HOLDER = """
 import sys
@@ -111,11 +112,11 @@ def test_no_cycle_waits_for_the_running_one_and_keeps_the_next_out(tmp_path: Pat
     def cycle() -> None:
         with only_writer(tmp_path, "home"):
             started.set()
-            ended.wait(5)
+            ended.wait(LONGEST_S)
 
     running = threading.Thread(target=cycle)
     running.start()
-    started.wait(5)
+    started.wait(LONGEST_S)
     threading.Timer(0.3, ended.set).start()
     with no_cycle(tmp_path, "home"):
         assert ended.is_set()

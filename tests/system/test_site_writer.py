@@ -160,7 +160,6 @@ async def test_a_machine_that_stood_still_sends_nothing(
 async def test_a_worker_whose_network_is_cut_sends_nothing_once_another_has_taken_over(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_locks, "_ANSWER_S", 0.5)
     sent = False
     first, second = DatabaseLocks(), DatabaseLocks()
     async with Relay(url) as relay, second.held(), AsyncExitStack() as cycle:
@@ -172,9 +171,11 @@ async def test_a_worker_whose_network_is_cut_sends_nothing_once_another_has_take
         _end_silent_sessions(url)  # as its keep-alives do after 25 s
         async with second.lock(url, "home") as other:
             assert other is not None
+            monkeypatch.setattr(database_locks, "_ANSWER_S", 0.5)
             with pytest.raises(LockLost):
                 async with held.sending("16 A"):
                     sent = True
+            monkeypatch.undo()
             async with other.sending("6 A"):
                 pass
     assert not sent
@@ -218,7 +219,7 @@ async def test_a_cancelled_cycle_leaves_no_lock(url: str) -> None:
         assert not locks.failing
 
 
-async def test_another_database_has_another_name(url: str) -> None:
+async def test_a_database_keeps_the_first_name_that_it_was_given(url: str) -> None:
     assert await DatabaseLocks().database_id(url, "one") == "one"
     assert await DatabaseLocks().database_id(url, "two") == "one"
 

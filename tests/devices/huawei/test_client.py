@@ -30,11 +30,9 @@ from easee_load_balancer.simulation.huawei.registers import (
     CHARGED_BEFORE_KWH,
     DISCHARGED_BEFORE_KWH,
 )
-from easee_load_balancer.simulation.huawei.units import INVERTER_REFRESH_S, InverterSpec
-from easee_load_balancer.simulation.plant.day import generate_day
+from easee_load_balancer.simulation.huawei.units import INVERTER_REFRESH_S
 from easee_load_balancer.simulation.plant.plant import HouseSpec, Plant
-
-NOON_S = 12 * 3600
+from tests.support.huawei_plant import NOON_S, a_plant
 
 
 @pytest.mark.parametrize(
@@ -51,16 +49,9 @@ async def an_inverter(
     spec: HouseSpec | None = None, start_s: int = NOON_S, **address: Any
 ) -> AsyncIterator[tuple[Inverter, InverterServer, Plant, Faults]]:
     """A client and the simulated inverter it talks to."""
-    plant, faults = Plant(generate_day("clear"), spec, start_s), Faults()
-    server = InverterServer(plant, InverterSpec(settle_s=0.0, latency_s=0.001), faults)
-    port = await server.start("127.0.0.1", 0)
-    settings = {"settle_time_s": 0.1, "timeout_s": 1.0} | address
-    inverter = Inverter(InverterAddress(host="127.0.0.1", port=port, **settings))
-    try:
-        yield inverter, server, plant, faults
-    finally:
-        await inverter.close()
-        await server.stop()
+    settings = {"settle_time_s": 0.1} | address
+    async with a_plant("single", spec, start_s=start_s, **settings) as one:
+        yield one.inverter, one.server, one.plant, one.faults
 
 
 async def test_reading_agrees_with_the_plant() -> None:
@@ -127,7 +118,6 @@ async def test_dongle_that_needs_half_the_timeout_is_readable_after_some_cycles(
 
 
 async def test_battery_that_appears_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sun2000, "_NO_BATTERY_FOR_S", 0.8)
     async with an_inverter() as (inverter, server, plant, _):
         battery, plant.battery = plant.battery, None
         for _ in range(INVERTER_REFRESH_S):
@@ -139,7 +129,7 @@ async def test_battery_that_appears_later_is_found(monkeypatch: pytest.MonkeyPat
         plant.battery = battery
         for _ in range(INVERTER_REFRESH_S):
             plant.step()
-        await asyncio.sleep(0.9)
+        monkeypatch.setattr(sun2000, "_NO_BATTERY_FOR_S", 0.0)
         assert (await inverter.read()).has_battery
         assert (await inverter.read()).charged_kwh is not None
 
@@ -251,7 +241,7 @@ async def test_fault_is_named_and_the_next_reading_is_good(
         started = time.monotonic()
         with pytest.raises(error, match=r"127\.0\.0\.1"):
             await inverter.read()
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < inverter.address.budget_s + 20
         faults.modbus = None
         await asyncio.sleep(0.1)
         assert (await inverter.read()).grid_export_w is not None

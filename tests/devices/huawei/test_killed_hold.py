@@ -74,10 +74,12 @@ async def killing(folder: Path) -> AsyncIterator[tuple[Killer, asyncio.subproces
             *(str(killer.port), str(folder)),
             stdin=pipe, stdout=pipe, cwd=PROJECT,
         )  # fmt: skip
-        async with server:
-            yield killer, process
-        process.kill()
-        await process.wait()
+        try:
+            async with server:
+                yield killer, process
+        finally:
+            process.kill()
+            await process.wait()
 
 
 async def hold(killer: Killer, process: asyncio.subprocess.Process, way: BatteryHold) -> None:

@@ -162,7 +162,7 @@ async def test_meter_behind_a_gateway_stays_awake_at_night(kind: str) -> None:
 async def test_silent_slave_by_day_is_unknown_and_soon_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with a_plant("cascade", WITH_BATTERY, spec=TWO_BATTERIES, timeout_s=0.2) as running:
+    async with a_plant("cascade", WITH_BATTERY, spec=TWO_BATTERIES, timeout_s=0.4) as running:
         units = running.server._units
         good = await running.inverter.read()
         monkeypatch.setattr(type(units), "knows", lambda _, unit_id: unit_id != 2)

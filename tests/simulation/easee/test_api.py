@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from easee_load_balancer.simulation.easee.documents import CloudSpec
 from easee_load_balancer.simulation.plant.charger import ChargerSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
+from tests.support.history import NOON
 from tests.support.simulated_house import (
     CHARGER,
     CIRCUIT,
@@ -134,12 +135,14 @@ async def test_one_unknown_id_fails_the_call(running: Running, ids: str) -> None
 
 
 async def test_changes_are_shown_after_the_delay() -> None:
-    async with logged_in(CloudSpec(cloud_delay_s=0.2)) as (house, api):
-        before = await observed(api, 109)
-        house.advance(120)
-        assert await observed(api, 109) == before
-        await asyncio.sleep(0.2)
-        assert await observed(api, 109) == {109: 3}
+    with time_machine.travel(NOON, tick=False) as clock:
+        async with logged_in(CloudSpec(cloud_delay_s=2)) as (house, api):
+            before = await observed(api, 109)
+            house.advance(120)
+            clock.shift(1)
+            assert await observed(api, 109) == before
+            clock.shift(1)
+            assert await observed(api, 109) == {109: 3}
 
 
 async def test_circuit_current_is_floored_and_takes_effect_after_seconds(running: Running) -> None:
