@@ -54,7 +54,7 @@ lint: .venv/installed-dev
 	$(BIN)/python -m easee_load_balancer.commands.settings_page --check
 
 benchmark: .venv/installed
-	$(BIN)/python tests/benchmarks/control.py $(DAYS)
+	$(BIN)/python -m tests.benchmarks.control $(DAYS)
 
 benchmark-adversarial: .venv/installed
 	$(BIN)/python -m tests.benchmarks.adversarial $(if $(ONLY),--only "$(ONLY)")
@@ -63,7 +63,7 @@ benchmark-year: .venv/installed
 	$(BIN)/python -m tests.benchmarks.year $(PRICES)
 
 benchmark-plants: .venv/installed-dev
-	PYTHONPATH=.:flows $(BIN)/python -m tests.benchmarks.plants $(DAY)
+	$(BIN)/python -m tests.benchmarks.plants $(DAY)
 
 benchmark-cycle: .venv/installed-dev
 	$(BIN)/python -m tests.benchmarks.cycle $(if $(CYCLES),--cycles $(CYCLES)) \

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The measured days, register dumps and recorded answers, where they are at hand."""
+    """The measured days, register dumps and recorded answers; skips where there are none."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"measured data is not at {SHARED_DATA}")
     return SHARED_DATA

@@ -28,6 +28,8 @@ from easee_load_balancer.simulation.plant.closed_loop import MIDNIGHT, run_day
 from easee_load_balancer.simulation.plant.plant import Plant
 from tests.benchmarks.adversity import AXES, HOURS, NAMED, Scenario, scenarios
 from tests.benchmarks.clairvoyant import BIN_S, STEP_S, Clairvoyant, worth_kwh
+from tests.benchmarks.laws import busiest_hour
+from tests.benchmarks.tables import as_row
 
 REACTION_S = 15
 LEAST_PCT = 95.0
@@ -223,21 +225,11 @@ def play(scenario: Scenario, *, trace: bool = False) -> Result:
         scenario,
         watch.longest_s,
         watch.over_s,
-        _worst_hour(law.changes_s),
-        _worst_hour(law.writes_s),
+        busiest_hour(law.changes_s),
+        busiest_hour(law.writes_s),
         watch.starts,
         watch.energy_pct,
     )
-
-
-def _worst_hour(seconds: Sequence[int]) -> int:
-    """The most of these moments within any hour."""
-    most, first = 0, 0
-    for last, at in enumerate(seconds):
-        while seconds[first] <= at - 3600:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 def _seconds(now: datetime) -> int:
@@ -268,7 +260,7 @@ def row(title: str, results: Sequence[Result]) -> str:
         f"{sum(energy) / len(energy):.0f} %" if energy else "-",
         sum(bool(each.misses) for each in results),
     )
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+    return as_row(cells)
 
 
 def table(results: Sequence[Result]) -> str:

@@ -18,6 +18,7 @@ from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import Plant
 from tests.benchmarks.days import find_days
 from tests.benchmarks.laws import Bound, Evcc, Ours, bound, value_eur
+from tests.benchmarks.tables import as_row
 
 CAUSES = {
     "start": "waits for a start, or pauses, where charging pays",
@@ -74,7 +75,7 @@ def attribute(job: tuple[Day, str]) -> str:
     lost_pct = [100 * attribution.lost_eur[cause] / total_eur for cause in CAUSES]
     earned_pct = 100 * value_eur(outcome.solar_kwh, outcome.grid_kwh) / total_eur
     shown = (f"{pct:.1f}" for pct in (earned_pct, *lost_pct))
-    return f"| {' | '.join([day.name, law, *shown])} |"
+    return as_row([day.name, law, *shown])
 
 
 def main() -> None:

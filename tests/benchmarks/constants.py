@@ -25,10 +25,11 @@ from easee_load_balancer import control
 from easee_load_balancer.simulation.plant.closed_loop import Outcome, run_day
 from easee_load_balancer.simulation.plant.day import Day
 from tests.benchmarks.control import BATTERY
-from tests.benchmarks.days import ROOT, find_days
+from tests.benchmarks.days import find_days
 from tests.benchmarks.laws import Ours, bound, value_eur
+from tests.support.paths import PROJECT
 
-PAGE = ROOT / "docs" / "law.md"
+PAGE = PROJECT / "docs" / "law.md"
 BEGIN, END = "<!-- constants -->", "<!-- end of constants -->"
 PLAYED = (
     "lending.STRICT_GRID_WEIGHT",

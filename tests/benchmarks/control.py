@@ -4,7 +4,7 @@ The figure of merit is the money of the whole house over the day and the night a
 if the car charged at night only: in % of what perfect foresight earns, and of what it earns if
 starts and phase changes take their time.
 
-    python tests/benchmarks/control.py [DAYS_FOLDER] [--out FOLDER]
+    python -m tests.benchmarks.control [DAYS_FOLDER] [--out FOLDER]
 
 The folder holds days as CSV files `time,pv_w,load_w`; default is ../shared/data/days beside the
 project, else the built-in days. Table and pictures go to FOLDER (default build/benchmark).
@@ -13,15 +13,12 @@ project, else the built-in days. Table and pictures go to FOLDER (default build/
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import matplotlib
 
@@ -39,8 +36,10 @@ from easee_load_balancer.simulation.plant.closed_loop import (
 from easee_load_balancer.simulation.plant.day import Day
 from easee_load_balancer.simulation.plant.plant import BatterySpec
 from tests.benchmarks.bounds import Account, Bound, earned_eur, foresee
-from tests.benchmarks.days import ROOT, find_days
+from tests.benchmarks.days import find_days
 from tests.benchmarks.laws import Evcc, Ours, Seed
+from tests.benchmarks.tables import as_row
+from tests.support.paths import PROJECT
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -148,7 +147,7 @@ def row(job: Job, days: Sequence[Day], results: Results) -> str:
         f"{sum(each.over_fuse_min for each in outcomes):.0f}",
         shown or "-",
     )
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+    return as_row(cells)
 
 
 def _share(earned_eur: float, bound_eur: float) -> str:
@@ -198,7 +197,7 @@ def main() -> None:
     """Run everything, print and write the tables, draw the day with the most clouds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("days", nargs="?", type=Path, help="folder with CSV files")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmark")
+    parser.add_argument("--out", type=Path, default=PROJECT / "build" / "benchmark")
     options = parser.parse_args()
     days = find_days(options.days)
     jobs = [

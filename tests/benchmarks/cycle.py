@@ -10,13 +10,12 @@ import argparse
 import asyncio
 import os
 import resource
-import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,10 +24,7 @@ from typing import Any
 import httpx
 import psutil
 from prefect import get_client
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterTags,
-)
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -40,8 +36,10 @@ from easee_load_balancer.orchestration.prefect_stack import PoolType, PrefectSta
 from easee_load_balancer.orchestration.worker.offline import offline
 from easee_load_balancer.orchestration.worker.run_states import in_states
 from easee_load_balancer.system.processes import Child
+from tests.benchmarks.tables import as_head, as_row
+from tests.benchmarks.usage import cpu_s, memory_kb, memory_kb_of_all, sqlite_bytes
 from tests.support.paths import PROJECT
-from tests.support.postgres import running_postgres
+from tests.support.postgres import for_prefect, running_postgres
 
 _WARM_UP = 3
 _PACE_S = 1.1
@@ -97,28 +95,6 @@ HEAD = [
     *("steps run by", "cycles", "worker CPU s", "server CPU s", "wall s", "late s (median / 95 %)"),
     *("peak MB", "growth MB", "database kB", "connections / 100", "logins / 100"),
 ]
-
-
-def cpu_s(process: psutil.Process) -> float:
-    """CPU time of a process and of its children that have ended, in s."""
-    return sum(process.cpu_times()[:4])
-
-
-def memory_kb(process: psutil.Process) -> int:
-    """Memory of a process, in kB; 0 if it has ended."""
-    with suppress(psutil.NoSuchProcess):
-        return int(process.memory_info().rss) // 1024
-    return 0
-
-
-def sqlite_bytes(file: Path) -> tuple[int, int]:
-    """Bytes of an SQLite file, and those in use in it."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=60)) as connection:
-        size, pages, free = (
-            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_size", "page_count", "freelist_count")
-        )
-    return size * pages, size * (pages - free)
 
 
 @dataclass(slots=True)
@@ -208,7 +184,7 @@ async def in_pool(
     peak = 0
     while time.monotonic() < deadline:
         await asyncio.sleep(1)
-        peak = max(peak, session_kb(worker.pid))
+        peak = max(peak, memory_kb_of_all(psutil.Process(worker.pid)))
     after = await asyncio.to_thread(bench.used, worker.pid, stack.server.pid)
     runs = await ended_cycles(start)
     return Result(
@@ -226,12 +202,6 @@ async def in_pool(
     )
 
 
-def session_kb(pid: int) -> int:
-    """Memory of a process and the children it has now, in kB."""
-    process = psutil.Process(pid)
-    return sum(map(memory_kb, (process, *process.children())))
-
-
 @contextmanager
 def at_work(stack: PrefectStack, pool_type: PoolType) -> Iterator[Child]:
     """A worker of that type, at work."""
@@ -243,11 +213,6 @@ def at_work(stack: PrefectStack, pool_type: PoolType) -> Iterator[Child]:
         worker.end()
 
 
-def row(cells: list[str]) -> str:
-    """A row of a markdown table."""
-    return f"| {' | '.join(cells)} |"
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What a row of the table measures."""
@@ -255,7 +220,7 @@ class Kind:
     pool: PoolType | None
     """None: the steps are called without Prefect."""
     share: int = 1
-    """One cycle in so many; a cycle in a process of its own takes its time to measure."""
+    """Measures one cycle in this many; one in a process of its own takes long."""
     postgres: bool = False
 
 
@@ -274,9 +239,7 @@ def measure(folder: Path, name: str, cycles: int, interval_s: int) -> Result:
     with ExitStack() as exit_stack:
         if kind.postgres:
             postgres = exit_stack.enter_context(running_postgres())
-            stack.env["PREFECT_API_DATABASE_CONNECTION_URL"] = postgres.url.replace(
-                "postgresql://", "postgresql+asyncpg://"
-            )
+            stack.env["PREFECT_API_DATABASE_CONNECTION_URL"] = for_prefect(postgres.url)
             database_bytes = postgres.database_bytes
         else:
             file = folder / "prefect" / "prefect.db"
@@ -301,11 +264,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     given: Any = parser.parse_args()
     sys.path[:0] = [str(PROJECT), str(PROJECT / "flows")]
-    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+    print(as_head(HEAD), flush=True)
     for name in given.kinds:
         with tempfile.TemporaryDirectory() as folder:
             result = measure(Path(folder), name, given.cycles, given.interval)
-        print(row(result.cells()), flush=True)
+        print(as_row(result.cells()), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from easee_load_balancer.simulation.plant.day import BUILT_IN_DAYS, Day, load_day
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import SHARED_DATA
 
 
 def find_days(folder: Path | None) -> list[Day]:
     """The days of a folder, or those that are there without one."""
-    folder = folder or ROOT.parent / "shared" / "data" / "days"
-    files = sorted(folder.glob("*.csv"))
+    files = sorted((folder or SHARED_DATA / "days").glob("*.csv"))
     return [load_day(str(source)) for source in files or BUILT_IN_DAYS]

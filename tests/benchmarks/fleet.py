@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import psycopg
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -37,11 +36,13 @@ from easee_load_balancer.orchestration.sites import (
     pause_home,
 )
 from easee_load_balancer.system.processes import Child
-from tests.benchmarks.cycle import memory_kb, reschedule, row, sqlite_bytes
+from tests.benchmarks.cycle import reschedule
 from tests.benchmarks.fleet_houses import account, house_name
 from tests.benchmarks.fleet_runs import Cycles, cycles_between
+from tests.benchmarks.tables import as_head, as_row
+from tests.benchmarks.usage import cpu_s_of_all, memory_kb_of_all, postmaster, sqlite_bytes
 from tests.support.paths import PROJECT
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import for_prefect, running_postgres
 
 _SAVED_AT_ONCE = 8
 HEAD = [
@@ -109,23 +110,13 @@ def stores(wanted: Wanted, folder: Path) -> Iterator[Stores]:
         yield Stores(prefect_url, history_url, sizes, None)
         return
     with running_postgres() as postgres:
-        postgres.execute("CREATE DATABASE history")
-        history = Postgres(postgres.url.removesuffix("postgres") + "history")
+        history = postgres.another("history")
         yield Stores(
             postgres.url,
             history.url,
             lambda: (postgres.database_bytes(), history.database_bytes()),
             postmaster(postgres.url),
         )
-
-
-def postmaster(url: str) -> psutil.Process:
-    """The process that is the parent of all of PostgreSQL's others."""
-    with psycopg.connect(url) as connection:
-        [pid] = connection.execute("SELECT pg_backend_pid()").fetchone() or [0]
-        found = psutil.Process(pid).parent()
-    assert found is not None
-    return found
 
 
 class Fleet:
@@ -141,21 +132,11 @@ class Fleet:
         ports = self._folder / "ports.json"
         houses = ("tests.benchmarks.fleet_houses", str(self._wanted.sites), str(ports))
         self._houses = self._stack.start("houses", *houses)
-        while not ports.exists():
-            self._houses.check()
-            time.sleep(0.2)
-        found: dict[str, list[Any]] = json.loads(ports.read_text())
-        asyncio.run(save_blocks(found))
-        self._stack.deploy()
-        asyncio.run(reschedule(self._wanted.interval_s))
-        with get_client(sync_client=True) as client:
-            for one in all_deployments(client):  # the others wait for requests, or for the night
-                if one.name not in ("Balance", HOUSEKEEPING):
-                    client.delete_deployment(one.id)
-            deploy_sites(client, found)
-            pause_home(client, paused=True)
-            names = list(found)
-            if (size := self._wanted.group) > 1:
+        found = houses_of(self._houses, ports)
+        deploy_houses(found, self._stack.deploy, self._wanted.interval_s, only_cycles=True)
+        names = list(found)
+        if (size := self._wanted.group) > 1:
+            with get_client(sync_client=True) as client:
                 for start in range(0, len(names), size):
                     join_group(client, names[start : start + size], f"g{start // size}")
         for number in range(1, self._wanted.workers + 1):
@@ -189,8 +170,8 @@ class Fleet:
     def memory_mb(self) -> str:
         """Of the largest worker and of the server."""
         assert self._stack.server is not None
-        largest = max(_memory_mb(one.pid) for one in self.workers)
-        return f"{largest:.0f} / {_memory_mb(self._stack.server.pid):.0f}"
+        largest = max(map(_memory_mb, self.workers))
+        return f"{largest:.0f} / {_memory_mb(self._stack.server):.0f}"
 
     def measure(self) -> list[str]:
         """A row of the table, after a warm-up."""
@@ -243,6 +224,39 @@ def _cells(wanted: Wanted, before: Used, after: Used, memory: str, cycles: Cycle
     ]
 
 
+def _memory_mb(child: Child) -> float:
+    return memory_kb_of_all(psutil.Process(child.pid)) / 1024
+
+
+def houses_of(process: Child, ports: Path) -> dict[str, list[Any]]:
+    """Ports and addresses by name of the houses of a process, which writes them into that file."""
+    while not ports.exists():
+        process.check()
+        time.sleep(0.2)
+    found: dict[str, list[Any]] = json.loads(ports.read_text())
+    return found
+
+
+def deploy_houses(
+    found: dict[str, list[Any]],
+    deploy: Callable[[], None],
+    interval_s: int,
+    *,
+    only_cycles: bool = False,
+) -> None:
+    """Save the blocks of these houses and deploy them; `deploy` does so for `home`."""
+    asyncio.run(save_blocks(found))
+    deploy()
+    asyncio.run(reschedule(interval_s))
+    with get_client(sync_client=True) as client:
+        if only_cycles:  # the others wait for requests, or for the night
+            for one in all_deployments(client):
+                if one.name not in ("Balance", HOUSEKEEPING):
+                    client.delete_deployment(one.id)
+        deploy_sites(client, found)
+        pause_home(client, paused=True)
+
+
 async def save_blocks(found: dict[str, list[Any]]) -> None:
     """Those of houses with these ports and addresses."""
     for kind in BLOCKS:
@@ -264,23 +278,6 @@ async def save_blocks(found: dict[str, list[Any]]) -> None:
         await asyncio.gather(*sites[1:])
 
 
-def cpu_s_of_all(process: psutil.Process) -> float:
-    """CPU time of a process and all of its children, also of those that have ended."""
-    found = [process, *process.children(recursive=True)]
-    total = 0.0
-    for one in found:
-        try:
-            total += sum(one.cpu_times()[:4])
-        except psutil.NoSuchProcess:  # it is among its parent's children now
-            continue
-    return total
-
-
-def _memory_mb(pid: int) -> float:
-    process = psutil.Process(pid)
-    return sum(memory_kb(one) for one in (process, *process.children(recursive=True))) / 1024
-
-
 def measured(wanted: Wanted) -> list[str]:
     """One row."""
     with ExitStack() as exit_stack:
@@ -288,9 +285,7 @@ def measured(wanted: Wanted) -> list[str]:
         databases = exit_stack.enter_context(stores(wanted, folder))
         stack = PrefectStack(folder, PROJECT)
         if not wanted.sqlite:
-            stack.env["PREFECT_API_DATABASE_CONNECTION_URL"] = databases.prefect_url.replace(
-                "postgresql://", "postgresql+asyncpg://"
-            )
+            stack.env["PREFECT_API_DATABASE_CONNECTION_URL"] = for_prefect(databases.prefect_url)
         exit_stack.enter_context(stack)
         exit_stack.enter_context(temporary_settings({PREFECT_API_URL: stack.api_url}))
         fleet = Fleet(wanted, folder, databases, stack)
@@ -311,14 +306,14 @@ def main() -> None:
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     given: Any = parser.parse_args()
     os.chdir(PROJECT)
-    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+    print(as_head(HEAD), flush=True)
     for sites in given.sites:
         wanted = Wanted(
             *(sites, given.interval, given.workers, given.minutes, given.warm_up),
             sqlite=given.database == "sqlite",
             group=given.group,
         )
-        print(row(measured(wanted)), flush=True)
+        print(as_row(measured(wanted)), flush=True)
 
 
 if __name__ == "__main__":

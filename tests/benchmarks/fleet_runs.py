@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
+import psycopg
 from sqlalchemy import DateTime, create_engine, text
 from sqlalchemy.engine import Row
 
@@ -19,6 +21,10 @@ AND run.expected_start_time < :end
 _CYCLES = """
 SELECT outcome, run_id FROM cycles WHERE scheduled_at >= :start AND scheduled_at < :end
 AND site LIKE 'house-%'
+"""
+_HISTORY = """
+SELECT site, scheduled_at, outcome FROM cycles WHERE scheduled_at >= %s AND scheduled_at < %s
+ORDER BY site, scheduled_at
 """
 _GOOD = ("Completed", "Attention", "Asleep")
 
@@ -59,6 +65,29 @@ def cycles_between(prefect_url: str, history_url: str, start: datetime, end: dat
             found.late_s.append((began - due).total_seconds())
             found.wall_s.append((ended - began).total_seconds())
     return found
+
+
+def history_between(url: str, start: datetime, end: datetime) -> list[tuple[str, datetime, str]]:
+    """Site, due time and outcome of the cycles in the history that were due between."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(_HISTORY, [start, end]).fetchall()
+
+
+def longest_gap_s(
+    cycles: Iterable[tuple[str, datetime, str]], start: datetime, end: datetime
+) -> float:
+    """The longest time that a site was without a cycle."""
+    by_site: dict[str, list[datetime]] = {}
+    for site, scheduled_at, _ in cycles:
+        by_site.setdefault(site, []).append(scheduled_at)
+    return max(
+        (
+            (later - earlier).total_seconds()
+            for times in by_site.values()
+            for earlier, later in pairwise([start, *times, end])
+        ),
+        default=0.0,
+    )
 
 
 def _rows(url: str, query: str, start: datetime, end: datetime) -> Sequence[Row[Any]]:

@@ -30,10 +30,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from easee_load_balancer.commands.demo import DEMO_DAY, demo_site
 from easee_load_balancer.orchestration.stack_environment import api_url
 from easee_load_balancer.system.processes import HOST, Child, free_port
-from tests.benchmarks.cycle import cpu_s, reschedule, row, sqlite_bytes
+from tests.benchmarks.cycle import reschedule
+from tests.benchmarks.tables import as_head, as_row
+from tests.benchmarks.usage import cpu_s, sqlite_bytes
 from tests.support.local_server import NotInstalled
 from tests.support.paths import PROJECT
-from tests.support.postgres import running_postgres
+from tests.support.postgres import for_prefect, running_postgres
 
 _WARM_UP_S = 60.0
 _START_S = 240.0
@@ -145,9 +147,7 @@ def running(name: str) -> Iterator[Running]:
         if kind.postgres:
             postgres = exit_stack.enter_context(running_postgres())
             database_bytes = postgres.database_bytes
-            env["PREFECT_API_DATABASE_CONNECTION_URL"] = postgres.url.replace(
-                "postgresql://", "postgresql+asyncpg://"
-            )
+            env["PREFECT_API_DATABASE_CONNECTION_URL"] = for_prefect(postgres.url)
         up = exit_stack.enter_context(_up(folder, port, env))
         settings = temporary_settings({PREFECT_API_URL: api_url(port)})
         exit_stack.enter_context(settings)
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     given: Any = parser.parse_args()
     os.chdir(PROJECT)
-    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+    print(as_head(HEAD), flush=True)
     with ExitStack() as exit_stack:
         rows: list[Running] = []
         for name in given.kinds:
@@ -209,7 +209,7 @@ def main() -> None:
         before = [one.used() for one in rows]
         time.sleep(given.minutes * 60)
         for one, then in zip(rows, before, strict=True):
-            print(row(one.cells(then, one.used())), flush=True)
+            print(as_row(one.cells(then, one.used())), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +14,7 @@ from easee_load_balancer.measurements import ChargerMode, ChargerState, Inverter
 from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.day import Day
 
-__all__ = ["Bound", "Evcc", "Ours", "Seed", "bound", "value_eur"]
+__all__ = ["GAP_A", "Bound", "Evcc", "Ours", "Seed", "bound", "busiest_hour", "value_eur"]
 
 SOLAR_EUR_KWH = 0.12
 """Charging on sun instead of at night, less the export that is given up."""
@@ -24,6 +25,16 @@ GRID_EUR_KWH = 0.10
 def value_eur(solar_kwh: float, grid_kwh: float) -> float:
     """The figure of merit."""
     return SOLAR_EUR_KWH * solar_kwh - GRID_EUR_KWH * grid_kwh
+
+
+def busiest_hour(seconds: Sequence[int]) -> int:
+    """The most of these moments within any hour."""
+    most, first = 0, 0
+    for last, at in enumerate(seconds):
+        while seconds[first] <= at - 3600:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 @dataclass(slots=True)
@@ -150,17 +161,23 @@ class Bound:
         return value_eur(self.solar_kwh, self.grid_kwh)
 
 
-def bound(day: Day, rated_w: float = 10_000.0) -> Bound:
-    """At every second the best whole-ampere step on one or three phases, without any delay."""
+GAP_A = CarSpec().gap_a
+ONE_CAR_W = (0.0, *((amps - GAP_A) * n * 230.0 for n in (1, 3) for amps in range(6, 17)))
+"""What a car can draw: whole-ampere steps on one or three phases."""
+
+
+def bound(day: Day, steps_w: Iterable[float] = ONE_CAR_W, rated_w: float = 10_000.0) -> Bound:
+    """At every second the best of these steps, without any delay."""
     seconds = np.arange(86_400)
     minutes = np.append(np.array(day.pv_w), day.pv_w[0])
     pv_w = np.minimum(np.interp(seconds / 60, np.arange(1441), minutes), rated_w)
     surplus_w = pv_w - np.array(day.load_w)[seconds // 60]
-    gap_a = CarSpec().gap_a
-    steps = [0.0] + [(amps - gap_a) * n * 230.0 for n in (1, 3) for amps in range(6, 17)]
+    steps = np.array(sorted(set(steps_w)))
+    above = np.searchsorted(steps, surplus_w)
     best_eur = np.full(seconds.shape, -np.inf)
     best_w = np.zeros(seconds.shape)
-    for step_w in steps:
+    for index in (np.maximum(above - 1, 0), np.minimum(above, len(steps) - 1)):  # the nearest two
+        step_w = steps[index]
         grid_w = np.clip(step_w - surplus_w, 0.0, step_w)
         eur = SOLAR_EUR_KWH * (step_w - grid_w) - GRID_EUR_KWH * grid_w
         best_w = np.where(eur > best_eur, step_w, best_w)

@@ -21,7 +21,8 @@ from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.closed_loop import QUICK, SLOW, Link, run_day
 from easee_load_balancer.simulation.plant.day import load_day
 from easee_load_balancer.simulation.plant.plant import BatterySpec, HouseSpec
-from tests.benchmarks.laws import bound, value_eur
+from tests.benchmarks.laws import bound, busiest_hour, value_eur
+from tests.benchmarks.tables import as_row
 
 HEAD = (
     "| day | limit W | battery | dongle, cloud | law | of the bound | solar kWh | grid kWh "
@@ -38,7 +39,7 @@ class CountedLaw:
     aware: bool
     interval_s: int
     time_to_live_s: int | None = 1800
-    changes: list[datetime] = field(default_factory=list)
+    changes_s: list[int] = field(default_factory=list)
     last: Setpoint | None = None
 
     def cycle(
@@ -48,20 +49,9 @@ class CountedLaw:
             inverter = replace(inverter, export_limit_w=None, throttled=False)
         setpoint = self.law.cycle(now, inverter, charger)
         if setpoint is not None and setpoint != self.last:
-            self.changes.append(now)
+            self.changes_s.append(int(now.timestamp()))
             self.last = setpoint
         return setpoint
-
-    @property
-    def most_in_an_hour(self) -> int:
-        """Changes in the worst hour."""
-        return max(
-            (
-                sum((last - at).total_seconds() in range(3600) for at in self.changes)
-                for last in self.changes
-            ),
-            default=0,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +87,9 @@ def row(job: Job) -> str:
         out.starts,
         out.phase_changes,
         out.writes,
-        law.most_in_an_hour,
+        busiest_hour(law.changes_s),
     )
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+    return as_row(cells)
 
 
 def jobs(days: Sequence[str]) -> list[Job]:

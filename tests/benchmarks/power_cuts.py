@@ -29,7 +29,8 @@ from prefect.variables import Variable
 from easee_load_balancer.commands.demo import DEMO_DAY, start_house
 from easee_load_balancer.orchestration.blocks import ChargingPolicy, Site, load_block
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
-from tests.benchmarks.cycle import reschedule, row
+from tests.benchmarks.cycle import reschedule
+from tests.benchmarks.tables import as_head, as_row
 from tests.support.paths import PROJECT
 
 _SHORTEST_S, _LONGEST_S = 2.0, 10.0
@@ -155,11 +156,11 @@ def main() -> None:
         stack.deploy()
         asyncio.run(reschedule(_INTERVAL_S))
         stack.start_worker()
-        print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+        print(as_head(HEAD), flush=True)
         number = 0
         for nth in range(1, given.kills + 1):
             cells, number = cut(stack, nth, number)
-            print(row(cells), flush=True)
+            print(as_row(cells), flush=True)
 
 
 if __name__ == "__main__":

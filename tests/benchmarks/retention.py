@@ -29,7 +29,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from easee_load_balancer.commands.demo import start_house
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.worker.run_states import CYCLE_TAG
-from tests.benchmarks.cycle import at_work, ended_cycles, reschedule, row, sqlite_bytes
+from tests.benchmarks.cycle import at_work, ended_cycles, reschedule
+from tests.benchmarks.tables import as_head, as_row
+from tests.benchmarks.usage import sqlite_bytes
 from tests.support.paths import PROJECT
 
 _TEMPLATES = 30
@@ -201,7 +203,7 @@ def fill_days(database: Database, days: int) -> list[Size]:
     templates = [database.of_runs([cycle]) for cycle in cycles]
     database.add_copies(database.of_runs([summary]), (-_DAY * n for n in range(1, _SUMMARIES)))
     began = datetime.now(UTC)
-    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n", flush=True)
+    print(as_head(HEAD), flush=True)
     sizes: list[Size] = []
     for day in range(1, days + 1):
         database.pass_a_day()
@@ -222,7 +224,7 @@ def fill_days(database: Database, days: int) -> list[Size]:
             *(f"{size / 1e6:.0f}" for size in (full.used, sizes[-1].used, sizes[-1].file)),
             f"{time.monotonic() - start_s:.0f}",
         )
-        print(row(list(cells)), flush=True)
+        print(as_row(cells), flush=True)
     return sizes
 
 

@@ -13,8 +13,6 @@ from datetime import datetime
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
 from easee_load_balancer.control.cycle_inputs import CycleInputs
 from easee_load_balancer.control.peak import PeakLimit
 from easee_load_balancer.control.policy import Policy
@@ -34,9 +32,10 @@ from easee_load_balancer.simulation.plant.several_loop import (
     run_several,
 )
 from tests.benchmarks.days import find_days
-from tests.benchmarks.laws import GRID_EUR_KWH, SOLAR_EUR_KWH, value_eur
+from tests.benchmarks.laws import GAP_A, Bound, bound, value_eur
+from tests.benchmarks.tables import as_row
+from tests.support.paths import PROJECT
 
-ROOT = Path(__file__).resolve().parents[2]
 _ENDLESS_KWH = 1000.0
 _DAWN_S, _DUSK_S = 5 * 3600, 22 * 3600
 
@@ -133,33 +132,16 @@ class OursForSeveral:
         return Policy.model_validate({"mode": modes[k], "main_fuse_a": self.home.main_fuse_a})
 
 
-def bound(home: Home, day: Day, rated_w: float = 10_000.0) -> tuple[float, float]:
-    """Solar and grid kWh of the best whole-ampere steps of all cars at every second, no delays.
+def best(home: Home, day: Day) -> Bound:
+    """The best steps of all cars at every second, without any delay.
 
     Priorities do not bind it: they cost what they cost.
     """
-    seconds = np.arange(86_400)
-    minutes = np.append(np.array(day.pv_w), day.pv_w[0])
-    pv_w = np.minimum(np.interp(seconds / 60, np.arange(1441), minutes), rated_w)
-    surplus_w = pv_w - np.array(day.load_w)[seconds // 60]
-    steps = np.array(sorted(_steps_w(home)))
-    at = np.searchsorted(steps, surplus_w)
-    best_eur, best_solar, best_grid = np.full(86_400, -np.inf), np.zeros(86_400), np.zeros(86_400)
-    for index in (np.maximum(at - 1, 0), np.minimum(at, len(steps) - 1)):
-        step_w = steps[index]
-        grid_w = np.clip(step_w - surplus_w, 0.0, step_w)
-        eur = SOLAR_EUR_KWH * (step_w - grid_w) - GRID_EUR_KWH * grid_w
-        better = eur > best_eur
-        best_eur = np.where(better, eur, best_eur)
-        best_solar = np.where(better, step_w - grid_w, best_solar)
-        best_grid = np.where(better, grid_w, best_grid)
-    kwh = 1 / 3_600_000
-    return float(best_solar.sum() * kwh), float(best_grid.sum() * kwh)
+    return bound(day, _steps_w(home))
 
 
 def _steps_w(home: Home) -> set[float]:
     """What all cars together can draw; on a shared circuit on three phases only."""
-    gap_a = CarSpec().gap_a
     sums: set[float] = {0.0}
     for circuit in sorted(set(home.circuits)):
         members = [k for k, own in enumerate(home.circuits) if own == circuit]
@@ -170,7 +152,7 @@ def _steps_w(home: Home) -> set[float]:
             for amps in range(6, min(16, most_a) + 1)
         ]
         of_circuit = {
-            round(sum((amps - gap_a) * phases * 230.0 for amps, phases in each if amps), 1)
+            round(sum((amps - GAP_A) * phases * 230.0 for amps, phases in each if amps), 1)
             for each in product(choices, repeat=len(members))
             if sum(amps for amps, _ in each) <= most_a
         }
@@ -186,15 +168,14 @@ class Job:
     day: Day
     link: Link
     interval_s: int
-    battery: bool = False
 
 
-def run(job: Job) -> tuple[SeveralOutcome, tuple[float, float]]:
+def run(job: Job) -> tuple[SeveralOutcome, Bound]:
     """Play a job; at the top of the module, so that another process can."""
     law = OursForSeveral(job.home, job.interval_s)
     spec = job.home.spec()
     outcome = run_several(law, job.day, spec, job.link, since_s=_DAWN_S, until_s=_DUSK_S)
-    return outcome, bound(job.home, job.day)
+    return outcome, best(job.home, job.day)
 
 
 HEAD = (
@@ -204,18 +185,18 @@ HEAD = (
 )
 
 
-def row(job: Job, results: Sequence[tuple[SeveralOutcome, tuple[float, float]]]) -> str:
+def row(job: Job, results: Sequence[tuple[SeveralOutcome, Bound]]) -> str:
     """A line of the table: sums over days, the highest number of writes."""
     outcomes = [outcome for outcome, _ in results]
-    best = sum(value_eur(*each) for _, each in results)
+    best_eur = sum(each.value_eur for _, each in results)
     earned = sum(value_eur(one.solar_kwh, one.grid_kwh) for one in outcomes)
     solar = sum(one.solar_kwh for one in outcomes)
     cars = [sum(kwh) for kwh in zip(*(one.cars_kwh for one in outcomes), strict=True)]
     cells = (
         job.home.name,
         f"{job.link.name}, {job.interval_s} s",
-        f"{100 * earned / best:.1f} %",
-        f"{100 * solar / sum(each[0] for _, each in results):.1f} %",
+        f"{100 * earned / best_eur:.1f} %",
+        f"{100 * solar / sum(each.solar_kwh for _, each in results):.1f} %",
         f"{solar:.1f}",
         f"{sum(one.grid_kwh for one in outcomes):.1f}",
         " + ".join(f"{kwh:.1f}" for kwh in cars),
@@ -228,14 +209,14 @@ def row(job: Job, results: Sequence[tuple[SeveralOutcome, tuple[float, float]]])
         f"{100 * max(one.highest_circuit_share for one in outcomes):.0f}, "
         f"{max(one.highest_hour_w for one in outcomes) / 1000:.2f}",
     )
-    return f"| {' | '.join(str(cell) for cell in cells)} |"
+    return as_row(cells)
 
 
 def main() -> None:
     """Run everything, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("days", nargs="?", type=Path, help="folder with CSV files")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "benchmark")
+    parser.add_argument("--out", type=Path, default=PROJECT / "build" / "benchmark")
     parser.add_argument("--homes", type=int, nargs="*", help="numbers of homes, all by default")
     parser.add_argument("--link", choices=("quick", "slow"), help="only that link")
     options = parser.parse_args()

@@ -9,8 +9,6 @@ background services are killed and come back.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import os
 import signal
 import tempfile
@@ -20,20 +18,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
-from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.orchestration.prefect_stack import deploy, wait_for_server
-from easee_load_balancer.orchestration.sites import deploy_sites, pause_home
 from easee_load_balancer.orchestration.stack_environment import api_url, stack_environment
 from easee_load_balancer.system.processes import HOST, Child, free_port
-from tests.benchmarks.cycle import memory_kb, reschedule, row
-from tests.benchmarks.fleet import cpu_s_of_all, postmaster, save_blocks
+from tests.benchmarks.fleet import deploy_houses, houses_of
+from tests.benchmarks.fleet_runs import history_between, longest_gap_s
+from tests.benchmarks.tables import as_head, as_row
+from tests.benchmarks.usage import cpu_s_of_all, memory_kb_of_all, postmaster
 from tests.support.compose import FOLDER, Service, services
 from tests.support.paths import PROJECT
 from tests.support.postgres import running_postgres
@@ -52,10 +50,7 @@ JOIN flow_run_state state ON state.flow_run_id = run.id AND state.message LIKE '
 WHERE run.expected_start_time >= %s AND run.expected_start_time < %s
 """
 _SCHEDULED = "SELECT count(*) FROM flow_run WHERE auto_scheduled AND created >= %s AND created < %s"
-_CYCLES = """
-SELECT site, scheduled_at, outcome FROM cycles
-WHERE scheduled_at >= %s AND scheduled_at < %s ORDER BY site, scheduled_at
-"""
+
 HEAD = [
     *("phase", "s", "cycles due", "good", "by Prefect of worker 1 / 2"),
     *("without Prefect by 1 / 2", "longest gap of a site s", "runs scheduled"),
@@ -151,7 +146,7 @@ class Scene:
     def memory_mb(self) -> dict[str, float]:
         """Of each of them but the database, whose processes share theirs."""
         return {
-            name: sum(memory_kb(one) for one in (process, *process.children(recursive=True))) / 1024
+            name: memory_kb_of_all(process) / 1024
             for name, process in self.processes().items()
             if name != "database"
         }
@@ -205,17 +200,9 @@ def _begin(found: Scene) -> None:
     houses = ("tests.benchmarks.fleet_houses", str(found.sites), str(ports))
     log = found.folder / "houses.log"
     found.children["houses"] = Child("houses", houses, found.env("worker-1"), PROJECT, log)
-    while not ports.exists():
-        found.children["houses"].check()
-        time.sleep(0.2)
-    names = json.loads(ports.read_text())
+    names = houses_of(found.children["houses"], ports)
     with temporary_settings({PREFECT_API_URL: api_url(found.ports["api-1"])}):
-        asyncio.run(save_blocks(names))
-        deploy(PROJECT, found.env("worker-1"))
-        asyncio.run(reschedule(found.interval_s))
-        with get_client(sync_client=True) as client:
-            deploy_sites(client, names)
-            pause_home(client, paused=True)
+        deploy_houses(names, partial(deploy, PROJECT, found.env("worker-1")), found.interval_s)
     for one in _WORKERS:
         found.start(one)
 
@@ -246,11 +233,11 @@ def play(found: Scene, phase_s: float) -> None:
 
 def report(found: Scene) -> bool:
     """Print what happened; whether cycles went on in all phases."""
-    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n")
+    print(as_head(HEAD))
     shares = []
     for start, end in zip(found.moments[1:], found.moments[2:], strict=False):
         cells, share = _cells(found, start, end)
-        print(row(cells))
+        print(as_row(cells))
         shares.append(share)
     print(
         "\nMemory in MB:", ", ".join(f"{name} {mb:.0f}" for name, mb in found.memory_mb().items())
@@ -260,8 +247,7 @@ def report(found: Scene) -> bool:
 
 def _cells(found: Scene, start: Moment, end: Moment) -> tuple[list[str], float]:
     span = [start.at, end.at]
-    with psycopg.connect(found.url("history")) as connection:
-        cycles = connection.execute(_CYCLES, span).fetchall()
+    cycles = history_between(found.url("history"), start.at, end.at)
     with psycopg.connect(found.url("prefect")) as connection:
         claims = connection.execute(_CLAIMS, span).fetchall()
         [scheduled] = connection.execute(_SCHEDULED, span).fetchone() or [0]
@@ -278,22 +264,11 @@ def _cells(found: Scene, start: Moment, end: Moment) -> tuple[list[str], float]:
         *(start.phase, f"{span_s:.0f}", f"{due:.0f}", str(good)),
         " / ".join(map(str, done)),
         " / ".join(map(str, offline)),
-        f"{max(_gaps(cycles, start.at, end.at), default=0):.0f}",
+        f"{longest_gap_s(cycles, start.at, end.at):.0f}",
         str(scheduled),
         " / ".join(f"{seconds:.1f}" for seconds in used_s),
     ]
     return cells, good / due
-
-
-def _gaps(cycles: list[tuple[Any, ...]], start: datetime, end: datetime) -> list[float]:
-    by_site: dict[str, list[datetime]] = {}
-    for site, scheduled_at, _ in cycles:
-        by_site.setdefault(site, []).append(scheduled_at)
-    return [
-        (later - earlier).total_seconds()
-        for times in by_site.values()
-        for earlier, later in zip([start, *times], [*times, end], strict=True)
-    ]
 
 
 def main() -> None:

@@ -196,7 +196,7 @@ class Trouble:
 
 
 class HistoryFile:
-    """The history's file in the hands of its owner."""
+    """What an owner does with the history's file."""
 
     def __init__(self) -> None:
         self._path = Settings().folder / "history.db"

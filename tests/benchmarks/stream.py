@@ -37,6 +37,7 @@ from easee_load_balancer.simulation.plant.car import CarSpec
 from easee_load_balancer.simulation.plant.plant import HouseSpec
 from easee_load_balancer.simulation.server import RunSpec, SimulatedHouse, running_house
 from easee_load_balancer.system.settings import Settings
+from tests.benchmarks.tables import as_row
 from tests.support.paths import PROJECT
 from tests.support.site import SITE, site_of
 
@@ -280,8 +281,8 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     shorten_waits()
     print("| every 10 s | polled | pushed |\n|---|---:|---:|")
-    for row in rows(given.part, given.hours):
-        print(f"| {' | '.join(row)} |", flush=True)
+    for cells in rows(given.part, given.hours):
+        print(as_row(cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ write down which machine has sent it over which connection.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import signal
@@ -25,16 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from easee_load_balancer.orchestration.prefect_stack import POOL, PrefectStack
-from easee_load_balancer.orchestration.sites import deploy_sites, pause_home
-from easee_load_balancer.system.processes import HOST, Child
-from tests.benchmarks.cycle import reschedule, row
-from tests.benchmarks.fleet import save_blocks
+from easee_load_balancer.system.processes import HOST
+from tests.benchmarks.fleet import deploy_houses, houses_of
+from tests.benchmarks.fleet_runs import history_between, longest_gap_s
+from tests.benchmarks.tables import as_head, as_row
 from tests.support.paths import PROJECT
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres, for_prefect, running_postgres
 
 _SITES, _INTERVAL_S = 4, 10
 _CUT_S, _PHASE_S = 120.0, 60.0
@@ -45,10 +43,6 @@ SELECT deployment.name, state.message, run.state_name FROM flow_run run
 JOIN deployment ON deployment.id = run.deployment_id
 JOIN flow_run_state state ON state.flow_run_id = run.id AND state.message LIKE 'Claimed%%'
 WHERE run.expected_start_time >= %s AND run.expected_start_time < %s
-"""
-_CYCLES = """
-SELECT site, scheduled_at, outcome FROM cycles WHERE scheduled_at >= %s AND scheduled_at < %s
-ORDER BY site, scheduled_at
 """
 
 
@@ -193,15 +187,14 @@ def scene() -> Iterator[Scene]:
     with ExitStack() as exit_stack:
         folder = Path(exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="machines-")))
         postgres = exit_stack.enter_context(running_postgres("10.77.0.0/16"))
-        postgres.execute("CREATE DATABASE history")
-        history_url = postgres.url.removesuffix("postgres") + "history"
+        history_url = postgres.another("history").url
         machines = (Machine(1), Machine(2))
         for one in machines:
             exit_stack.callback(one.end)
             one.begin()
         stack = PrefectStack(folder, PROJECT)
         stack.env |= {
-            "PREFECT_API_DATABASE_CONNECTION_URL": postgres.url.replace("://", "+asyncpg://"),
+            "PREFECT_API_DATABASE_CONNECTION_URL": for_prefect(postgres.url),
             "EASEE_BALANCER_HISTORY_URL": history_url,
         }
         (folder / "commands.jsonl").touch()
@@ -221,17 +214,8 @@ def scene() -> Iterator[Scene]:
 def _deploy(stack: PrefectStack, folder: Path) -> None:
     ports = folder / "ports.json"
     options = (str(_SITES), str(ports), str(folder / "commands.jsonl"))
-    houses: Child = stack.start("houses", "tests.benchmarks.fleet_houses", *options)
-    while not ports.exists():
-        houses.check()
-        time.sleep(0.2)
-    found = json.loads(ports.read_text())
-    asyncio.run(save_blocks(found))
-    stack.deploy()
-    asyncio.run(reschedule(_INTERVAL_S))
-    with get_client(sync_client=True) as client:
-        deploy_sites(client, found)
-        pause_home(client, paused=True)
+    houses = stack.start("houses", "tests.benchmarks.fleet_houses", *options)
+    deploy_houses(houses_of(houses, ports), stack.deploy, _INTERVAL_S)
 
 
 def play(found: Scene) -> None:
@@ -262,9 +246,9 @@ def play(found: Scene) -> None:
 
 def report(found: Scene) -> bool:
     """Print what happened; whether nothing happened that must not."""
-    print(row(HEAD), row(["---"] * len(HEAD)), sep="\n")
+    print(as_head(HEAD))
     for (name, start), (_, end) in zip(found.phases, found.phases[1:], strict=False):
-        print(row([name, f"{(end - start).total_seconds():.0f}", *_cells(found, start, end)]))
+        print(as_row([name, f"{(end - start).total_seconds():.0f}", *_cells(found, start, end)]))
     commands = sorted(found.commands(), key=lambda one: one.began_at)
     together = [
         (one, other)
@@ -291,8 +275,7 @@ def report(found: Scene) -> bool:
 
 
 def _cells(found: Scene, start: datetime, end: datetime) -> list[str]:
-    with psycopg.connect(found.history_url) as connection:
-        cycles = connection.execute(_CYCLES, [start, end]).fetchall()
+    cycles = history_between(found.history_url, start, end)
     with psycopg.connect(found.postgres.url) as connection:
         claims = connection.execute(_CLAIMS, [start, end]).fetchall()
     owners = {
@@ -305,14 +288,6 @@ def _cells(found: Scene, start: datetime, end: datetime) -> list[str]:
         for folder_id, name in owners.items()
         if folder_id in message and state in ("Completed", "Attention")
     )
-    by_site: dict[str, list[datetime]] = {}
-    for site, scheduled_at, _ in cycles:
-        by_site.setdefault(site, []).append(scheduled_at)
-    gaps = [
-        (later - earlier).total_seconds()
-        for times in by_site.values()
-        for earlier, later in zip([start, *times], [*times, end], strict=True)
-    ]
     sent = Counter(
         one.machine
         for one in found.commands()
@@ -323,7 +298,7 @@ def _cells(found: Scene, start: datetime, end: datetime) -> list[str]:
         str(sum(outcome != "failed" for _, _, outcome in cycles)),
         " / ".join(str(done[one.name]) for one in found.machines),
         " / ".join(str(sent[one.name]) for one in found.machines),
-        f"{max(gaps, default=0):.0f}",
+        f"{longest_gap_s(cycles, start, end):.0f}",
     ]
 
 

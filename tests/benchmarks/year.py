@@ -1,6 +1,6 @@
 """A year of a car's energy: what charging costs, ours against other ways, and the bound.
 
-    python -m tests.benchmarks.year PRICES.csv... [--only ROW]
+    python -m tests.benchmarks.year PRICES.csv... [--without-battery]
 
 The price files hold a row `start_local,eur_kwh` for each hour of a year; the house is the one of
 ../shared/data/year beside the project. Import costs spot x 1.25 + 0.10 EUR/kWh, export earns the
@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.tables import as_row
 from tests.benchmarks.year_house import (
     START_KWH,
     BatterySize,
@@ -34,9 +35,9 @@ from tests.benchmarks.year_rules import (
     SunThenLate,
     lowest_bill,
 )
+from tests.support.paths import SHARED_DATA
 
-ROOT = Path(__file__).resolve().parents[2]
-HOUSE = ROOT.parent / "shared" / "data" / "year" / "house.csv"
+HOUSE = SHARED_DATA / "year" / "house.csv"
 BOUND = "bound"
 ARRIVAL = "on arrival, then sun"
 ROWS: dict[str, Callable[[Year, BatterySize | None], Charging]] = {
@@ -112,7 +113,7 @@ def table(prices: Path, results: dict[Job, Result], *, battery: bool) -> str:
             solar = f"{100 * outcome.solar_kwh / outcome.car_kwh:.0f} %"
             cells += [solar, str(outcome.missed), str(outcome.starts), f"{result.cpu_s:.0f}"]
             cells.append(f"{result.slowest_s:.2f}" if result.slowest_s else "")
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(as_row(cells))
     return "\n".join(lines)
 
 

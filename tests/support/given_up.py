@@ -1,4 +1,4 @@
-"""Requests that are given up in every moment of their start."""
+"""Requests that are given up at every moment of their start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _STEPS = 30
 
 
 async def give_up(request: Callable[[], Coroutine[Any, Any, object]], at_once: int) -> None:
-    """Begin so many requests at once and cancel them after no step, one step, and so on."""
+    """Begin this many requests at once; cancel them after no step, then after one, and so on."""
     for steps in range(_STEPS):
         requests = [asyncio.create_task(request()) for _ in range(at_once)]
         for _ in range(steps):

@@ -16,6 +16,7 @@ import psycopg
 
 from easee_load_balancer.system.processes import HOST, free_port
 from tests.support.local_server import NotInstalled
+from tests.support.waiting import LONGEST_S
 
 PASSWORD = "pw-of-postgres"
 _OWNER = "tests"
@@ -35,6 +36,11 @@ class Postgres:
         self.execute("CREATE SCHEMA public")
         return self.url
 
+    def another(self, name: str) -> Postgres:
+        """A further database of this server, new and empty."""
+        self.execute(f"CREATE DATABASE {name}")
+        return Postgres(self.url.rpartition("/")[0] + f"/{name}")
+
     def database_bytes(self) -> int:
         """Size of the database."""
         with psycopg.connect(self.url) as connection:
@@ -45,6 +51,11 @@ class Postgres:
         """Run a statement that returns nothing, as the owner of everything."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement.encode())
+
+
+def for_prefect(url: str) -> str:
+    """The URL of a database as Prefect takes it."""
+    return url.replace("postgresql://", "postgresql+asyncpg://")
 
 
 @contextmanager
@@ -65,7 +76,7 @@ def running_postgres(*networks: str) -> Iterator[Postgres]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             check=True,
-            timeout=60,
+            timeout=LONGEST_S,
         )
 
     try:

@@ -15,7 +15,7 @@ _GONE_S, _THERE_S = 3.0, 30.0
 
 @contextmanager
 def talking_to(settings: dict[Any, Any]) -> Iterator[None]:
-    """These settings for as long as it lasts, and no event left for a server that is gone.
+    """Use these settings in the block, and leave no event for a server that is gone.
 
     Prefect keeps one sender of events per process, whatever the server's address is then: left
     alone, it would go on calling the stopped server in all later tests.

@@ -71,7 +71,7 @@ def car(
     waiting: ChargerMode = ChargerMode.AWAITING_START,
     **other: Any,
 ) -> ChargerState:
-    """A charger whose car has drawn that current on so many lines for four minutes."""
+    """A charger whose car has drawn that current on this many lines for four minutes."""
     amps = tuple(current_a if line < lines else 0.0 for line in range(3))
     seen = at - timedelta(seconds=15)
     values: dict[str, Any] = {

@@ -21,7 +21,7 @@ from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_s
 from easee_load_balancer.orchestration.prefect_stack import PrefectStack
 from easee_load_balancer.orchestration.server.overdue import delete_overdue_cycles
 from easee_load_balancer.orchestration.worker.run_states import in_states
-from tests.support.postgres import Postgres
+from tests.support.postgres import Postgres, for_prefect
 from tests.support.prefect_servers import a_server
 from tests.support.waiting import until
 from tests.support.worker import deployed
@@ -89,7 +89,7 @@ async def test_overdue_cycles_are_deleted_before_the_services_start(stack: Prefe
 
 
 async def test_overdue_cycles_are_deleted_on_postgresql_too(postgres: Postgres) -> None:
-    url = postgres.empty_database().replace("postgresql", "postgresql+asyncpg", 1)
+    url = for_prefect(postgres.empty_database())
     now, minute = datetime.now(UTC), timedelta(minutes=1)
     settings = {PREFECT_SERVER_DATABASE_CONNECTION_URL: url}
     # other tests of this process have used SQLite
