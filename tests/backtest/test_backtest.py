@@ -345,7 +345,7 @@ def a_backtest(
         ),
     ],
 )
-def test_headline(test: Backtest, message: str) -> None:
+def test_the_headline_says_the_gain_or_why_there_is_none(test: Backtest, message: str) -> None:
     assert headline(test) == message
 
 

@@ -187,7 +187,6 @@ def law(
     return decision.setpoint, decision.reason
 
 
-BEFORE = NOW - timedelta(seconds=30)
 RECENT: dict[str, Any] = {"started_at": NOW - MINUTE, "switched_at": NOW - MINUTE}
 
 

@@ -24,7 +24,6 @@ from easee_load_balancer.errors import PlanError
 from easee_load_balancer.periods import QUARTER
 
 NOW = datetime(2026, 3, 3, 20, tzinfo=UTC)
-FULL_W = 16 * 3 * 230.0
 HOUR = timedelta(hours=1)
 
 

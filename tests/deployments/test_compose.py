@@ -46,7 +46,7 @@ def test_its_settings_exist(service: Service) -> None:
 
 
 @OURS
-def test_its_command_exists(service: Service) -> None:
+def test_the_command_of_each_service_exists(service: Service) -> None:
     program, *rest = service.command or ("python", "-m", "easee_load_balancer.cli")
     if program == "python":
         assert importlib.util.find_spec(rest[1]) is not None

@@ -73,7 +73,9 @@ def test_what_is_deployed() -> None:
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_deployment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployment_has_the_usual_keys_and_parameters_that_its_flow_takes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployment = DEPLOYMENTS[name]
     assert set(deployment) | {"schedules"} == DEPLOYMENT_KEYS
     assert set(deployment["work_pool"]) == {"name"}
@@ -102,7 +104,7 @@ def test_a_site_is_the_name_of_a_block(site: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", sorted(set(DEPLOYMENTS) - ON_REQUEST))
-def test_schedule(name: str) -> None:
+def test_a_schedule_is_active_and_of_a_kind_that_prefect_knows(name: str) -> None:
     (schedule,) = DEPLOYMENTS[name]["schedules"]
     kind = {key: schedule[key] for key in schedule if key not in {"slug", "active"}}
     if "cron" in schedule:
@@ -128,7 +130,7 @@ def test_no_flow_file_bears_the_name_of_a_module() -> None:
 
 
 def test_every_package_is_pinned_without_an_address() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-fleet.txt"):
         for line in (PROJECT / name).read_text().splitlines():
             assert line == "-r requirements.txt" or line.count("==") == 1, line
             assert "/" not in line, line

@@ -99,7 +99,7 @@ def test_the_totals_of_two_parts_add_up_to_the_whole(cycles: pd.DataFrame, secon
             assert mine == pytest.approx(theirs, abs=1e-6), field.name
 
 
-def test_an_hour_of_solar_charging() -> None:
+def test_in_an_hour_of_solar_charging_all_of_the_car_is_solar() -> None:
     sums = totals(steady(-30, 3660, pv_w=6000, inverter_ac_w=5900, grid_export_w=1000, car_w=4000))
     balance = (sums.pv_kwh, sums.export_kwh, sums.house_kwh, sums.losses_kwh)
     assert balance == pytest.approx((6.0, 1.0, 1.0, 0.1))

@@ -53,7 +53,9 @@ CASES = [
 @pytest.mark.parametrize(
     ("powers", "expected"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
 )
-def test_sources_of_a_moment(powers: tuple[float | None, ...], expected: Flows | None) -> None:
+def test_each_power_of_a_moment_has_its_source_unless_the_meter_is_silent(
+    powers: tuple[float | None, ...], expected: Flows | None
+) -> None:
     assert flows(Sample(NOW, *powers)) == expected
 
 

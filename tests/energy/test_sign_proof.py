@@ -34,7 +34,9 @@ RIGHT, WRONG, UNPROVEN = Sign.RIGHT, Sign.WRONG, Sign.UNPROVEN
         pytest.param(7000, 4000, 0, WRONG, id="a source that is not read"),
     ],
 )
-def test_balance(export_w: float, ac_w: float, car_w: float, sign: Sign) -> None:
+def test_the_energy_balance_proves_the_sign_where_only_one_is_possible(
+    export_w: float, ac_w: float, car_w: float, sign: Sign
+) -> None:
     assert by_balance(PowerSample(export_w, ac_w, car_w)) is sign
 
 
@@ -49,7 +51,7 @@ def test_balance(export_w: float, ac_w: float, car_w: float, sign: Sign) -> None
         pytest.param((5000, 8000, 4140), (300, 8000, 6900), UNPROVEN, id="an oven as well"),
     ],
 )
-def test_step(
+def test_a_step_of_the_car_proves_the_sign_unless_something_else_changed(
     before: tuple[float, float, float], after: tuple[float, float, float], sign: Sign
 ) -> None:
     assert by_step(PowerSample(*before), PowerSample(*after)) is sign

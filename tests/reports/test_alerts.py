@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Snapshot, set[Alert]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_conditions(case: str) -> None:
+def test_each_state_of_the_house_has_its_alerts(case: str) -> None:
     known, expected = CASES[case]
     assert set(conditions(known)) == expected
 

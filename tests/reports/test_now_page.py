@@ -81,7 +81,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_headline(case: str) -> None:
+def test_the_headline_says_what_the_car_does_and_why(case: str) -> None:
     known, expected = CASES[case]
     assert now_headline(known) == expected
 

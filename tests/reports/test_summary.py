@@ -17,7 +17,9 @@ NOW = datetime(2026, 7, 1, tzinfo=UTC)
 TODAY = Period.around(DAY, "day", STOCKHOLM)
 
 
-def test_a_day_outlives_its_cycles(history: History, url: str) -> None:
+def test_a_day_summed_up_once_stays_after_its_cycles_are_deleted(
+    history: History, url: str
+) -> None:
     insert(url, measured(30))
     before = sum_up(history, "home", Period.around(DAY, "month", STOCKHOLM), None, NOW)
     assert next(iter(before.days)) == DAY

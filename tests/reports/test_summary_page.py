@@ -64,7 +64,9 @@ def one_day(energy: Energy, currency: str | None = None) -> Summary:
         ({"measured_s": 0.0}, "No measurements for Sunday 21 June 2026"),
     ],
 )
-def test_headline(change: dict[str, float], message: str) -> None:
+def test_the_headline_says_the_solar_share_and_what_went_wrong(
+    change: dict[str, float], message: str
+) -> None:
     values = {name: getattr(GOOD, name) for name in Energy.__dataclass_fields__} | change
     assert headline(one_day(Energy(**values), "SEK")) == message
 
@@ -147,7 +149,9 @@ def test_the_chart_of_a_month_is_dark_wide_and_small() -> None:
         ("year", date(2026, 1, 1), date(2026, 12, 31)),
     ],
 )
-def test_periods(kind: PeriodKind, first: date, last: date) -> None:
+def test_a_period_around_a_day_has_all_days_of_its_kind(
+    kind: PeriodKind, first: date, last: date
+) -> None:
     period = Period.around(DAY, kind, ZONE)
     assert (period.days[0], period.days[-1]) == (first, last)
 

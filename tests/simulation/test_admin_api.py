@@ -73,7 +73,7 @@ async def test_cut_answer_ends_the_connection(running: Running, path: str) -> No
         await api.get(path)
 
 
-async def test_null_values_and_new_fields(running: Running) -> None:
+async def test_a_body_can_have_nulls_or_new_fields(running: Running) -> None:
     _, api = running
     await set_faults(api, api_body="nulls")
     assert await observed(api, 109, 120) == {109: None, 120: None}
@@ -123,7 +123,7 @@ async def test_clock_of_the_charger_can_differ(running: Running) -> None:
     assert (seen - datetime.now(UTC)).total_seconds() == pytest.approx(3600, abs=60)
 
 
-async def test_delayed_answer(running: Running) -> None:
+async def test_an_answer_can_be_delayed(running: Running) -> None:
     _, api = running
     await set_faults(api, api_delay_s=0.1)
     began_s = time.monotonic()
@@ -199,7 +199,7 @@ async def test_calls_are_counted_by_route(running: Running) -> None:
     assert (counted["logins"], counted["refreshes"], counted["writes"]) == (1, 0, 0)
 
 
-async def test_manual_switches(running: Running) -> None:
+async def test_plug_load_charger_and_reboot_can_be_switched_by_hand(running: Running) -> None:
     house, api = running
     await api.post(f"{CIRCUIT}/dynamicCurrent", json=EIGHT_A)
     house.advance(120)

@@ -27,7 +27,7 @@ def test_a_name_ends_with_a_sentence_or_a_word(text: str, name: str) -> None:
     assert len(run_name(text)) <= 180
 
 
-def test_no_sentence_is_said_twice() -> None:
+def test_a_sentence_of_several_failures_is_said_once() -> None:
     failures = Failures()
     failures.add("The history could not be read (locked). Is the disk full, or the database down?")
     failures.add("The history could not be opened. Is the disk full, or the database down?")

@@ -81,7 +81,7 @@ def answer(stack: PrefectStack, path: str, **cookies: str) -> httpx.Response:
     return httpx.get(f"{stack.ui_url}{path}", cookies=cookies)
 
 
-async def test_short_addresses(stack: PrefectStack) -> None:
+async def test_short_addresses_lead_to_the_pages_once_there_are_some(stack: PrefectStack) -> None:
     live = LivePages()
     async with live.held(), get_client() as client:
         summary = await shown(live, "energy-home", "yesterday")

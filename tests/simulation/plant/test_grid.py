@@ -36,7 +36,9 @@ watts = st.floats(0, 10_000)
         (IT1, (), 0.0),
     ],
 )
-def test_power_of_an_ampere(grid_type: int, conductors: Conductors, watts_per_a: float) -> None:
+def test_the_power_of_an_ampere_follows_grid_and_conductors(
+    grid_type: int, conductors: Conductors, watts_per_a: float
+) -> None:
     assert power_between_w(grid_type, 1.0, conductors, VOLTS) == pytest.approx(watts_per_a)
 
 
