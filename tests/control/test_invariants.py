@@ -251,11 +251,15 @@ def _assert_within_fuse(
     policy: Policy,
     controller_state: ControllerState,
 ) -> None:
-    """Import less the most that the car may be drawing now, plus what it may draw, fits."""
+    """Import less the most that the car may be drawing now, plus what it may draw, fits.
+
+    Where the import is unknown or has the wrong sign, what it may draw fits into half of the fuse.
+    """
     usable_a = policy.main_fuse_a - policy.fuse_margin_a
     measured = zip(reading.grid_current_phase_a, reading.grid_export_phase_w, strict=True)
     phases = list(measured)[: reading.meter_phases or 3]
-    if reading.asleep or any(amps is None and power_w is None for amps, power_w in phases):
+    unknown = any(amps is None and power_w is None for amps, power_w in phases)
+    if reading.asleep or unknown or controller_state.sign.wrong_since is not None:
         assert setpoint.current_a <= usable_a / 2
         return
     imports = [-amps for amps, _ in phases if amps is not None]
