@@ -21,8 +21,8 @@ from easee_load_balancer.system.processes import interrupt_on_signals
 
 _EVERY = timedelta(seconds=1)
 _AGAIN = timedelta(seconds=30)
-"""When work is done again that was interrupted by the loss of Redis. The default is five minutes, in
-which nothing is scheduled. Work that takes longer keeps its claim."""
+"""When work is done again that was interrupted by the loss of Redis. The default is five minutes,
+in which nothing is scheduled. Work that takes longer keeps its claim."""
 _DOCKET = "services"
 """Not that of API servers: their runners would take a service, not know it and drop it."""
 
