@@ -36,7 +36,7 @@ def account(url: str, password: str = PASSWORD) -> Account:
 
 @asynccontextmanager
 async def a_client(
-    url: str, folder: Path, password: str = PASSWORD, budget_s: float = 5.0
+    url: str, folder: Path, password: str = PASSWORD, budget_s: float = 60.0
 ) -> AsyncIterator[EaseeClient]:
     """A client, closed at the end."""
     easee = EaseeClient(account(url, password), folder, budget_s)

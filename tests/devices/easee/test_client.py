@@ -151,7 +151,7 @@ async def test_fault_is_named_and_the_next_call_works(
     tmp_path: Path,
 ) -> None:
     async with a_client(
-        house.api_url, tmp_path, budget_s=1.5 if "api_delay_s" in fault else 5.0
+        house.api_url, tmp_path, budget_s=1.5 if "api_delay_s" in fault else 60.0
     ) as easee:
         if logged_in:
             await easee.state(CHARGER)
