@@ -6,6 +6,7 @@ from asyncio import gather
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from prefect.client.schemas.objects import State
@@ -18,8 +19,10 @@ from easee_load_balancer.control.several.controller import SharedState, Together
 from easee_load_balancer.control.several.sending import SendingOrder, pending_by_id
 from easee_load_balancer.control.state import ControllerState
 from easee_load_balancer.errors import ChargerError, HistoryError
+from easee_load_balancer.history.tables import Cycle
+from easee_load_balancer.measurements import ChargerState
 from easee_load_balancer.orchestration.blocks import Site
-from easee_load_balancer.orchestration.other_chargers import Chargers
+from easee_load_balancer.orchestration.other_chargers import Chargers, NamedCharger
 from easee_load_balancer.reports.cycle_text import cycle_line
 from easee_load_balancer.system.site_writer import Writer
 from tasks.battery import keep_battery
@@ -30,7 +33,7 @@ from tasks.cycle import commands, cycle_row, end_cycle, read_house, sent
 from tasks.failures import Failures
 from tasks.history import StoredState, load_state, record_cycle, state_before, state_in_memory
 from tasks.plan_requests import ask_if_due
-from tasks.planned import of_all, planned
+from tasks.planned import Planned, of_all, planned
 from tasks.prices import law_prices
 from tasks.run import Run, superseded
 from tasks.setpoint import compute_setpoints
@@ -56,7 +59,7 @@ async def cycle_of_several(
     inverter, read = await read_house(setup, pairs, run, failures)
     now = datetime.now(UTC)
     prices = await law_prices(setup, zone, now)
-    known = list(zip(chargers.all, pasts, states, read, strict=True))
+    known = [_Known(*each) for each in zip(chargers.all, pasts, states, read, strict=True)]
     plans = [
         await planned(setup, one, zone, past, now, charger, state, failures)
         for one, past, state, charger in known
@@ -68,11 +71,7 @@ async def cycle_of_several(
         peak=plan.peak,
         battery_wanted_wh=wanted_wh,
     )
-    ones = []
-    for (one, past, state, charger), own in zip(known, plans, strict=True):
-        boost = await present_boost(past, now, charger, failures)
-        inputs = replace(common, charger=charger, policy=one.policy, boost=boost, grid=own.grid)
-        ones.append(OneOfSeveral(one.name, one.priority, one.address.circuit_id, inputs, state))
+    ones = [await _one(each, own, common, failures) for each, own in zip(known, plans, strict=True)]
     together = compute_setpoints(ones, _shared(pasts[0]))
     decisions, shared, hold = list(together.decisions), together.state, holding(together.decisions)
     order = SendingOrder.of(together, chargers.circuits)
@@ -91,11 +90,7 @@ async def cycle_of_several(
     seen = replace(ones[0].inputs, charger=chargers_as_one(read))
     home = cycle_row(setup.name, run, seen, whole, str(failures))
     home.controller_state |= {_TOGETHER: shared.model_dump(mode="json")}
-    parts = [
-        cycle_row(charger.key, run, one.inputs, decision, str(failures))
-        for charger, one, decision in zip(chargers.all, ones, decisions, strict=True)
-    ]
-    parts[0].controller_state = {}  # it is with the home's cycles
+    parts = _rows_of_each(chargers, run, ones, decisions, str(failures))
     try:
         await record_cycle(home, setup.credentials, parts)
     except HistoryError as error:
@@ -105,6 +100,41 @@ async def cycle_of_several(
     await ask_if_due(setup, run, zip(plans, after, strict=True))
     await tell_of(setup, run, zone, snapshot_of(setup, run, seen, whole, home, plan))
     return await end_cycle(whole, inverter, failures)
+
+
+class _Known(NamedTuple):
+    """What is known of a charger before the cycle decides."""
+
+    one: NamedCharger
+    past: StoredState
+    state: ControllerState
+    read: ChargerState
+
+
+async def _one(
+    known: _Known, own: Planned, common: CycleInputs, failures: Failures
+) -> OneOfSeveral:
+    """The charger with its own inputs; `common`: those of all."""
+    one, past, state, charger = known
+    boost = await present_boost(past, common.now, charger, failures)
+    inputs = replace(common, charger=charger, policy=one.policy, boost=boost, grid=own.grid)
+    return OneOfSeveral(one.name, one.priority, one.address.circuit_id, inputs, state)
+
+
+def _rows_of_each(
+    chargers: Chargers,
+    run: Run,
+    ones: Sequence[OneOfSeveral],
+    decisions: Sequence[Decision],
+    failure: str,
+) -> list[Cycle]:
+    """The rows of the single chargers in the history."""
+    rows = [
+        cycle_row(charger.key, run, one.inputs, decision, failure)
+        for charger, one, decision in zip(chargers.all, ones, decisions, strict=True)
+    ]
+    rows[0].controller_state = {}  # it is with the home's cycles
+    return rows
 
 
 def _shared(past: StoredState) -> SharedState:
