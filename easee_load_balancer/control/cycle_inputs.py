@@ -279,7 +279,7 @@ class Assessment:
         if planned_w := self.inputs.planned_w:
             return f"{surplus} kW = {_kw(planned_w)} planned + {surplus + -planned_w} sun"
         if lines_w := self.line_surplus_w(surplus.middle_w):
-            shares = " / ".join(f"{watts / 1000:.1f}" for watts in lines_w)
+            shares = " / ".join(f"{watts / 1000:z.1f}" for watts in lines_w)
             return f"surplus {surplus} kW, by phase {shares}"
         parts = f"car {self.car.power} + export {_kw(inverter.grid_export_w)}"
         if (share := self.inputs.share) is not None and share.others != PowerRange(0.0, 0.0):
@@ -354,7 +354,7 @@ def assess(inputs: CycleInputs, state: ControllerState) -> Assessment:
 
 
 def _kw(power_w: float | None) -> str:
-    return "?" if power_w is None else f"{power_w / 1000:.1f}"
+    return "?" if power_w is None else f"{power_w / 1000:z.1f}"
 
 
 def _signed_kw(power_w: float) -> str:

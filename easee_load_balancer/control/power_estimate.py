@@ -41,8 +41,8 @@ class PowerRange:
     def __str__(self) -> str:
         """In kW."""
         if self.known:
-            return f"{self.middle_w / 1000:.1f}"
-        return f"{self.low_w / 1000:.1f} to {self.high_w / 1000:.1f}"
+            return f"{self.middle_w / 1000:z.1f}"
+        return f"{self.low_w / 1000:z.1f} to {self.high_w / 1000:z.1f}"
 
     @property
     def known(self) -> bool:

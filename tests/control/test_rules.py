@@ -41,6 +41,10 @@ CASES = [
         "surplus 6.8 kW = car 6.7 + export 0.1", push=False,
     ),
     Case(
+        "a little import is shown as none",
+        inverter(-20), charger(9.7), told(10), Setpoint(10), "car 6.7 + export 0.0", push=False,
+    ),
+    Case(
         "down at once on an import",
         inverter(-1000), charger(9.7), told(10), Setpoint(9), "surplus 5.7 kW", push=True,
     ),
