@@ -87,7 +87,7 @@ class ModbusConnection:
             if not connected and not lost.done():
                 lost.set_result(None)
 
-        # kept at once: whoever gives up during connecting closes it with `disconnect`
+        # kept at once, so that one given up while connecting is closed too
         client = self._client = AsyncModbusTcpClient(
             self.address.host,
             port=self.address.port,
