@@ -52,4 +52,4 @@ def _load(path: Path) -> Alerts:
 def _save(alerts: Alerts, path: Path) -> None:
     """Replace the file; where that fails, a later process tells the owner once more."""
     with suppress(OSError):
-        replace_file(path, alerts.model_dump_json())
+        replace_file(path, alerts.model_dump_json().encode(), durable=False)

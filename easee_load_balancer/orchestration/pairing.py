@@ -90,7 +90,7 @@ def folder_id(folder: Path | None = None) -> str:
         return known
     own_id = str(uuid4())
     try:
-        replace_file(file, own_id)
+        replace_file(file, own_id.encode())
     except OSError:  # a full or read-only disk: at the next start
         return ""
     return own_id

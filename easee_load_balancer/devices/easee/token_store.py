@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from easee_load_balancer.devices.easee.models import Account, TokenAnswer
+from easee_load_balancer.system.files import replace_file
 from easee_load_balancer.system.locks import FileLock
 from easee_load_balancer.system.stand_in import is_unwritable, stand_in
 
@@ -155,11 +156,11 @@ class TokenStore:
             return
         token = _cipher(self._password, self._salt).encrypt(session.to_json().encode())
         try:
-            _replace(self._path, self._salt + token)
+            replace_file(self._path, self._salt + token, durable=False)
         except OSError as error:
             if not is_unwritable(error):
                 raise
-            _replace(self._in_memory, self._salt + token)
+            replace_file(self._in_memory, self._salt + token, durable=False)
         else:
             self._in_memory.unlink(missing_ok=True)
 
@@ -173,20 +174,6 @@ class TokenStore:
                     break
                 await asyncio.sleep(_LOCK_POLL_S)
             yield
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a file atomically; only its owner can read it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @lru_cache(maxsize=4)

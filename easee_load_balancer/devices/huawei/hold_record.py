@@ -55,7 +55,7 @@ class HoldRecord(BaseModel):
 
     def save(self, path: Path) -> None:
         """Replace the record atomically; it is on the disk when this returns. Raises OSError."""
-        replace_file(path, self.model_dump_json())
+        replace_file(path, self.model_dump_json().encode())
 
     def writes(self, now: datetime) -> tuple[datetime, ...]:
         """The writes of the last hour; one in the future comes from a wrong clock."""
