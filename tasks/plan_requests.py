@@ -59,8 +59,7 @@ def for_charger(asked: ReadyBy, one: NamedCharger, now: datetime) -> ReadyBy:
     if asked.soc_pct is not None and not one.hears_of_soc:
         raise ConfigurationError(f"The state of charge at {one.name} is not known: ask for kWh.")
     policy = one.policy
-    phases = 1 if policy.phases == "1" else 3
-    most_w = policy.max_current_a * phases * NOMINAL_VOLTAGE_V
+    most_w = policy.max_current_a * max(policy.phase_counts) * NOMINAL_VOLTAGE_V
     if policy.max_power_w is not None:
         most_w = min(most_w, policy.max_power_w)
     return asked.model_copy(update={"charger": one.name}).within(most_w, now)

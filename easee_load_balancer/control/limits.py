@@ -32,10 +32,8 @@ def possible_phases(
         return (1,)
     if charger.grid_type != GridType.TN_THREE_PHASES or charger.phase_mode != 2:
         return (3,)
-    wanted: dict[str, tuple[Phases, ...]] = {"auto": (1, 3), "1": (1,), "3": (3,)}
-    possible = wanted[policy.phases]
-    accepted = tuple(phases for phases in possible if phases != state.car.refused)
-    return accepted or possible
+    accepted = tuple(phases for phases in policy.phase_counts if phases != state.car.refused)
+    return accepted or policy.phase_counts
 
 
 def lowest_limit(

@@ -11,8 +11,6 @@ from easee_load_balancer.measurements import ChargerState
 
 _JUMP_KWH = 2.0
 """A counter that is this far ahead of the car's power showed a wrong value at the start."""
-
-
 _LONGEST_GAP = timedelta(minutes=5)
 """What the car drew in a longer time without cycles is left to the counters."""
 

@@ -76,7 +76,7 @@ class CarSeen:
             connected=here,
             session_kwh=(session_kwh or 0.0) if here else 0.0,
             max_current_a=policy.max_current_a,
-            phases=(1, 3) if policy.phases == "auto" else (int(policy.phases),),
+            phases=policy.phase_counts,
             charging=charger_mode == ChargerMode.CHARGING,
         )
 

@@ -237,8 +237,7 @@ class GridAllowance:
         """The policy while it lasts: without a pause, or at full power as in the mode fast."""
         if not self.grid_w or policy.mode not in ("solar", "solar+minimum"):
             return policy
-        phases = 1 if policy.phases == "1" else 3
-        full_w = policy.max_current_a * phases * NOMINAL_VOLTAGE_V
+        full_w = policy.max_current_a * max(policy.phase_counts) * NOMINAL_VOLTAGE_V
         mode = "fast" if self.grid_w >= FULL_SHARE * full_w else "solar+minimum"
         return policy.model_copy(update={"mode": mode})
 

@@ -207,3 +207,10 @@ class Policy(BaseModel):
         title="Main fuse margin (A)",
         description="The import per phase is kept this far below the main fuse.",
     )
+
+    @property
+    def phase_counts(self) -> tuple[Literal[1, 3], ...]:
+        """The numbers of phases that the car may be charged on, fewest first."""
+        if self.phases == "auto":
+            return (1, 3)
+        return (1,) if self.phases == "1" else (3,)
